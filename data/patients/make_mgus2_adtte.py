@@ -1,0 +1,42 @@
+"""Write mgus2_adtte.csv from mgus2.csv: the same patients in ADaM ADTTE form (standard library only).
+
+Enrolment is known by calendar year only and is put at 1 July. Time is to progression to a plasma-cell malignancy,
+to death without it, or to the last contact. Arms are by size of the monoclonal protein; 11 patients without it
+are left out. Usage: python3 make_mgus2_adtte.py
+"""
+
+import csv
+from pathlib import Path
+
+HERE = Path(__file__).parent
+COLUMNS = ["STUDYID", "USUBJID", "PARAMCD", "AVAL", "AVALU", "CNSR", "STARTDT", "EVNTDESC", "CNSDTDSC", "TRT01P"]
+
+
+def row(patient: dict[str, str]) -> dict[str, str]:
+    progressed, died = patient["pstat"] == "1", patient["death"] == "1"
+    event = "Progression" if progressed else "Death without progression" if died else ""
+    return {
+        "STUDYID": "MGUS2",
+        "USUBJID": f"MGUS2-{int(patient['id']):04d}",
+        "PARAMCD": "PFS",
+        "AVAL": patient["ptime"] if progressed else patient["futime"],
+        "AVALU": "MONTH",
+        "CNSR": "0" if event else "1",
+        "STARTDT": f"{patient['dxyr']}-07-01",
+        "EVNTDESC": event,
+        "CNSDTDSC": "" if event else "Alive at last contact",
+        "TRT01P": "M-protein 1.5 g/dL or more" if float(patient["mspike"]) >= 1.5 else "M-protein below 1.5 g/dL",
+    }
+
+
+def main() -> None:
+    with open(HERE / "mgus2.csv", newline="") as source:
+        patients = [row(patient) for patient in csv.DictReader(source) if patient["mspike"] not in ("", "NA")]
+    with open(HERE / "mgus2_adtte.csv", "w", newline="") as target:
+        writer = csv.DictWriter(target, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(patients)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,170 @@
+"""A PyMC model compiled once, refitted with new data as often as needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from smm_bayes.errors import SpecificationError
+
+if TYPE_CHECKING:
+    import pymc as pm
+    import xarray as xr
+
+
+@dataclass(eq=False)
+class CompiledModel:
+    """A model with what nutpie compiled from it; kept for the session by :func:`compile_model`.
+
+    Attributes
+    ----------
+    model : pymc.Model
+    compiled : nutpie compiled model
+    """
+
+    model: pm.Model
+    compiled: Any
+
+    def with_data(self, data: Mapping[str, np.ndarray]) -> Any:
+        """Give the compiled model new data, in the PyMC model too, after checking names, shapes and ranges.
+
+        The compiled code checks nothing: an index out of range reads memory it does not own.
+        """
+        cleaned = {name: self._check(name, values) for name, values in data.items()}
+        with self.model:
+            for name, values in cleaned.items():
+                self.model.set_data(name, values)
+        return self.compiled.with_data(**cleaned) if cleaned else self.compiled
+
+    def current_data(self) -> dict[str, np.ndarray]:
+        """Data the model holds now."""
+        return {variable.name: variable.get_value() for variable in self.model.data_vars}
+
+    def _check(self, name: str, values: np.ndarray) -> np.ndarray:
+        known = {variable.name: variable for variable in self.model.data_vars}
+        if name not in known:
+            raise SpecificationError(f"the model has no data {name!r}; it has {', '.join(sorted(known))}")
+        old = known[name].get_value()
+        new = np.asarray(values)
+        if new.shape != old.shape:
+            raise SpecificationError(f"data {name!r} has shape {new.shape}; the compiled model needs {old.shape}")
+        if not np.all(np.isfinite(new)):
+            raise SpecificationError(f"data {name!r} has values that are not finite; tabulate the patients anew")
+        if np.issubdtype(old.dtype, np.integer):
+            if np.any(new != np.floor(new)) or np.any(new < 0) or np.any(new > self._largest[name]):
+                raise SpecificationError(
+                    f"data {name!r} must hold whole numbers from 0 to {self._largest[name]}: it indexes parameters"
+                )
+        return new.astype(old.dtype)
+
+    @cached_property
+    def _largest(self) -> dict[str, int]:
+        return {
+            variable.name: int(variable.get_value().max(initial=0))
+            for variable in self.model.data_vars
+            if np.issubdtype(variable.get_value().dtype, np.integer)
+        }
+
+    def __post_init__(self) -> None:
+        """Remember the range of index vectors before any refit changes them."""
+        _ = self._largest
+
+    @cached_property
+    def _densities(self) -> tuple[Any, list[Any]]:
+        """Pointwise log densities as one function of batches of draws, run by NumPy without compiling."""
+        import pytensor
+        import pytensor.tensor as pt
+        from pytensor.compile.mode import Mode
+        from pytensor.graph.replace import vectorize_graph
+
+        model = self.model
+        variables = [*model.free_RVs, *model.observed_RVs]
+        terms = model.logp(vars=variables, sum=False, jacobian=False)
+        values = [model.rvs_to_values[variable] for variable in model.free_RVs]
+        batches, replace = [], {}
+        for variable, value in zip(model.free_RVs, values, strict=True):
+            batch = pt.tensor(variable.name, shape=(None, *variable.type.shape), dtype=variable.dtype)
+            transform = model.rvs_to_transforms.get(variable)
+            moved = batch if transform is None else transform.forward(batch, *variable.owner.inputs)
+            batches.append(batch)
+            replace[value] = moved.astype(value.dtype)
+        batched = vectorize_graph(terms, replace=replace)
+        mode = Mode(linker="py", optimizer="fast_compile")
+        return pytensor.function(batches, batched, mode=mode, on_unused_input="ignore"), variables
+
+    def log_densities(self, posterior: xr.Dataset) -> dict[str, xr.Dataset]:
+        """Log prior of every free variable and log likelihood of every observation, at every draw.
+
+        Evaluated with the data the model holds now, on the scale of the free variables (no Jacobian).
+        """
+        import xarray as xr
+
+        function, variables = self._densities
+        model = self.model
+        chains, draws = posterior.sizes["chain"], posterior.sizes["draw"]
+        inputs = [
+            posterior[variable.name].values.reshape(chains * draws, *posterior[variable.name].shape[2:])
+            for variable in model.free_RVs
+        ]
+        result: dict[str, dict[str, Any]] = {"log_prior": {}, "log_likelihood": {}}
+        for variable, term in zip(variables, function(*inputs), strict=True):
+            group = "log_prior" if variable in model.free_RVs else "log_likelihood"
+            dims = model.named_vars_to_dims.get(variable.name) or tuple(
+                f"{variable.name}_dim_{axis}" for axis in range(term.ndim - 1)
+            )
+            array = np.broadcast_to(term, (chains * draws, *term.shape[1:]))
+            result[group][variable.name] = (("chain", "draw", *dims), array.reshape(chains, draws, *array.shape[1:]))
+        coords = {name: list(labels) for name, labels in model.coords.items() if labels is not None}
+        base = {"chain": posterior["chain"].values, "draw": posterior["draw"].values}
+        return {
+            group: xr.Dataset(terms, coords={**base, **_used(coords, terms)}) for group, terms in result.items() if terms
+        }
+
+    def data_groups(self) -> dict[str, xr.Dataset]:
+        """Observed and constant data as ArviZ groups."""
+        import xarray as xr
+
+        model = self.model
+        observed = {}
+        for variable in model.observed_RVs:
+            value = model.rvs_to_values[variable]
+            array = value.get_value() if hasattr(value, "get_value") else np.asarray(value.eval())
+            observed[variable.name] = (model.named_vars_to_dims.get(variable.name, ()), array)
+        constant = {
+            variable.name: (model.named_vars_to_dims.get(variable.name, ()), variable.get_value())
+            for variable in model.data_vars
+        }
+        coords = {name: list(labels) for name, labels in model.coords.items() if labels is not None}
+        groups = {"observed_data": observed, "constant_data": constant}
+        return {
+            group: xr.Dataset(arrays, coords=_used(coords, arrays)) for group, arrays in groups.items() if arrays
+        }
+
+
+def _used(coords: dict[str, list[Any]], arrays: dict[str, Any]) -> dict[str, list[Any]]:
+    dims = {dim for entry in arrays.values() for dim in entry[0]}
+    return {name: labels for name, labels in coords.items() if name in dims}
+
+
+def compile_model(model: pm.Model) -> CompiledModel:
+    """Compile ``model`` with nutpie, once a session: the same model object is never compiled again.
+
+    Raises
+    ------
+    SpecificationError
+        When the model has no free variable to sample.
+    """
+    found = getattr(model, "_smm_bayes_compiled", None)
+    if found is not None:
+        return found
+    if not model.free_RVs:
+        raise SpecificationError("the model has no free variable; there is nothing to sample")
+    import nutpie
+
+    compiled = CompiledModel(model, nutpie.compile_pymc_model(model, freeze_model=False))
+    model._smm_bayes_compiled = compiled  # kept on the model itself, so that both are let go together
+    return compiled

@@ -1,0 +1,154 @@
+"""The time axis cut into intervals, and the events and exposure that fall into each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from smm_bayes.errors import SpecificationError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from smm_bayes.trial.patients import Patients
+
+
+@dataclass(frozen=True)
+class TimeGrid:
+    """Cut points of the time axis; interval j is (edge j, edge j+1], so an event at a cut ends an interval.
+
+    Parameters
+    ----------
+    cuts : tuple of float
+        Internal cut points in months, positive and strictly increasing; 0 and infinity are added. Empty for
+        a single interval, that is an exponential distribution.
+
+    Examples
+    --------
+    >>> TimeGrid((6, 12)).labels
+    ('(0, 6]', '(6, 12]', '(12, inf)')
+    """
+
+    cuts: tuple[float, ...]
+
+    def __init__(self, cuts: Iterable[float] = ()) -> None:
+        given = tuple(float(cut) for cut in cuts)
+        if any(not 0 < cut < np.inf for cut in given) or any(np.diff(given) <= 0):
+            shown = ", ".join(f"{cut:g}" for cut in given)
+            raise SpecificationError(
+                f"cuts must be positive, finite and strictly increasing; got ({shown}). "
+                "Give internal cut points only: 0 and infinity are added for you."
+            )
+        object.__setattr__(self, "cuts", given)
+
+    def __len__(self) -> int:
+        return len(self.cuts) + 1
+
+    @property
+    def edges(self) -> np.ndarray:
+        """0, the cuts, infinity."""
+        return np.array([0.0, *self.cuts, np.inf])
+
+    @property
+    def starts(self) -> np.ndarray:
+        """Where each interval starts."""
+        return self.edges[:-1]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the intervals."""
+        edges = [f"{edge:g}" for edge in self.edges]
+        return tuple(
+            f"({low}, {high})" if high == "inf" else f"({low}, {high}]"
+            for low, high in zip(edges[:-1], edges[1:], strict=True)
+        )
+
+    def index(self, time: np.ndarray) -> np.ndarray:
+        """Interval of each time; time 0 belongs to the first."""
+        return np.searchsorted(np.asarray(self.cuts), time, side="left")
+
+    def exposure(self, time: np.ndarray, entry: np.ndarray | float = 0.0) -> np.ndarray:
+        """Time at risk in each interval, shape (..., interval); the row sums are ``time - entry``."""
+        edges = self.edges
+        upper = np.minimum(np.asarray(time, dtype=float)[..., None], edges[1:])
+        lower = np.maximum(np.asarray(entry, dtype=float)[..., None], edges[:-1])
+        return np.maximum(upper - lower, 0.0)
+
+    def tabulate(self, patients: Patients) -> EventTable:
+        """Count events by arm, cause and interval, and sum the exposure by arm and interval."""
+        arms, causes, size = len(patients.arms), len(patients.causes), len(self)
+        exposure = np.zeros((arms, size))
+        np.add.at(exposure, patients.arm, self.exposure(patients.time))
+        events = np.zeros((arms, causes, size))
+        hit = patients.event
+        np.add.at(events, (patients.arm[hit], patients.cause[hit], self.index(patients.time[hit])), 1.0)
+        return EventTable(events, exposure, self, patients.arms, patients.causes)
+
+
+@dataclass(frozen=True, eq=False)
+class EventTable:
+    """Events and exposure by arm, cause and interval: the sufficient statistics of a piecewise-constant hazard.
+
+    Attributes
+    ----------
+    events : numpy.ndarray, shape (arm, cause, interval)
+    exposure : numpy.ndarray, shape (arm, interval)
+        Patient-months at risk; all causes share it.
+    grid : TimeGrid
+    arms, causes : tuple of str
+    """
+
+    events: np.ndarray
+    exposure: np.ndarray
+    grid: TimeGrid
+    arms: tuple[str, ...]
+    causes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse shapes and values that no table of patients could give."""
+        shape = (len(self.arms), len(self.causes), len(self.grid))
+        if self.events.shape != shape or self.exposure.shape != (shape[0], shape[2]):
+            raise SpecificationError(
+                f"events must have shape (arm, cause, interval) = {shape} and exposure (arm, interval); "
+                f"got {self.events.shape} and {self.exposure.shape}"
+            )
+        if np.any(self.events < 0) or np.any(self.exposure < 0) or not np.all(np.isfinite(self.exposure)):
+            raise SpecificationError("events and exposure must be finite and not negative; tabulate patients anew")
+        self.events.setflags(write=False)
+        self.exposure.setflags(write=False)
+
+    @property
+    def cell_exposure(self) -> np.ndarray:
+        """Exposure repeated for every cause, shape (arm, cause, interval)."""
+        return np.broadcast_to(self.exposure[:, None, :], self.events.shape)
+
+    def to_dataset(self) -> xr.Dataset:
+        """Give the table as an xarray Dataset with named dims."""
+        import xarray as xr
+
+        return xr.Dataset(
+            {"events": (("arm", "cause", "interval"), self.events),
+             "exposure": (("arm", "interval"), self.exposure, {"unit": "patient-months"})},
+            coords={"arm": list(self.arms), "cause": list(self.causes), "interval": list(self.grid.labels)},
+        )  # fmt: skip
+
+    def __repr__(self) -> str:
+        parts = [
+            f"{cause} {int(self.events[:, index].sum())}" for index, cause in enumerate(self.causes)
+        ]
+        return (f"EventTable: {' x '.join(str(n) for n in self.events.shape)} (arm, cause, interval); events "
+                f"{', '.join(parts)}; {self.exposure.sum():,.0f} patient-months")  # fmt: skip
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{label}</th>" for label in self.grid.labels)
+        rows = ""
+        for a, arm in enumerate(self.arms):
+            for c, cause in enumerate(self.causes):
+                cells = "".join(f"<td>{int(n)}</td>" for n in self.events[a, c])
+                rows += f"<tr><th>{arm}</th><th>{cause}</th>{cells}</tr>"
+            cells = "".join(f"<td>{x:,.0f}</td>" for x in self.exposure[a])
+            rows += f"<tr><th>{arm}</th><th>patient-months</th>{cells}</tr>"
+        return f"<table><tr><th></th><th></th>{head}</tr>{rows}</table>"

@@ -1,0 +1,74 @@
+"""Data cuts: the same patients as they were known at an earlier calendar time."""
+
+from __future__ import annotations
+
+import datetime
+
+import numpy as np
+
+from smm_bayes.errors import DataError
+from smm_bayes.trial.calendar import calendar_time
+from smm_bayes.trial.patients import Patients
+
+
+def cut_by_date(patients: Patients, cutoff: float | datetime.date) -> Patients:
+    """Give the patients as they were known at ``cutoff``.
+
+    Patients enrolled later are left out; an event on the day of the cut is known; who was still followed is
+    censored administratively at the cut; earlier censoring keeps its reason; MRD results made later are dropped.
+
+    Parameters
+    ----------
+    patients : Patients
+    cutoff : float or datetime.date
+        Calendar time in months since ``patients.origin``, or a date.
+
+    Raises
+    ------
+    DataError
+        Without enrolment dates, or when nobody had been enrolled.
+    """
+    if patients.enrolled is None:
+        raise DataError("a data cut needs the calendar time of enrolment; give column STARTDT (or 'enrolled')")
+    if isinstance(cutoff, datetime.date):
+        if patients.origin is None:
+            raise DataError("this table has no calendar dates; give the cut in months since its origin")
+        cutoff = calendar_time(cutoff, patients.origin)
+    known = patients.enrolled <= cutoff
+    if not known.any():
+        raise DataError("nobody had been enrolled at the data cut; choose a later date")
+    followed = cutoff - patients.enrolled[known]
+    later = patients.time[known] > followed + 1e-9
+    return patients.take(
+        known,
+        time=np.where(later, followed, patients.time[known]),
+        event=patients.event[known] & ~later,
+        cause=np.where(later, -1, patients.cause[known]),
+        censoring=np.where(later, "administrative", patients.censoring[known]),
+        data_cutoff=float(cutoff),
+    )
+
+
+def cut_by_events(patients: Patients, events: int, *causes: str) -> Patients:
+    """Give the patients as they were known when event number ``events`` happened.
+
+    Parameters
+    ----------
+    patients : Patients
+    events : int
+        How many events trigger the cut; events on the same day are all included.
+    *causes : str
+        Causes that count; all of them by default.
+
+    Raises
+    ------
+    DataError
+        When there are fewer events.
+    """
+    if patients.enrolled is None:
+        raise DataError("a data cut needs the calendar time of enrolment; give column STARTDT (or 'enrolled')")
+    counted = patients.count_only(*causes) if causes else patients
+    when = np.sort((patients.enrolled + patients.time)[counted.event])
+    if not 1 <= events <= len(when):
+        raise DataError(f"a cut at {events} events needs 1 to {len(when)} of them; choose a number in that range")
+    return cut_by_date(patients, float(when[events - 1]))

@@ -1,0 +1,222 @@
+"""The value that holds one trial's patients, whatever table they came from."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from smm_bayes.errors import DataError
+from smm_bayes.trial.calendar import calendar_date
+from smm_bayes.trial.mrd import MrdAssessments
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from smm_bayes.trial.table import Table
+
+PROVENANCES = ("real", "reconstructed", "simulated")
+REASONS = ("administrative", "lost", "withdrawn", "new_therapy", "other")
+ROLES = ("control", "experimental")
+
+
+@dataclass(frozen=True, eq=False)
+class Patients:
+    """Patients of one trial, one row a patient, on a clock in months.
+
+    Made by :meth:`from_adtte` or :meth:`from_frame`, which check everything; never changed afterwards.
+
+    Attributes
+    ----------
+    patient : numpy.ndarray of str
+    arm : numpy.ndarray of int
+        Position in ``arms``.
+    time : numpy.ndarray of float
+        Months from enrolment to the event or to censoring.
+    event : numpy.ndarray of bool
+        True where the patient had an event.
+    cause : numpy.ndarray of int
+        Position in ``causes``; -1 where censored.
+    censoring : numpy.ndarray of str
+        Reason for censoring (one of ``administrative``, ``lost``, ``withdrawn``, ``new_therapy``, ``other``);
+        empty where there was an event. Only administrative censoring says that the patient is still followed.
+    enrolled : numpy.ndarray of float or None
+        Calendar time of enrolment in months since ``origin``; None if the table has no dates.
+    arms : tuple of str
+        ``("control", "experimental")``, or ``("experimental",)`` for one arm.
+    arm_names : tuple of str
+        What the trial calls them.
+    causes : tuple of str
+        Competing causes of event.
+    trial : str
+    stratum : numpy.ndarray of str or None
+    covariates : mapping of str to numpy.ndarray
+    mrd : MrdAssessments or None
+    origin : datetime.date or None
+        Calendar time zero: the first enrolment.
+    data_cutoff : float or None
+        Calendar time at which the data were cut.
+    provenance : {"real", "reconstructed", "simulated"}
+    """
+
+    patient: np.ndarray
+    arm: np.ndarray
+    time: np.ndarray
+    event: np.ndarray
+    cause: np.ndarray
+    censoring: np.ndarray
+    enrolled: np.ndarray | None
+    arms: tuple[str, ...]
+    arm_names: tuple[str, ...]
+    causes: tuple[str, ...]
+    trial: str = "trial"
+    stratum: np.ndarray | None = None
+    covariates: Mapping[str, np.ndarray] = field(default_factory=dict)
+    mrd: MrdAssessments | None = None
+    origin: datetime.date | None = None
+    data_cutoff: float | None = None
+    provenance: str = "real"
+    unit: str = "month"
+
+    def __post_init__(self) -> None:
+        """Refuse a state that no reader could have made."""
+        sizes = {len(column) for column in (self.patient, self.arm, self.time, self.event, self.cause)}
+        if len(sizes) != 1 or self.provenance not in PROVENANCES or self.unit != "month":
+            raise DataError("Patients: columns differ in length, or provenance or unit is not a known word")
+        if np.any(~np.isfinite(self.time)) or np.any(self.time < 0) or np.any(self.event != (self.cause >= 0)):
+            raise DataError("Patients: times must be finite and not negative, and every event needs its cause")
+        for column in (self.arm, self.time, self.event, self.cause, self.enrolled):
+            if column is not None:
+                column.setflags(write=False)
+
+    @classmethod
+    def from_adtte(
+        cls,
+        source: Table | pd.DataFrame | str | Path,
+        parameter: str,
+        *,
+        arms: Mapping[str, str],
+        causes: Mapping[str, list[str]] | None = None,
+        censoring: Mapping[int, str] | None = None,
+        mrd: Table | pd.DataFrame | str | Path | None = None,
+        provenance: str = "real",
+    ) -> Patients:
+        """Read patients from an ADaM time-to-event table; see :func:`smm_bayes.trial.readers.read_adtte`."""
+        from smm_bayes.trial.readers import read_adtte
+
+        return read_adtte(source, parameter, arms=arms, causes=causes, censoring=censoring, mrd=mrd,
+                          provenance=provenance)  # fmt: skip
+
+    @classmethod
+    def from_frame(cls, source: Table | pd.DataFrame | str | Path, *, arms: Mapping[str, str], **options: object) -> Patients:
+        """Read patients from a plain table; see :func:`smm_bayes.trial.readers.read_frame`."""
+        from smm_bayes.trial.readers import read_frame
+
+        return read_frame(source, arms=arms, **options)  # type: ignore[arg-type]
+
+    def __len__(self) -> int:
+        return len(self.patient)
+
+    @property
+    def at_risk(self) -> np.ndarray:
+        """Patients still followed: without event and censored administratively."""
+        return ~self.event & (self.censoring == "administrative")
+
+    @property
+    def events(self) -> int:
+        """Number of events of any cause."""
+        return int(self.event.sum())
+
+    @property
+    def median_follow_up(self) -> float:
+        """Median follow-up in months by reverse Kaplan–Meier: the event is being censored."""
+        order = np.lexsort((self.event, self.time))
+        censored = ~self.event[order]
+        at_risk = np.arange(len(order), 0, -1)
+        remaining = np.cumprod(np.where(censored, 1 - 1 / at_risk, 1.0))
+        below = np.flatnonzero(remaining <= 0.5)
+        return float(self.time[order][below[0]]) if len(below) else float("nan")
+
+    def arm_name(self, role: str) -> str:
+        """What the trial calls the arm with this role."""
+        return self.arm_names[self.arms.index(role)]
+
+    def take(self, keep: np.ndarray, **changes: object) -> Patients:
+        """Patients where ``keep`` is true, with some attributes replaced (given for the rows kept)."""
+        rows = np.flatnonzero(keep)
+        time = changes.get("time", self.time[rows])
+        moved: dict[str, object] = {
+            name: getattr(self, name)[rows]
+            for name in ("patient", "arm", "time", "event", "cause", "censoring", "enrolled", "stratum")
+            if getattr(self, name) is not None
+        }
+        moved["covariates"] = {name: values[rows] for name, values in self.covariates.items()}
+        if self.mrd is not None:
+            moved["mrd"] = self.mrd.keep(rows, np.asarray(time))
+        return replace(self, **{**moved, **changes})  # type: ignore[arg-type]
+
+    def count_only(self, *causes: str) -> Patients:
+        """Take the other causes as censoring (reason ``other``), as a cause-specific analysis does."""
+        missing = set(causes) - set(self.causes)
+        if missing:
+            raise DataError(f"causes {sorted(missing)} are not among {self.causes}; name causes of this table")
+        new = np.full(len(self), -1)
+        for position, name in enumerate(causes):
+            new[self.cause == self.causes.index(name)] = position
+        event = new >= 0
+        reason = np.where(self.event & ~event, "other", self.censoring)
+        return replace(self, cause=new, event=event, censoring=reason, causes=tuple(causes))
+
+    def to_frame(self) -> pd.DataFrame:
+        """Give the patients as a pandas frame, one row a patient."""
+        import pandas as pd
+
+        frame = pd.DataFrame({
+            "patient": self.patient,
+            "arm": np.asarray(self.arms, dtype=object)[self.arm],
+            "time": self.time,
+            "event": self.event,
+            "cause": [self.causes[cause] if cause >= 0 else "" for cause in self.cause],
+            "censoring": self.censoring,
+        })  # fmt: skip
+        if self.enrolled is not None:
+            frame.insert(2, "enrolled", self.enrolled)
+        if self.stratum is not None:
+            frame["stratum"] = self.stratum
+        return frame.assign(**{name: values for name, values in self.covariates.items()})
+
+    def summary(self) -> list[tuple[str, str]]:
+        """What a reviewer checks first, as label and value."""
+        counts = " / ".join(
+            f"{int((self.arm == index).sum())} {role}" for index, role in enumerate(self.arms)
+        )
+        by_cause = ", ".join(
+            f"{int((self.cause == index).sum())} {name}" for index, name in enumerate(self.causes)
+        )
+        rows = [("patients", counts), ("events", f"{self.events} ({by_cause})" if len(self.causes) > 1 else str(self.events)),
+                ("median follow-up", f"{self.median_follow_up:.1f} months")]  # fmt: skip
+        if self.data_cutoff is not None:
+            when = f"{self.data_cutoff:.1f} months"
+            if self.origin is not None:
+                when = calendar_date(self.data_cutoff, self.origin).isoformat()
+            rows.append(("data cut-off", when))
+        if self.mrd is not None:
+            rows.append(("MRD assessments", str(len(self.mrd))))
+        rows.append(("data", self.provenance))
+        return rows
+
+    def __repr__(self) -> str:
+        facts = dict(self.summary())
+        cutoff = f", data cut-off {facts['data cut-off']}" if "data cut-off" in facts else ""
+        return (
+            f"Patients: {self.trial}, {facts['patients']}, {facts['events']} events, "
+            f"median follow-up {facts['median follow-up']}{cutoff}, {self.provenance}"
+        )
+
+    def _repr_html_(self) -> str:
+        cells = "".join(f"<tr><th>{label}</th><td>{value}</td></tr>" for label, value in self.summary())
+        return f"<table><caption>Patients of {self.trial}</caption>{cells}</table>"

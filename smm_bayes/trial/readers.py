@@ -1,0 +1,310 @@
+"""The doors for patients: ADaM ADTTE, and a plain table. Everything is checked and converted here, once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from smm_bayes.errors import DataError, Problems
+from smm_bayes.trial.calendar import calendar_time, months_per
+from smm_bayes.trial.mrd import read_mrd
+from smm_bayes.trial.patients import PROVENANCES, REASONS, ROLES, Patients
+from smm_bayes.trial.table import Table, dates, numbers, require, texts
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+REASON_WORDS = (
+    ("lost", "lost"),
+    ("withdr", "withdrawn"), ("consent", "withdrawn"),
+    ("new therapy", "new_therapy"), ("new treatment", "new_therapy"), ("new anti", "new_therapy"),
+    ("subsequent", "new_therapy"),
+    ("administrative", "administrative"), ("ongoing", "administrative"), ("cut", "administrative"),
+    ("alive", "administrative"), ("no event", "administrative"), ("study end", "administrative"),
+    ("end of study", "administrative"), ("event-free", "administrative"), ("event free", "administrative"),
+)  # fmt: skip
+YES = {"1": True, "1.0": True, "true": True, "yes": True}
+NO = {"0": False, "0.0": False, "false": False, "no": False}
+
+
+def read_adtte(
+    source: Table | pd.DataFrame | str | Path,
+    parameter: str,
+    *,
+    arms: Mapping[str, str],
+    causes: Mapping[str, Sequence[str]] | None = None,
+    censoring: Mapping[int, str] | None = None,
+    mrd: Table | pd.DataFrame | str | Path | None = None,
+    provenance: str = "real",
+) -> Patients:
+    """Read one parameter of an ADaM time-to-event table (ADTTE).
+
+    Columns: STUDYID, USUBJID, PARAMCD, AVAL (time), AVALU (day, week, month or year), CNSR (0 = event, 1 and
+    above = censored), TRT01P (arm); where there are any: STARTDT (date of enrolment), EVNTDESC (what happened),
+    CNSDTDSC (why censored), STRATUM or STRATA1.
+
+    Parameters
+    ----------
+    source : Table, pandas.DataFrame or path
+    parameter : str
+        Value of PARAMCD, for example ``"PFS"``.
+    arms : mapping of str to str
+        Role (``control``, ``experimental``) to the name in TRT01P; only ``experimental`` for one arm.
+    causes : mapping of str to sequence of str, optional
+        Cause of event to the texts of EVNTDESC that mean it. Without it every event is of the one cause ``event``.
+    censoring : mapping of int to str, optional
+        Value of CNSR to reason. Without it the words of CNSDTDSC decide; a 1 without words is administrative.
+    mrd : Table, pandas.DataFrame or path, optional
+        Table of MRD assessments; see :func:`smm_bayes.trial.mrd.read_mrd`.
+    provenance : {"real", "reconstructed", "simulated"}
+
+    Returns
+    -------
+    Patients
+
+    Raises
+    ------
+    DataError
+        Naming every problem with its column, rows and remedy.
+
+    References
+    ----------
+    CDISC, ADaM Basic Data Structure for Time-to-Event Analyses, version 1.0.
+    """
+    table = Table.of(source, "ADTTE table")
+    problems = Problems(table.name)
+    _check_options(arms, provenance, problems)
+    roles = [("STUDYID", "the trial"), ("USUBJID", "the patient"), ("PARAMCD", "the endpoint"),
+             ("AVAL", "the time to event or censoring"), ("AVALU", "its unit"),
+             ("CNSR", "0 for an event, 1 or above for censoring"), ("TRT01P", "the planned arm")]  # fmt: skip
+    if causes and len(causes) > 1:
+        roles.append(("EVNTDESC", "what the event was"))
+    complete = require(table, roles, problems)
+    if "PARAMCD" in table:
+        table = _only_parameter(table, parameter, problems)
+    if not complete or not len(table):
+        problems.raise_if_any()
+    trials = texts(table, "STUDYID", problems)
+    if len(set(trials)) > 1:
+        problems.add(f"column 'STUDYID' names {len(set(trials))} trials; give one trial a file")
+    time = _times(table, problems)
+    code = _censor_codes(table, problems)
+    event = code == 0
+    cause, cause_names = _causes(table, event, causes, problems)
+    start = dates(table, "STARTDT", problems) if "STARTDT" in table else None
+    origin = min((date for date in start if date is not None), default=None) if start else None
+    enrolled = None
+    if start and origin:
+        enrolled = np.array([np.nan if date is None else calendar_time(date, origin) for date in start])
+    stratum = next((name for name in ("STRATUM", "STRATA1") if name in table), None)
+    reason = _reasons(table, code, censoring or {}, problems)
+    return _assemble(
+        table, problems, "USUBJID", "TRT01P", "AVAL", arms, time, event, cause, cause_names, reason, enrolled, mrd,
+        trial=trials[0] if trials else "trial", provenance=provenance, origin=origin,
+        stratum=np.array(texts(table, stratum, problems), dtype=object) if stratum else None,
+    )  # fmt: skip
+
+
+def read_frame(
+    source: Table | pd.DataFrame | str | Path,
+    *,
+    arms: Mapping[str, str],
+    unit: str = "month",
+    causes: Sequence[str] | None = None,
+    covariates: Sequence[str] = (),
+    mrd: Table | pd.DataFrame | str | Path | None = None,
+    trial: str = "trial",
+    provenance: str = "real",
+) -> Patients:
+    """Read patients from a plain table.
+
+    Columns: ``patient``, ``arm``, ``time``, ``event`` (0 or 1); where there are any: ``cause`` (of the event),
+    ``censoring`` (the reason; ``administrative`` is assumed), ``enrolled`` (calendar time, a number), ``stratum``.
+
+    Parameters
+    ----------
+    source : Table, pandas.DataFrame or path
+    arms : mapping of str to str
+        Role (``control``, ``experimental``) to the name in column ``arm``.
+    unit : str
+        Unit of ``time`` and ``enrolled``: day, week, month or year.
+    causes : sequence of str, optional
+        Names of the causes in their order; needed where column ``cause`` is given.
+    covariates : sequence of str
+        Numeric columns to keep.
+    mrd, trial, provenance
+        As in :func:`read_adtte`.
+
+    Raises
+    ------
+    DataError
+        Naming every problem with its column, rows and remedy.
+    """
+    table = Table.of(source, "patients")
+    problems = Problems(table.name)
+    _check_options(arms, provenance, problems)
+    factor = months_per(unit)
+    if factor is None:
+        problems.add(f"unit {unit!r} is not a unit of time; give day, week, month or year")
+    roles = [("patient", "the patient"), ("arm", "the arm"), ("time", "the time to event or censoring"),
+             ("event", "1 for an event, 0 for censoring")]  # fmt: skip
+    roles += [(name, "a covariate") for name in covariates]
+    roles += [("cause", "the cause of the event")] if causes and len(causes) > 1 else []
+    if not require(table, roles, problems) or factor is None:
+        problems.raise_if_any()
+    assert factor is not None
+    time = numbers(table, "time", problems, minimum=0) * factor
+    flags = [word.lower() for word in texts(table, "event", problems)]
+    wrong = [bool(word) and word not in YES and word not in NO for word in flags]
+    problems.add_rows("event", table.where(wrong), "neither 0 nor 1", "write 1 for an event, 0 for censoring",
+                      next((repr(w) for w, bad in zip(flags, wrong, strict=True) if bad), ""))  # fmt: skip
+    event = np.array([YES.get(word, False) for word in flags], dtype=bool)
+    mapping = {name: [name] for name in causes} if causes else None
+    cause, cause_names = _causes(table, event, mapping, problems, column="cause")
+    reason = np.where(event, "", "administrative").astype(object)
+    if "censoring" in table:
+        given = texts(table, "censoring", problems, required=False)
+        reason = np.where(event, "", [word or "administrative" for word in given]).astype(object)
+        bad = np.array([bool(word) and word not in REASONS for word in reason], dtype=bool)
+        problems.add_rows("censoring", table.where(bad), "not a known reason", f"write one of {', '.join(REASONS)}")
+    enrolled = numbers(table, "enrolled", problems) * factor if "enrolled" in table else None
+    return _assemble(
+        table, problems, "patient", "arm", "time", arms, time, event, cause, cause_names, reason, enrolled, mrd,
+        trial=trial, provenance=provenance,
+        stratum=np.array(texts(table, "stratum", problems), dtype=object) if "stratum" in table else None,
+        covariates={name: numbers(table, name, problems) for name in covariates},
+    )  # fmt: skip
+
+
+def _assemble(
+    table: Table,
+    problems: Problems,
+    patient_column: str,
+    arm_column: str,
+    time_column: str,
+    arms: Mapping[str, str],
+    time: np.ndarray,
+    event: np.ndarray,
+    cause: np.ndarray,
+    causes: tuple[str, ...],
+    reason: np.ndarray,
+    enrolled: np.ndarray | None,
+    mrd: Table | pd.DataFrame | str | Path | None,
+    **others: object,
+) -> Patients:
+    """Make the checks that every door shares, then the value."""
+    names = texts(table, patient_column, problems)
+    seen: dict[str, int] = {}
+    for row, name in zip(table.rows, names, strict=True):
+        if name and name in seen:
+            problems.add(f"column '{patient_column}', rows {seen[name]} and {row}: patient {name!r} appears twice; "
+                         "keep one row per patient and endpoint")  # fmt: skip
+        seen.setdefault(name, row)
+    ordered = [role for role in ROLES if role in arms]
+    words = texts(table, arm_column, problems)
+    arm = np.array([next((i for i, role in enumerate(ordered) if arms[role] == word), -1) for word in words])
+    unknown = (arm < 0) & np.array([bool(word) for word in words])
+    found = next((repr(word) for word, bad in zip(words, unknown, strict=True) if bad), "")
+    declared = ", ".join(f"{role} = {name!r}" for role, name in arms.items())
+    problems.add_rows(arm_column, table.where(unknown), "an arm that is not declared",
+                      f"declared are {declared}; correct the name or the declaration", found)  # fmt: skip
+    for index, role in enumerate(ordered):
+        if not (arm == index).any():
+            problems.add(f"column '{arm_column}': arm {arms[role]!r} ({role}) has no patient; "
+                         "correct its name or declare the other arm only")  # fmt: skip
+    problems.add_rows(time_column, table.where(event & (time == 0)), "an event at time 0",
+                      "the time to an event is positive; count the first day as 1")  # fmt: skip
+    position = {name: index for index, name in enumerate(names)}
+    origin = others.get("origin")
+    assessments = None
+    if mrd is not None:
+        assessments = read_mrd(mrd, position, time, event, enrolled, origin, problems)  # type: ignore[arg-type]
+    problems.raise_if_any()
+    cutoff = float(np.max(enrolled + time)) if enrolled is not None else None
+    return Patients(
+        patient=np.array(names, dtype=object), arm=arm, time=time, event=event, cause=cause, censoring=reason,
+        enrolled=enrolled, arms=tuple(ordered), arm_names=tuple(arms[role] for role in ordered), causes=causes,
+        mrd=assessments, data_cutoff=cutoff, **others,  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def _check_options(arms: Mapping[str, str], provenance: str, problems: Problems) -> None:
+    if "experimental" not in arms or set(arms) - set(ROLES):
+        raise DataError(f"arms must name 'experimental', and 'control' if there is one; got {dict(arms)!r}")
+    if len(set(arms.values())) < len(arms):
+        raise DataError(f"both arms are called {arms['experimental']!r}; give each its own name")
+    if provenance not in PROVENANCES:
+        problems.add(f"provenance {provenance!r} is not known; say real, reconstructed or simulated")
+
+
+def _only_parameter(table: Table, parameter: str, problems: Problems) -> Table:
+    codes = table.columns["PARAMCD"]
+    chosen = table.take([code == parameter for code in codes])
+    if not len(chosen):
+        problems.add(f"column 'PARAMCD' has no {parameter!r}; it has {', '.join(sorted(set(codes))[:8])}")
+    return chosen
+
+
+def _times(table: Table, problems: Problems) -> np.ndarray:
+    units = texts(table, "AVALU", problems)
+    wrong = [bool(unit) and months_per(unit) is None for unit in units]
+    problems.add_rows("AVALU", table.where(wrong), "not a unit of time", "write DAY, WEEK, MONTH or YEAR",
+                      next((repr(u) for u, bad in zip(units, wrong, strict=True) if bad), ""))  # fmt: skip
+    factor = np.array([months_per(unit) or np.nan for unit in units])
+    return numbers(table, "AVAL", problems, minimum=0) * factor
+
+
+def _censor_codes(table: Table, problems: Problems) -> np.ndarray:
+    code = numbers(table, "CNSR", problems, minimum=0)
+    problems.add_rows("CNSR", table.where(code % 1 > 0), "not a whole number", "write 0 for an event, 1, 2, … else")
+    return np.where(np.isnan(code), -1, code).astype(int)
+
+
+def _causes(
+    table: Table,
+    event: np.ndarray,
+    causes: Mapping[str, Sequence[str]] | None,
+    problems: Problems,
+    column: str = "EVNTDESC",
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    if not causes or len(causes) == 1:
+        return np.where(event, 0, -1), (next(iter(causes)) if causes else "event",)
+    meaning = {word.strip().lower(): index for index, words in enumerate(causes.values()) for word in words}
+    given = texts(table, column, problems, required=False)
+    cause = np.array([meaning.get(word.lower(), -1) for word in given])
+    silent = event & np.array([not word for word in given])
+    problems.add_rows(column, table.where(silent), "no cause for the event", f"write one of {', '.join(causes)}")
+    unknown = event & (cause < 0) & ~silent
+    found = next((repr(word) for word, bad in zip(given, unknown, strict=True) if bad), "")
+    known = ", ".join(repr(word) for words in causes.values() for word in words)
+    problems.add_rows(column, table.where(unknown), "a cause that is not declared", f"declared are {known}", found)
+    return np.where(event, cause, -1), tuple(causes)
+
+
+def _reasons(table: Table, code: np.ndarray, codes: Mapping[int, str], problems: Problems) -> np.ndarray:
+    given = (
+        texts(table, "CNSDTDSC", problems, required=False) if "CNSDTDSC" in table else [""] * len(table)
+    )
+    result: list[str] = []
+    silent: list[int] = []
+    unknown: list[int] = []
+    found = ""
+    for row, number, text in zip(table.rows, code, given, strict=True):
+        reason = ""
+        if number >= 1:
+            said = next((name for word, name in REASON_WORDS if word in text.lower()), "")
+            assumed = "administrative" if number == 1 and not text else ""
+            reason = codes.get(int(number), "") or said or assumed
+            if not reason and text:
+                unknown.append(row)
+                found = found or repr(text)
+            elif not reason:
+                silent.append(row)
+        result.append(reason)
+    remedy = "say in the specification what each code means, for example censoring = {2 = \"lost\"}"
+    problems.add_rows("CNSR", silent, "a code above 1 without a reason in CNSDTDSC", remedy)
+    problems.add_rows("CNSDTDSC", unknown, "a reason that is not understood", remedy, found)
+    return np.array(result, dtype=object)
