@@ -1,0 +1,102 @@
+"""Completing a trial from every posterior draw: arrays in, sufficient statistics of final analyses out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from smm_bayes.errors import SpecificationError
+from smm_bayes.prediction.final import Enrolment, FinalAnalysis, FinalData
+from smm_bayes.survival.grid import TimeGrid
+from smm_bayes.trial.patients import Patients
+
+AUXILIARY = 2**63  # key of the stream for rates, beyond any replicate
+
+
+@dataclass(frozen=True, eq=False)
+class Completion:
+    """Everything that completing a trial needs, as arrays; replicate r is the same whoever computes it.
+
+    Attributes
+    ----------
+    patients : Patients
+    final : FinalAnalysis
+    hazards : numpy.ndarray, shape (draw, arm, cause, interval)
+    grid : TimeGrid
+        Of the hazards.
+    draw : numpy.ndarray of int, shape (replicate,)
+        Posterior draw of each replicate.
+    followed : numpy.ndarray of bool, shape (patient,)
+        Patients whose remaining time is drawn.
+    new_arms : numpy.ndarray of int
+    rate, dropout : numpy.ndarray, shape (replicate,)
+        Accrual and loss per month.
+    seed : int
+    final_grid : TimeGrid
+        Intervals of the final analysis.
+    """
+
+    patients: Patients
+    final: FinalAnalysis
+    hazards: np.ndarray
+    grid: TimeGrid
+    draw: np.ndarray
+    followed: np.ndarray
+    new_arms: np.ndarray
+    rate: np.ndarray
+    dropout: np.ndarray
+    seed: int
+    final_grid: TimeGrid
+
+    @classmethod
+    def plan(
+        cls, patients: Patients, log_hazard: np.ndarray, grid: TimeGrid, draw: np.ndarray, *, final: FinalAnalysis,
+        enrolment: Enrolment, complete: tuple[str, ...], dropout: bool, seed: int, final_grid: TimeGrid | None,
+    ) -> Completion:  # fmt: skip
+        """Check everything and draw the rates."""
+        final.counted(patients.causes)
+        new_arms = enrolment.new_arms(patients)
+        if patients.enrolled is None and (final.at != "follow_up" or not final.truncate):
+            raise SpecificationError(
+                "a final analysis by events or date needs the dates of enrolment; give STARTDT, or follow everyone "
+                "for a fixed time (final.at = 'follow_up')"
+            )
+        if final.at == "date" and patients.data_cutoff is not None and final.date < patients.data_cutoff:  # type: ignore[operator]
+            raise SpecificationError("the final analysis is before the data cut; choose a later date")
+        rng = np.random.Generator(np.random.Philox(key=np.array([seed, AUXILIARY], dtype=np.uint64)))
+        size = len(draw)
+        rate = enrolment.rates(patients, size, rng=rng) if len(new_arms) else np.ones(size)
+        lost = np.zeros(size)
+        if dropout:
+            early = ~patients.event & np.isin(patients.censoring, ("lost", "withdrawn"))
+            lost = rng.gamma(0.5 + early.sum(), size=size) / patients.time.sum()
+        followed = ~patients.event & np.isin(patients.censoring, complete)
+        return cls(patients, final, np.exp(log_hazard), grid, draw.astype(np.int64), followed, new_arms, rate, lost,
+                   seed, final_grid or grid)  # fmt: skip
+
+    @classmethod
+    def nothing_to_draw(cls, patients: Patients, final: FinalAnalysis, grid: TimeGrid) -> Completion:
+        """Take a trial as it is: the final analysis of patients that are all known."""
+        shape = (1, len(patients.arms), len(patients.causes), len(grid))
+        return cls(patients, final, np.zeros(shape), grid, np.zeros(1, np.int64), np.zeros(len(patients), bool),
+                   np.zeros(0, np.int64), np.ones(1), np.zeros(1), 0, grid)  # fmt: skip
+
+    def run(self, first: int, last: int) -> FinalData:
+        """Complete replicates ``first`` to ``last - 1``."""
+        from smm_bayes.prediction.kernels import complete_trials
+
+        patients, final = self.patients, self.final
+        counted = final.counted(patients.causes)
+        out = FinalData.empty(last - first, patients.arms, patients.causes, len(self.final_grid), counted)
+        enrolled = patients.enrolled if patients.enrolled is not None else np.zeros(len(patients))
+        complete_trials(
+            np.uint64(self.seed), first, self.hazards, self.draw[first:last], self.grid.starts,
+            enrolled, patients.arm.astype(np.int64), patients.time, patients.cause.astype(np.int64), self.followed,
+            self.new_arms, self.rate[first:last], self.dropout[first:last],
+            float(patients.data_cutoff if patients.data_cutoff is not None else 0.0),
+            final.kind, int(final.events or 0), float(final.date or 0.0), float(final.follow_up or 0.0), final.limit,
+            float(final.cap), counted, self.final_grid.starts,
+            out.date, out.reached, out.number, out.events, out.score, out.variance, out.cell_events, out.cell_exposure,
+        )  # fmt: skip
+        return out
