@@ -38,6 +38,8 @@ class FinalAnalysis:
         Calendar time at which the analysis happens at the latest.
     causes : tuple of str, optional
         Causes that count as the event; the others censor. All by default.
+    on : str
+        The date in words, for printing.
     """
 
     at: Literal["events", "date", "follow_up"]
@@ -47,6 +49,7 @@ class FinalAnalysis:
     truncate: bool = True
     cap: float = math.inf
     causes: tuple[str, ...] | None = None
+    on: str = ""
 
     def __post_init__(self) -> None:
         """Refuse a final analysis without its trigger."""
@@ -77,7 +80,7 @@ class FinalAnalysis:
         what = "" if self.causes is None else f" ({' or '.join(self.causes)})"
         words = {
             "events": f"at {self.events} events{what}",
-            "date": f"at {self.date or 0:.1f} months since the first enrolment",
+            "date": f"on {self.on}" if self.on else f"at {self.date or 0:.1f} months since the first enrolment",
             "follow_up": f"when everyone has {self.follow_up or 0:g} months of follow-up",
         }
         cap = f", at {self.cap:.1f} months at the latest" if math.isfinite(self.cap) else ""

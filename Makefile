@@ -1,0 +1,56 @@
+# make interim   set up (once) and run the main job          make test       set up (once) and run every check
+# make lab       open JupyterLab on the notebooks            make validate   long calibrations, resumable
+# make notebooks execute the notebooks in place              make benchmark  speed against the alternatives
+.PHONY: interim test lint unit notebook-test lab notebooks validate benchmark clean
+.DELETE_ON_ERROR:
+SHELL := /bin/sh
+READY := .venv/.complete
+BIN := .venv/bin
+OUT ?= out/interim
+
+interim: $(READY)
+	$(BIN)/smm-bayes interim models/mgus2/spec.toml --out $(OUT)
+
+# Each candidate is executed and asked for its version: a name on the PATH may be a shim that fails.
+$(READY): requirements.lock pyproject.toml
+	@found=; for candidate in $(PYTHON) python3.12 python3.13 python3.14 python3 python; do \
+	  if "$$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 12))' >/dev/null 2>&1; \
+	  then found=$$candidate; break; fi; done; \
+	if [ -z "$$found" ]; then \
+	  echo "No Python 3.12 or later was found (tried python3.12, python3.13, python3.14, python3, python): install one, or name it with make PYTHON=/path/to/python." >&2; \
+	  exit 2; fi; \
+	echo "Setting up .venv with $$found (a few minutes, once)"; \
+	rm -rf .venv && "$$found" -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	@if UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.lock; then :; \
+	  else $(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock; fi
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@touch $@
+
+test: lint unit notebook-test
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+unit: $(READY)
+	$(BIN)/pytest -q -n 2 --dist loadfile
+
+notebook-test: $(READY)
+	$(BIN)/pytest -q -n 2 --dist loadfile --nbval-lax --nbval-cell-timeout=300 \
+	  --nbval-sanitize-with notebooks/nbval_sanitize.cfg notebooks
+
+lab: $(READY)
+	$(BIN)/jupyter lab --ip=127.0.0.1 --notebook-dir=notebooks
+
+notebooks: $(READY)
+	$(BIN)/jupyter nbconvert --to notebook --execute --inplace notebooks/*.ipynb
+
+validate: $(READY)
+	$(BIN)/python -m smm_bayes.inference.validate models
+
+benchmark: $(READY)
+	$(BIN)/python benchmarks/speed.py
+
+clean:
+	rm -rf .venv out .pytest_cache .mypy_cache .ruff_cache .hypothesis

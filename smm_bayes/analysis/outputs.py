@@ -1,0 +1,116 @@
+"""Writing the results of an interim analysis, whole or not at all, and reading them back."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from smm_bayes.analysis.decision import Decision
+from smm_bayes.analysis.interim import Interim, InterimInputs, read_inputs, run_interim
+from smm_bayes.errors import SpecificationError
+from smm_bayes.inference.convergence import Convergence
+from smm_bayes.inference.fit import Attempt, Fit
+from smm_bayes.prediction.probability import Prediction
+
+DECISION, POSTERIOR, REPORT = "decision.json", "posterior.nc", "report"
+OURS = frozenset({DECISION, POSTERIOR, f"{REPORT}.ipynb", f"{REPORT}.html"})
+
+
+def check_out(out: Path) -> None:
+    """Refuse an output folder that holds something else than earlier results.
+
+    Raises
+    ------
+    SpecificationError
+    """
+    if out.is_dir():
+        foreign = sorted(entry.name for entry in out.iterdir() if entry.name not in OURS)
+        if foreign:
+            raise SpecificationError(
+                f"--out {out} holds other files ({', '.join(foreign[:3])}); give a new folder, so that nothing is lost"
+            )
+    elif out.exists():
+        raise SpecificationError(f"--out {out} is a file; give a folder")
+
+
+@contextmanager
+def whole_folder(out: Path) -> Iterator[Path]:
+    """Give a temporary folder beside ``out`` that takes its place at the end, or is removed on any error."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        yield building
+        building.chmod(0o755)
+        old = None
+        if out.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{out.name}.old.", dir=out.parent))
+            os.replace(out, old)
+        os.replace(building, out)
+        if old is not None:
+            shutil.rmtree(old)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def save(interim: Interim, folder: Path) -> None:
+    """Write ``decision.json`` and ``posterior.nc`` (posterior, simulated trials and convergence)."""
+    import xarray as xr
+
+    (folder / DECISION).write_text(interim.decision.model_dump_json(indent=2) + "\n")
+    columns = {"success": interim.prediction.success, **interim.prediction.columns}
+    replicates = xr.Dataset({name: ("replicate", values) for name, values in columns.items()})
+    tree = interim.fit.data.copy()
+    tree["prediction"] = xr.DataTree(replicates)
+    tree.attrs = {
+        "probability": interim.prediction.probability,
+        "mcse": interim.prediction.mcse,
+        "seed": interim.fit.seed,
+        "fingerprint": interim.fit.fingerprint,
+        "worst": interim.fit.convergence.worst,
+        "attempts": [f"{a.target_accept} {a.tune} {a.draws}" for a in interim.fit.attempts],
+    }
+    tree.to_netcdf(folder / POSTERIOR, engine="h5netcdf")
+
+
+def load(inputs: InterimInputs, folder: Path) -> Interim:
+    """Read back what :func:`save` wrote."""
+    import xarray as xr
+
+    decision = Decision.model_validate_json((folder / DECISION).read_text())
+    with xr.open_datatree(folder / POSTERIOR, engine="h5netcdf") as stored:
+        tree = stored.load()
+    attrs = tree.attrs
+    words = [str(word).split() for word in np.atleast_1d(attrs["attempts"])]
+    attempts = tuple(Attempt(float(a), int(b), int(c)) for a, b, c in words)
+    shown = decision.diagnostics
+    convergence = Convergence(shown.max_rhat, shown.min_ess_bulk, shown.min_ess_tail, shown.divergences, attrs["worst"])
+    columns = {str(name): values.values for name, values in tree["prediction"].data_vars.items()}
+    success = columns.pop("success").astype(bool)
+    prediction = Prediction(float(attrs["probability"]), float(attrs["mcse"]), success, columns, inputs.spec.rule,
+                            inputs.final, inputs.patients)  # fmt: skip
+    groups = {name: tree[name].dataset for name in tree.children if name != "prediction"}
+    fitted = Fit(xr.DataTree.from_dict(groups), convergence, attempts, int(attrs["seed"]), attrs["fingerprint"])
+    return Interim(inputs, fitted, prediction, decision)
+
+
+def open_interim(spec: str | Path, run: str | Path | None = None, *, snapshot: str | Path | None = None, seed: int) -> Interim:
+    """Open a finished interim analysis, or run it when there is none.
+
+    Parameters
+    ----------
+    spec : path
+    run : path, optional
+        Folder with an earlier run's results; without it the analysis is run now.
+    snapshot : path, optional
+        Instead of the specification's.
+    seed : int
+        For a run now.
+    """
+    inputs = read_inputs(spec, snapshot or None)
+    return load(inputs, Path(run)) if run else run_interim(inputs, seed=seed)

@@ -1,0 +1,123 @@
+"""The command line: parse, call, print. Heavy imports only after everything has been validated."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from smm_bayes import __version__
+from smm_bayes.errors import SmmBayesError
+
+if TYPE_CHECKING:
+    from smm_bayes.inference.fit import FitProgress
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"smm-bayes {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def top(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    """Bayesian interim monitoring for trials in high-risk smoldering multiple myeloma."""
+
+
+@app.command()
+def interim(
+    spec: Annotated[Path, typer.Argument(help="The pre-specified analysis, a spec.toml.")],
+    snapshot: Annotated[Path | None, typer.Option(help="ADTTE table (CSV) instead of the specification's.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for report, posterior and decision.json.")] = Path("out"),
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same answer.")] = 2026,
+    workers: Annotated[int, typer.Option(min=1, help="Threads that complete trials.")] = 2,
+    json: Annotated[bool, typer.Option("--json", help="Print decision.json instead of the table.")] = False,
+) -> None:
+    """Predict at an interim analysis whether the final analysis will succeed.
+
+    Writes report.ipynb, report.html, posterior.nc and decision.json. Exit code 0: done; 1: the fit is not fit for a
+    decision; 2: bad input, nothing written.
+    """
+    from smm_bayes.analysis.interim import read_inputs
+    from smm_bayes.analysis.outputs import check_out
+
+    check_out(out)
+    inputs = read_inputs(spec, snapshot)
+    with _Progress() as progress:
+        progress.say("loading the sampler and compiling the model")
+        from smm_bayes.analysis.interim import run_interim
+        from smm_bayes.analysis.outputs import save, whole_folder
+        from smm_bayes.reporting.report import write_report
+
+        with whole_folder(out) as folder:
+            result = run_interim(inputs, seed=seed, workers=workers, on_fit=progress.fit, on_predict=progress.predict)
+            progress.say("writing the report")
+            save(result, folder)
+            write_report(folder, spec=inputs.spec.path, snapshot=inputs.snapshot, seed=seed)
+    if json:
+        typer.echo(result.decision.model_dump_json(indent=2))
+        return
+    from smm_bayes.reporting.words import Rows, outcome_rows
+
+    typer.echo(Rows([*inputs.patients.summary(), *result.prediction.summary(), ("convergence", str(result.fit.convergence))]))
+    happened = outcome_rows(result)
+    if happened:
+        typer.echo(f"\nWhat happened:\n{happened}")
+    typer.echo(f"\nWritten to {out}: report.html, report.ipynb, posterior.nc, decision.json")
+
+
+class _Progress:
+    """One live line on standard error; plain lines where that is no terminal."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        self.console = Console(stderr=True)
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=24), TimeElapsedColumn())
+        self.bar = Progress(*columns, console=self.console, transient=True, disable=not self.console.is_terminal)
+        self.task = self.bar.add_task("reading", total=None)
+        self.said = ""
+
+    def __enter__(self) -> _Progress:
+        self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+    def say(self, text: str, done: int | None = None, total: int | None = None) -> None:
+        stage = text.split(" · ")[0]
+        if not self.console.is_terminal and stage != self.said:
+            self.console.print(stage, highlight=False)
+        self.said = stage
+        self.bar.update(self.task, description=text, completed=done or 0, total=total)
+
+    def fit(self, state: FitProgress) -> None:
+        again = f" (attempt {state.attempt})" if state.attempt > 1 else ""
+        self.say(f"sampling the posterior{again} · {state.divergences} divergences", state.finished, state.total)
+
+    def predict(self, done: int, total: int) -> None:
+        self.say("completing the trial", done, total)
+
+
+def main() -> None:
+    """Run the command line, turning the user's errors into one message and an exit code."""
+    try:
+        app()
+    except SmmBayesError as error:
+        typer.echo(f"Error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        typer.echo("Interrupted; nothing was written.", err=True)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

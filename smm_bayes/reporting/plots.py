@@ -1,0 +1,183 @@
+"""Plots of an interim analysis. Each takes ``ax``, returns ``ax``, and draws from a table the user can have."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from smm_bayes.prediction.probability import Prediction
+from smm_bayes.survival.estimands import survival_curve
+from smm_bayes.survival.grid import EventTable, TimeGrid
+from smm_bayes.trial.patients import Patients
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+    from matplotlib.axes import Axes
+
+COLOURS = {"control": "#b5541c", "experimental": "#1f5f99"}  # readable by the colour-blind and in grey
+BAND = 0.25
+
+
+def new_axes(ax: Axes | None, **size: Any) -> Axes:
+    """Give ``ax``, or axes of a new figure."""
+    if ax is not None:
+        return ax
+    import matplotlib.pyplot as plt
+
+    return plt.subplots(layout="constrained", **size)[1]
+
+
+def kaplan_meier(patients: Patients, arm: int) -> pd.DataFrame:
+    """Kaplan–Meier estimate of one arm with 95 % log-log limits: time, survival, lower, upper, starting at 0."""
+    import pandas as pd
+    from sksurv.nonparametric import kaplan_meier_estimator
+
+    rows = patients.arm == arm
+    columns = ("time", "survival", "lower", "upper")
+    if not patients.event[rows].any():
+        return pd.DataFrame([[0.0, 1, 1, 1], [patients.time[rows].max(), 1, 1, 1]], columns=columns)
+    time, survival, (lower, upper) = kaplan_meier_estimator(
+        patients.event[rows], patients.time[rows], conf_type="log-log"
+    )
+    start = pd.DataFrame([[0.0, 1.0, 1.0, 1.0]], columns=columns)
+    return pd.concat([start, pd.DataFrame(dict(zip(columns, (time, survival, lower, upper), strict=True)))])
+
+
+def at_risk(patients: Patients, times: np.ndarray) -> pd.DataFrame:
+    """Patients at risk at each time (still followed just before it), one row an arm."""
+    import pandas as pd
+
+    counts = {
+        name: [(patients.time[patients.arm == index] >= time).sum() for time in times]
+        for index, name in enumerate(patients.arm_names)
+    }
+    return pd.DataFrame(counts, index=times).T
+
+
+def plot_survival(
+    patients: Patients, log_hazard: xr.DataArray | None = None, grid: TimeGrid | None = None,
+    causes: tuple[str, ...] | None = None, ax: Axes | None = None, horizon: float | None = None,
+) -> Axes:  # fmt: skip
+    """Draw Kaplan–Meier curves with posterior bands and a table of patients at risk.
+
+    Parameters
+    ----------
+    patients : Patients
+    log_hazard : xarray.DataArray, optional
+        Draws; the posterior median and 95 % band of survival are drawn over the estimate.
+    grid : TimeGrid, optional
+        Of ``log_hazard``.
+    causes : tuple of str, optional
+        Causes that count; the others censor. All by default.
+    ax : matplotlib.axes.Axes, optional
+    horizon : float, optional
+        Last month shown.
+    """
+    ax = new_axes(ax, figsize=(7.5, 4.6))
+    shown = patients.count_only(*causes) if causes else patients
+    horizon = horizon or float(np.quantile(shown.time, 0.98))
+    for index, role in enumerate(shown.arms):
+        curve = kaplan_meier(shown, index)
+        label = f"{shown.arm_name(role)}: Kaplan–Meier"
+        ax.step(curve["time"], curve["survival"], where="post", color=COLOURS[role], label=label)
+        if log_hazard is not None and grid is not None:
+            time = np.linspace(0, horizon, 121)
+            draws = survival_curve(log_hazard.sel(arm=[role]), grid, time, causes).isel(arm=0)
+            low, middle, high = draws.quantile([0.025, 0.5, 0.975], dim=("chain", "draw")).values
+            ax.fill_between(time, low, high, color=COLOURS[role], alpha=BAND, linewidth=0,
+                            label=f"{shown.arm_name(role)}: model, 95 %")  # fmt: skip
+            ax.plot(time, middle, color=COLOURS[role], linestyle="--", linewidth=1)
+    what = " or ".join(causes) if causes else "event"
+    others = " (other causes censored)" if causes and set(causes) < set(patients.causes) else ""
+    curves = [kaplan_meier(shown, index) for index in range(len(shown.arms))]
+    lowest = min(float(curve.loc[curve["time"] <= horizon, "survival"].min()) for curve in curves)
+    ax.set(xlim=(0, horizon), ylim=(max(0.0, lowest - 0.15) if lowest > 0.4 else 0.0, 1.01),
+           ylabel=f"free of {what}{others}", title=f"Data: {patients.provenance}")  # fmt: skip
+    ax.legend(frameon=False, fontsize=8, loc="lower left")
+    _risk_table(ax, shown, horizon)
+    return ax
+
+
+def _risk_table(ax: Axes, patients: Patients, horizon: float) -> None:
+    ticks = [tick for tick in ax.get_xticks() if 0 <= tick <= horizon]
+    ax.set_xticks(ticks)
+    table = at_risk(patients, np.array(ticks))
+    rows = ["Months since enrolment", "Patients at risk:"]
+    ax.set_xlabel("\n".join(rows + [""] * len(table)), loc="left")
+    transform = ax.get_xaxis_transform()
+    for row, (role, name) in enumerate(zip(patients.arms, patients.arm_names, strict=True)):
+        y = -0.24 - 0.062 * row
+        for tick, count in zip(ticks, table.loc[name], strict=True):
+            ax.text(tick, y, f"{count}", transform=transform, ha="center", va="top", fontsize=8, color=COLOURS[role])
+        ax.text(-0.02, y, name, transform=ax.transAxes, ha="right", va="top", fontsize=8, color=COLOURS[role])
+
+
+def events_check(log_hazard: xr.DataArray, table: EventTable, *, rng: np.random.Generator) -> pd.DataFrame:
+    """Events in every cell beside what the fitted model would produce there: 95 % posterior predictive limits."""
+    import pandas as pd
+
+    draws = log_hazard.transpose("chain", "draw", "arm", "cause", "interval").values
+    draws = draws.reshape(-1, *draws.shape[2:])
+    events = rng.poisson(np.exp(draws) * table.cell_exposure)
+    low, middle, high = np.quantile(events, [0.025, 0.5, 0.975], axis=0)
+    index = pd.MultiIndex.from_product([table.arms, table.causes, table.grid.labels], names=["arm", "cause", "interval"])
+    return pd.DataFrame({"observed": table.events.ravel().astype(int), "predicted": middle.ravel(),
+                         "lower": low.ravel(), "upper": high.ravel()}, index=index)  # fmt: skip
+
+
+def plot_events(check: pd.DataFrame, cause: str, ax: Axes | None = None) -> Axes:
+    """Draw one cause of :func:`events_check`: observed events on the model's 95 % predictive limits."""
+    ax = new_axes(ax, figsize=(7.5, 3.2))
+    chosen = check.xs(cause, level="cause")
+    arms = list(dict.fromkeys(chosen.index.get_level_values("arm")))
+    for position, arm in enumerate(arms):
+        rows = chosen.loc[arm]
+        x = np.arange(len(rows)) + (position - (len(arms) - 1) / 2) * 0.25
+        ax.vlines(x, rows["lower"], rows["upper"], color=COLOURS[arm], linewidth=5, alpha=0.35,
+                  label=f"{arm}: model, 95 %")  # fmt: skip
+        ax.plot(x, rows["observed"], "o", color=COLOURS[arm], markersize=4, label=f"{arm}: observed")
+    labels = chosen.loc[arms[0]].index
+    ax.set_xticks(np.arange(len(labels)), labels, rotation=30, ha="right", fontsize=8)
+    ax.set(xlabel="months since enrolment", ylabel=f"events: {cause}")
+    ax.legend(frameon=False, fontsize=8)
+    return ax
+
+
+def plot_prediction(prediction: Prediction, ax: Axes | None = None, observed: float | None = None) -> Axes:
+    """Draw the predictive distribution of the final hazard ratio (or event count), by success or failure."""
+    ax = new_axes(ax, figsize=(7.5, 3.4))
+    two_arms = len(prediction.patients.arms) > 1
+    values = prediction.columns["hazard_ratio"] if two_arms else prediction.counted_events
+    usable = np.isfinite(values) & ((values > 0) | (not two_arms))
+    low, high = np.quantile(values[usable], [0.002, 0.998])
+    bins = np.geomspace(low, high, 60) if two_arms else np.arange(np.floor(low), np.ceil(high) + 2) - 0.5
+    split = [values[usable & prediction.success], values[usable & ~prediction.success]]
+    labels = [f"success ({prediction.probability:.1%})", f"no success ({1 - prediction.probability:.1%})"]
+    ax.hist(split, bins=bins, stacked=True, color=["#1f5f99", "#c9c9c9"], label=labels)
+    if two_arms:
+        ax.set_xscale("log")
+        ticks = [tick for tick in (0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5) if low <= tick <= high]
+        ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        ax.minorticks_off()
+    if observed is not None:
+        ax.axvline(observed, color="black", linestyle="--", label=f"what happened: {observed:.2f}")
+    what = "hazard ratio at the final analysis" if two_arms else "events at the final analysis"
+    ax.set(xlabel=what, ylabel="simulated trials", yticks=[])
+    ax.legend(frameon=False, fontsize=8)
+    return ax
+
+
+def plot_prior_survival(
+    curves: np.ndarray, time: np.ndarray, ax: Axes | None = None, label: str = "free of any event"
+) -> Axes:
+    """Draw prior survival curves, shape (draw, time): a few draws, the median and the 95 % band."""
+    ax = new_axes(ax, figsize=(7.5, 3.2))
+    low, middle, high = np.quantile(curves, [0.025, 0.5, 0.975], axis=0)
+    ax.fill_between(time, low, high, color="#777777", alpha=BAND, linewidth=0, label="prior, 95 %")
+    ax.plot(time, middle, color="#333333", label="prior median")
+    ax.plot(time, curves[:25].T, color="#777777", linewidth=0.5, alpha=0.5)
+    ax.set(xlim=(0, time[-1]), ylim=(0, 1.01), xlabel="months since enrolment", ylabel=label)
+    ax.legend(frameon=False, fontsize=8)
+    return ax

@@ -1,0 +1,91 @@
+"""Sentences and small tables that a report opens with."""
+
+from __future__ import annotations
+
+from html import escape
+
+import numpy as np
+
+from smm_bayes.analysis.decision import Decision
+from smm_bayes.analysis.interim import Interim, InterimInputs, describe_outcome
+from smm_bayes.survival.piecewise import PiecewiseExponential
+
+
+class Rows(list[tuple[str, str]]):
+    """A table of label and value that prints in a terminal and shows as HTML in a notebook."""
+
+    def __repr__(self) -> str:
+        width = max((len(label) for label, _ in self), default=0)
+        return "\n".join(f"{label:<{width}}  {value}" for label, value in self)
+
+    def _repr_html_(self) -> str:
+        cells = "".join(f"<tr><th>{escape(label)}</th><td>{escape(value)}</td></tr>" for label, value in self)
+        return f"<table>{cells}</table>"
+
+
+def answer(interim: Interim) -> str:
+    """Say the answer in two sentences, the number first."""
+    decision = interim.decision
+    sentence = (
+        f"The probability that the final analysis succeeds is {decision.probability_of_success:.1%} "
+        f"(Monte Carlo error {decision.mcse:.1%}), success being {decision.success_rule} {decision.final_analysis}."
+    )
+    so_far = f"{decision.events.observed} counted events so far, information fraction {decision.information_fraction:.0%}"
+    ratio = decision.hazard_ratio
+    if ratio is None:
+        return f"{sentence} There are {so_far}."
+    return (f"{sentence} The hazard ratio now is {ratio.median:.2f} (95 % credible interval {ratio.lower:.2f} to "
+            f"{ratio.upper:.2f}), from {so_far}. Data: {decision.data}.")  # fmt: skip
+
+
+def prior_rows(inputs: InterimInputs) -> Rows:
+    """Every prior in words."""
+    return Rows(inputs.spec.priors.statements().items())
+
+
+def outcome_rows(interim: Interim) -> Rows | None:
+    """What happened beside what was predicted, where the data already hold it."""
+    happened = describe_outcome(interim.inputs)
+    if happened is None:
+        return None
+    prediction = interim.prediction
+    patients = prediction.patients
+    rows = Rows([("success", f"{'yes' if happened['success'] else 'no'}; predicted probability {prediction.probability:.2f}")])
+    for name, (middle, low, high) in prediction.intervals().items():
+        if name not in happened or name == "date":
+            continue
+        arm, _, cause = name.partition(":")
+        label = f"{cause}, {patients.arm_name(arm)}" if cause else "hazard ratio"
+        places = 0 if cause else 2
+        inside = "inside" if low <= happened[name] <= high else "OUTSIDE"
+        rows.append((label, f"{happened[name]:.{places}f}; predicted {middle:.{places}f} ({low:.{places}f} to "
+                            f"{high:.{places}f}): {inside} the 95 % interval"))  # fmt: skip
+    return rows
+
+
+def observed_statistic(interim: Interim) -> float | None:
+    """Give the final hazard ratio (or, for one arm, the counted events) that happened, where it is known."""
+    outcome = interim.inputs.outcome()
+    if outcome is None:
+        return None
+    return float(outcome.hazard_ratio[0] if len(outcome.arms) > 1 else outcome.counted_events[0].sum())
+
+
+def prior_survival(inputs: InterimInputs, time: np.ndarray, *, rng: np.random.Generator, draws: int = 1000) -> np.ndarray:
+    """Draw curves of the control (or only) arm's event-free survival from the prior, shape (draw, time)."""
+    patients, grid = inputs.patients, inputs.spec.grid
+    sample = inputs.spec.priors.sample(patients.causes, len(patients.arms), len(grid), draws, rng=rng)
+    total = np.logaddexp.reduce(sample["log_hazard"][:, 0], axis=1)
+    return PiecewiseExponential(total, grid).survival(time)
+
+
+def input_rows(decision: Decision) -> Rows:
+    """Hashes, seed and versions."""
+    inputs = decision.inputs
+    rows = Rows((f"SHA-256 of {name}", value) for name, value in inputs.sha256.items())
+    rows.append(("fingerprint of the fit", inputs.fingerprint))
+    rows.append(("seed", str(inputs.seed)))
+    rows.append(("versions", ", ".join(f"{name} {version}" for name, version in inputs.versions.items())))
+    evidence = "; ".join(f"{s.name} ({s.trust}): {s.source}" for s in decision.sources) or "none"
+    rows.append(("outside evidence", evidence))
+    return rows
