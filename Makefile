@@ -47,7 +47,7 @@ notebooks: $(READY)
 	$(BIN)/jupyter nbconvert --to notebook --execute --inplace notebooks/*.ipynb
 
 validate: $(READY)
-	$(BIN)/python -m smm_bayes.inference.validate models
+	$(BIN)/python -m smm_bayes.analysis.validate models
 
 benchmark: $(READY)
 	$(BIN)/python benchmarks/speed.py

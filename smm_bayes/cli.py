@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from smm_bayes import __version__
-from smm_bayes.errors import SmmBayesError
+from smm_bayes.errors import SmmBayesError, SpecificationError
 
 if TYPE_CHECKING:
-    from smm_bayes.inference.fit import FitProgress
+    from smm_bayes.inference.sampling import FitProgress
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -35,7 +36,7 @@ def interim(
     spec: Annotated[Path, typer.Argument(help="The pre-specified analysis, a spec.toml.")],
     snapshot: Annotated[Path | None, typer.Option(help="ADTTE table (CSV) instead of the specification's.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for report, posterior and decision.json.")] = Path("out"),
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same answer.")] = 2026,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The same seed gives the same answer.")] = 2026,
     workers: Annotated[int, typer.Option(min=1, help="Threads that complete trials.")] = 2,
     json: Annotated[bool, typer.Option("--json", help="Print decision.json instead of the table.")] = False,
 ) -> None:
@@ -48,6 +49,7 @@ def interim(
     from smm_bayes.analysis.outputs import check_out
 
     check_out(out)
+    _check_parent(out)
     inputs = read_inputs(spec, snapshot)
     with _Progress() as progress:
         progress.say("loading the sampler and compiling the model")
@@ -65,11 +67,20 @@ def interim(
         return
     from smm_bayes.reporting.words import Rows, outcome_rows
 
-    typer.echo(Rows([*inputs.patients.summary(), *result.prediction.summary(), ("convergence", str(result.fit.convergence))]))
+    convergence = ("convergence", str(result.fit.convergence))
+    typer.echo(Rows([*inputs.patients.summary(), *result.prediction.summary(), convergence]))
     happened = outcome_rows(result)
     if happened:
         typer.echo(f"\nWhat happened:\n{happened}")
     typer.echo(f"\nWritten to {out}: report.html, report.ipynb, posterior.nc, decision.json")
+
+
+def _check_parent(out: Path) -> None:
+    """Refuse an output folder that could not be made, before anything is computed for it."""
+    parent = next(folder for folder in out.absolute().parents if folder.exists())
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        what = "cannot be written to" if parent.is_dir() else "is a file"
+        raise SpecificationError(f"--out {out}: {parent} {what}; give another folder")
 
 
 class _Progress:

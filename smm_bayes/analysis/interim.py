@@ -12,7 +12,7 @@ import numpy as np
 
 from smm_bayes.analysis.decision import Decision, Diagnostics, Events, Inputs, Interval
 from smm_bayes.analysis.spec import AnalysisSpec
-from smm_bayes.errors import Problems
+from smm_bayes.errors import DataError, Problems, SpecificationError
 from smm_bayes.inference.fingerprint import hash_file, versions
 from smm_bayes.prediction.final import FinalAnalysis, FinalData
 from smm_bayes.prediction.probability import Prediction, describe, probability_of_success
@@ -24,7 +24,7 @@ from smm_bayes.trial.patients import Patients
 if TYPE_CHECKING:
     import xarray as xr
 
-    from smm_bayes.inference.fit import Fit, FitProgress
+    from smm_bayes.inference.sampling import Fit, FitProgress
 
 PACKAGES = ("smm-bayes", "numpy", "pymc", "nutpie", "arviz", "numba")
 
@@ -110,15 +110,19 @@ def read_inputs(spec: str | Path | AnalysisSpec, snapshot: str | Path | None = N
     section = spec.snapshot
     path = Path(snapshot) if snapshot is not None else spec.file(section.file)
     everyone = Patients.from_adtte(
-        path, section.parameter, arms=dict(section.arms), causes=section.causes or None,
+        path, section.parameter,
+        arms={str(role): name for role, name in section.arms.items()}, causes=section.causes or None,
         censoring={int(code): reason for code, reason in section.censoring.items()},
         mrd=spec.file(section.mrd) if section.mrd else None, provenance=section.provenance,
     )  # fmt: skip
     patients = everyone
-    if section.cut_by_date is not None:
-        patients = cut_by_date(everyone, section.cut_by_date)
-    elif section.cut_by_events is not None:
-        patients = cut_by_events(everyone, section.cut_by_events, *(spec.final.causes or ()))
+    try:
+        if section.cut_by_date is not None:
+            patients = cut_by_date(everyone, section.cut_by_date)
+        elif section.cut_by_events is not None:
+            patients = cut_by_events(everyone, section.cut_by_events, *(spec.final.causes or ()))
+    except DataError as error:
+        raise DataError(f"{path}: snapshot.cut_by_{'events' if section.cut_by_events else 'date'}: {error}") from None
     problems = Problems(str(path))
     for index, role in enumerate(patients.arms):
         if not (patients.arm == index).any():
@@ -138,10 +142,16 @@ def _check_plan(inputs: InterimInputs) -> None:
 
     spec = inputs.spec
     nothing = np.zeros((1, *inputs.table.events.shape))
-    Completion.plan(
+    plan = Completion.plan(
         inputs.patients, nothing, spec.grid, np.zeros(1), final=inputs.final, enrolment=spec.enrolment_plan(),
         complete=tuple(spec.prediction.complete), dropout=spec.prediction.dropout, seed=0, final_grid=None,
     )  # fmt: skip
+    total = len(inputs.patients) + len(plan.new_arms)
+    if inputs.final.events is not None and inputs.final.events > total:
+        raise SpecificationError(
+            f"final.events is {inputs.final.events}, more than the {total} patients there will be; correct it, or plan "
+            "more patients in enrolment.planned"
+        )
 
 
 def run_interim(
@@ -169,7 +179,7 @@ def run_interim(
     ConvergenceError
         When the fit may not be used for a decision.
     """
-    from smm_bayes.inference.fit import fit
+    from smm_bayes.inference.sampling import fit
     from smm_bayes.survival.model import piecewise_exponential_model
 
     spec = inputs.spec

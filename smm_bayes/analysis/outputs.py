@@ -15,7 +15,7 @@ from smm_bayes.analysis.decision import Decision
 from smm_bayes.analysis.interim import Interim, InterimInputs, read_inputs, run_interim
 from smm_bayes.errors import SpecificationError
 from smm_bayes.inference.convergence import Convergence
-from smm_bayes.inference.fit import Attempt, Fit
+from smm_bayes.inference.sampling import Attempt, Fit
 from smm_bayes.prediction.probability import Prediction
 
 DECISION, POSTERIOR, REPORT = "decision.json", "posterior.nc", "report"
@@ -99,7 +99,9 @@ def load(inputs: InterimInputs, folder: Path) -> Interim:
     return Interim(inputs, fitted, prediction, decision)
 
 
-def open_interim(spec: str | Path, run: str | Path | None = None, *, snapshot: str | Path | None = None, seed: int) -> Interim:
+def open_interim(
+    spec: str | Path, run: str | Path | None = None, *, snapshot: str | Path | None = None, seed: int
+) -> Interim:
     """Open a finished interim analysis, or run it when there is none.
 
     Parameters

@@ -1,6 +1,6 @@
 """Sampling posteriors, and whether they may be believed. Knows no disease."""
 
 from smm_bayes.inference.convergence import Convergence
-from smm_bayes.inference.fit import Fit, FitProgress, fit
+from smm_bayes.inference.sampling import Fit, FitProgress, fit
 
 __all__ = ["Convergence", "Fit", "FitProgress", "fit"]

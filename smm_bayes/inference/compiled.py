@@ -54,11 +54,11 @@ class CompiledModel:
             raise SpecificationError(f"data {name!r} has shape {new.shape}; the compiled model needs {old.shape}")
         if not np.all(np.isfinite(new)):
             raise SpecificationError(f"data {name!r} has values that are not finite; tabulate the patients anew")
-        if np.issubdtype(old.dtype, np.integer):
-            if np.any(new != np.floor(new)) or np.any(new < 0) or np.any(new > self._largest[name]):
-                raise SpecificationError(
-                    f"data {name!r} must hold whole numbers from 0 to {self._largest[name]}: it indexes parameters"
-                )
+        indexes = np.issubdtype(old.dtype, np.integer)
+        if indexes and np.any((new != np.floor(new)) | (new < 0) | (new > self._largest[name])):
+            raise SpecificationError(
+                f"data {name!r} must hold whole numbers from 0 to {self._largest[name]}: it indexes parameters"
+            )
         return new.astype(old.dtype)
 
     @cached_property
@@ -113,15 +113,15 @@ class CompiledModel:
         result: dict[str, dict[str, Any]] = {"log_prior": {}, "log_likelihood": {}}
         for variable, term in zip(variables, function(*inputs), strict=True):
             group = "log_prior" if variable in model.free_RVs else "log_likelihood"
-            dims = model.named_vars_to_dims.get(variable.name) or tuple(
-                f"{variable.name}_dim_{axis}" for axis in range(term.ndim - 1)
-            )
+            dims = _dims(model, variable.name, term.ndim - 1)
             array = np.broadcast_to(term, (chains * draws, *term.shape[1:]))
             result[group][variable.name] = (("chain", "draw", *dims), array.reshape(chains, draws, *array.shape[1:]))
         coords = {name: list(labels) for name, labels in model.coords.items() if labels is not None}
         base = {"chain": posterior["chain"].values, "draw": posterior["draw"].values}
         return {
-            group: xr.Dataset(terms, coords={**base, **_used(coords, terms)}) for group, terms in result.items() if terms
+            group: xr.Dataset(terms, coords={**base, **_used(coords, terms)})
+            for group, terms in result.items()
+            if terms
         }
 
     def data_groups(self) -> dict[str, xr.Dataset]:
@@ -133,16 +133,19 @@ class CompiledModel:
         for variable in model.observed_RVs:
             value = model.rvs_to_values[variable]
             array = value.get_value() if hasattr(value, "get_value") else np.asarray(value.eval())
-            observed[variable.name] = (model.named_vars_to_dims.get(variable.name, ()), array)
-        constant = {
-            variable.name: (model.named_vars_to_dims.get(variable.name, ()), variable.get_value())
-            for variable in model.data_vars
-        }
+            observed[variable.name] = (_dims(model, variable.name, array.ndim), array)
+        constant = {}
+        for variable in model.data_vars:
+            array = variable.get_value()
+            constant[variable.name] = (_dims(model, variable.name, array.ndim), array)
         coords = {name: list(labels) for name, labels in model.coords.items() if labels is not None}
         groups = {"observed_data": observed, "constant_data": constant}
-        return {
-            group: xr.Dataset(arrays, coords=_used(coords, arrays)) for group, arrays in groups.items() if arrays
-        }
+        return {group: xr.Dataset(arrays, coords=_used(coords, arrays)) for group, arrays in groups.items() if arrays}
+
+
+def _dims(model: pm.Model, name: str, size: int) -> tuple[str, ...]:
+    named = model.named_vars_to_dims.get(name)
+    return tuple(named) if named else tuple(f"{name}_dim_{axis}" for axis in range(size))
 
 
 def _used(coords: dict[str, list[Any]], arrays: dict[str, Any]) -> dict[str, list[Any]]:

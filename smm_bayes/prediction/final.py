@@ -167,7 +167,9 @@ class FinalData:
         return len(self.date)
 
     @classmethod
-    def empty(cls, size: int, arms: tuple[str, ...], causes: tuple[str, ...], intervals: int, counted: np.ndarray) -> FinalData:
+    def empty(
+        cls, size: int, arms: tuple[str, ...], causes: tuple[str, ...], intervals: int, counted: np.ndarray
+    ) -> FinalData:
         """Room for ``size`` replicates."""
         return cls(
             np.zeros(size), np.zeros(size, bool), np.zeros((size, len(arms)), np.int64),

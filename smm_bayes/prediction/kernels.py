@@ -224,38 +224,52 @@ def posterior_below(
     Baseline hazards are Gamma(shape, rate) in each interval and integrated out in closed form; the log hazard
     ratio β ~ Normal(mean, sd), so p(β | data) ∝ N(β)·e^{β·d₁}·Π_j (rate + E₀ⱼ + e^β·E₁ⱼ)^{−(shape + d_j)}.
     """
-    points = 401
-    density = np.empty(points)
+    cells, coarse, fine = events.shape[2], 400, 200
+    value = np.empty(coarse + 1)
     for index in range(len(out)):
         experimental = events[index, 1].sum()
-        # a coarse pass finds where the mass is, a fine one integrates it
-        low, high = mean - 10 * sd, mean + 10 * sd
-        for sweep in range(3):
-            width = (high - low) / (points - 1)
-            largest = -np.inf
-            for point in range(points):
-                beta = low + width * point
-                value = -0.5 * ((beta - mean) / sd) ** 2 + beta * experimental
-                ratio = np.exp(beta)
-                for cell in range(events.shape[2]):
-                    count = events[index, 0, cell] + events[index, 1, cell]
-                    held = rate + exposure[index, 0, cell] + ratio * exposure[index, 1, cell]
-                    value -= (shape + count) * np.log(held)
-                density[point] = value
-                largest = max(largest, value)
-            if sweep < 2:
-                first, last = points - 1, 0
-                for point in range(points):
-                    if density[point] > largest - 40:
-                        first, last = min(first, point), max(last, point)
-                low, high = low + width * max(first - 1, 0), low + width * min(last + 1, points - 1)
-        mass, below = 0.0, 0.0
-        for point in range(points - 1):
-            left, right = np.exp(density[point] - largest), np.exp(density[point + 1] - largest)
-            mass += 0.5 * (left + right)
-            upper = (log_threshold - low) / width - point
-            if upper >= 1:
-                below += 0.5 * (left + right)
-            elif upper > 0:
-                below += upper * (left + 0.5 * upper * (right - left))
-        out[index] = below / mass
+        low, high, largest = mean - 10 * sd, mean + 10 * sd, -np.inf
+        for _ in range(2):  # where the mass is
+            width, largest = (high - low) / coarse, -np.inf
+            for point in range(coarse + 1):
+                value[point] = _log_marginal(
+                    low + width * point, events[index], exposure[index], experimental, cells, mean, sd, shape, rate
+                )
+                largest = max(largest, value[point])
+            first, last = coarse, 0
+            for point in range(coarse + 1):
+                if value[point] > largest - 40:
+                    first, last = min(first, point), max(last, point)
+            high = low + width * min(last + 1, coarse)
+            low = low + width * max(first - 1, 0)
+        if log_threshold <= low or log_threshold >= high:
+            out[index] = 1.0 if log_threshold >= high else 0.0
+            continue
+        below, above = 0.0, 0.0
+        for side in range(2):  # Simpson's rule on either side of the threshold
+            start, end = (low, log_threshold) if side == 0 else (log_threshold, high)
+            width, area = (end - start) / fine, 0.0
+            for point in range(fine + 1):
+                weight = 1.0 if point in (0, fine) else 4.0 if point % 2 else 2.0
+                height = _log_marginal(
+                    start + width * point, events[index], exposure[index], experimental, cells, mean, sd, shape, rate
+                )
+                area += weight * np.exp(height - largest)
+            if side == 0:
+                below = area * width
+            else:
+                above = area * width
+        out[index] = below / (below + above)
+
+
+@njit(cache=True, nogil=True)
+def _log_marginal(
+    beta: float, events: np.ndarray, exposure: np.ndarray, experimental: float, cells: int,
+    mean: float, sd: float, shape: float, rate: float,
+) -> float:  # fmt: skip
+    """Log posterior density of the log hazard ratio, up to a constant."""
+    value, ratio = -0.5 * ((beta - mean) / sd) ** 2 + beta * experimental, np.exp(beta)
+    for cell in range(cells):
+        held = rate + exposure[0, cell] + ratio * exposure[1, cell]
+        value -= (shape + events[0, cell] + events[1, cell]) * np.log(held)
+    return value

@@ -231,7 +231,13 @@ def _monte_carlo_error(by_draw: np.ndarray, size: int) -> float:
 
 
 def _check(
-    patients: Patients, log_hazard: np.ndarray, grid: TimeGrid, rule: SuccessRule, seed: int, replicates: int, chunk: int
+    patients: Patients,
+    log_hazard: np.ndarray,
+    grid: TimeGrid,
+    rule: SuccessRule,
+    seed: int,
+    replicates: int,
+    chunk: int,
 ) -> None:
     shape = (len(patients.arms), len(patients.causes), len(grid))
     if log_hazard.ndim != 5 or log_hazard.shape[2:] != shape:

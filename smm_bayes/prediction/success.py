@@ -137,7 +137,8 @@ class EventCount(SuccessRule):
         """Refuse bounds that nothing or everything meets."""
         if not 0 <= self.at_least <= self.at_most or (self.at_least == 0 and math.isinf(self.at_most)):
             raise SpecificationError(
-                f"success: give at_least or at_most events (at_least <= at_most); got {self.at_least} and {self.at_most}"
+                "success: give at_least or at_most events, at_least <= at_most; "
+                f"got {self.at_least} and {self.at_most}"
             )
 
     def __call__(self, final: FinalData) -> np.ndarray:
@@ -154,7 +155,9 @@ class EventCount(SuccessRule):
 
 
 def rule_from(spec: dict[str, object]) -> SuccessRule:
-    """Make a rule from its description: ``{"rule": "log_rank", "alpha": 0.025}``, or ``{"all": [...]}``, ``{"any": [...]}``.
+    """Make a rule from its description.
+
+    For example ``{"rule": "log_rank", "alpha": 0.025}``; ``{"all": [...]}`` and ``{"any": [...]}`` combine rules.
 
     Raises
     ------
@@ -187,4 +190,6 @@ def rule_from(spec: dict[str, object]) -> SuccessRule:
     try:
         return known[str(name)](**options)  # type: ignore[arg-type]
     except TypeError:
-        raise SpecificationError(f"success: the settings of {name} must be numbers (arm a word); got {options}") from None
+        raise SpecificationError(
+            f"success: the settings of {name} must be numbers (arm a word); got {options}"
+        ) from None

@@ -1,4 +1,4 @@
-"""Plots of an interim analysis. Each takes ``ax``, returns ``ax``, and draws from a table the user can have."""
+"""Plots of an interim analysis. Each takes ``ax``, returns it, and draws from a table the user can have."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def new_axes(ax: Axes | None, **size: Any) -> Axes:
 
 
 def kaplan_meier(patients: Patients, arm: int) -> pd.DataFrame:
-    """Kaplan–Meier estimate of one arm with 95 % log-log limits: time, survival, lower, upper, starting at 0."""
+    """Kaplan–Meier estimate of one arm with 95 % log-log limits: time, survival, lower, upper, from 0 on."""
     import pandas as pd
     from sksurv.nonparametric import kaplan_meier_estimator
 
@@ -85,7 +85,7 @@ def plot_survival(
         if log_hazard is not None and grid is not None:
             time = np.linspace(0, horizon, 121)
             draws = survival_curve(log_hazard.sel(arm=[role]), grid, time, causes).isel(arm=0)
-            low, middle, high = draws.quantile([0.025, 0.5, 0.975], dim=("chain", "draw")).values
+            low, middle, high = draws.quantile([0.025, 0.5, 0.975], dim=("chain", "draw")).to_numpy()
             ax.fill_between(time, low, high, color=COLOURS[role], alpha=BAND, linewidth=0,
                             label=f"{shown.arm_name(role)}: model, 95 %")  # fmt: skip
             ax.plot(time, middle, color=COLOURS[role], linestyle="--", linewidth=1)
@@ -109,20 +109,24 @@ def _risk_table(ax: Axes, patients: Patients, horizon: float) -> None:
     transform = ax.get_xaxis_transform()
     for row, (role, name) in enumerate(zip(patients.arms, patients.arm_names, strict=True)):
         y = -0.24 - 0.062 * row
+        style: dict[str, Any] = {"va": "top", "fontsize": 8, "color": COLOURS[role]}
         for tick, count in zip(ticks, table.loc[name], strict=True):
-            ax.text(tick, y, f"{count}", transform=transform, ha="center", va="top", fontsize=8, color=COLOURS[role])
-        ax.text(-0.02, y, name, transform=ax.transAxes, ha="right", va="top", fontsize=8, color=COLOURS[role])
+            ax.text(tick, y, f"{count}", transform=transform, ha="center", **style)
+        ax.annotate(name, (0, y), xycoords="axes fraction", xytext=(-20, 0), textcoords="offset points",
+                    ha="right", annotation_clip=False, **style)  # fmt: skip
 
 
 def events_check(log_hazard: xr.DataArray, table: EventTable, *, rng: np.random.Generator) -> pd.DataFrame:
-    """Events in every cell beside what the fitted model would produce there: 95 % posterior predictive limits."""
+    """Events in every cell beside what the fitted model would produce there, with 95 % predictive limits."""
     import pandas as pd
 
-    draws = log_hazard.transpose("chain", "draw", "arm", "cause", "interval").values
+    draws = log_hazard.transpose("chain", "draw", "arm", "cause", "interval").to_numpy()
     draws = draws.reshape(-1, *draws.shape[2:])
     events = rng.poisson(np.exp(draws) * table.cell_exposure)
     low, middle, high = np.quantile(events, [0.025, 0.5, 0.975], axis=0)
-    index = pd.MultiIndex.from_product([table.arms, table.causes, table.grid.labels], names=["arm", "cause", "interval"])
+    index = pd.MultiIndex.from_product(
+        [table.arms, table.causes, table.grid.labels], names=["arm", "cause", "interval"]
+    )
     return pd.DataFrame({"observed": table.events.ravel().astype(int), "predicted": middle.ravel(),
                          "lower": low.ravel(), "upper": high.ravel()}, index=index)  # fmt: skip
 
@@ -154,8 +158,9 @@ def plot_prediction(prediction: Prediction, ax: Axes | None = None, observed: fl
     low, high = np.quantile(values[usable], [0.002, 0.998])
     bins = np.geomspace(low, high, 60) if two_arms else np.arange(np.floor(low), np.ceil(high) + 2) - 0.5
     split = [values[usable & prediction.success], values[usable & ~prediction.success]]
-    labels = [f"success ({prediction.probability:.1%})", f"no success ({1 - prediction.probability:.1%})"]
-    ax.hist(split, bins=bins, stacked=True, color=["#1f5f99", "#c9c9c9"], label=labels)
+    percent = round(100 * prediction.probability)
+    labels = [f"success ({percent} %)", f"no success ({100 - percent} %)"]
+    ax.hist(split, bins=bins.tolist(), stacked=True, color=["#1f5f99", "#c9c9c9"], label=labels)
     if two_arms:
         ax.set_xscale("log")
         ticks = [tick for tick in (0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5) if low <= tick <= high]

@@ -56,7 +56,7 @@ def with_alternative_text(page: str, notebook: Path) -> str:
     import nbformat
 
     texts = [
-        output.get("metadata", {}).get("alt", "Figure")
+        output.get("metadata", {}).get("image/png", {}).get("alt", "Figure")
         for cell in nbformat.read(notebook, as_version=4).cells
         for output in cell.get("outputs", [])
         if "image/png" in output.get("data", {})

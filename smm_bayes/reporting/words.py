@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from html import escape
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,11 +11,16 @@ from smm_bayes.analysis.decision import Decision
 from smm_bayes.analysis.interim import Interim, InterimInputs, describe_outcome
 from smm_bayes.survival.piecewise import PiecewiseExponential
 
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
 
 class Rows(list[tuple[str, str]]):
     """A table of label and value that prints in a terminal and shows as HTML in a notebook."""
 
     def __repr__(self) -> str:
+        """Give one line a row."""
         width = max((len(label) for label, _ in self), default=0)
         return "\n".join(f"{label:<{width}}  {value}" for label, value in self)
 
@@ -28,14 +34,16 @@ def answer(interim: Interim) -> str:
     decision = interim.decision
     sentence = (
         f"The probability that the final analysis succeeds is {decision.probability_of_success:.1%} "
-        f"(Monte Carlo error {decision.mcse:.1%}), success being {decision.success_rule} {decision.final_analysis}."
+        f"(Monte Carlo error {decision.mcse:.1%}), success being {decision.success_rule} "
+        f"{decision.final_analysis}."
     )
-    so_far = f"{decision.events.observed} counted events so far, information fraction {decision.information_fraction:.0%}"
+    observed, fraction = decision.events.observed, decision.information_fraction
+    so_far = f"{observed} counted events so far, information fraction {fraction:.0%}"
     ratio = decision.hazard_ratio
     if ratio is None:
         return f"{sentence} There are {so_far}."
-    return (f"{sentence} The hazard ratio now is {ratio.median:.2f} (95 % credible interval {ratio.lower:.2f} to "
-            f"{ratio.upper:.2f}), from {so_far}. Data: {decision.data}.")  # fmt: skip
+    return (f"{sentence} The hazard ratio now is {ratio.median:.2f} (95 % credible interval {ratio.lower:.2f} "
+            f"to {ratio.upper:.2f}), from {so_far}. Data: {decision.data}.")  # fmt: skip
 
 
 def prior_rows(inputs: InterimInputs) -> Rows:
@@ -44,13 +52,14 @@ def prior_rows(inputs: InterimInputs) -> Rows:
 
 
 def outcome_rows(interim: Interim) -> Rows | None:
-    """What happened beside what was predicted, where the data already hold it."""
+    """Put what happened beside what was predicted, where the data already hold it."""
     happened = describe_outcome(interim.inputs)
     if happened is None:
         return None
     prediction = interim.prediction
     patients = prediction.patients
-    rows = Rows([("success", f"{'yes' if happened['success'] else 'no'}; predicted probability {prediction.probability:.2f}")])
+    success = "yes" if happened["success"] else "no"
+    rows = Rows([("success", f"{success}; predicted probability {prediction.probability:.2f}")])
     for name, (middle, low, high) in prediction.intervals().items():
         if name not in happened or name == "date":
             continue
@@ -58,8 +67,8 @@ def outcome_rows(interim: Interim) -> Rows | None:
         label = f"{cause}, {patients.arm_name(arm)}" if cause else "hazard ratio"
         places = 0 if cause else 2
         inside = "inside" if low <= happened[name] <= high else "OUTSIDE"
-        rows.append((label, f"{happened[name]:.{places}f}; predicted {middle:.{places}f} ({low:.{places}f} to "
-                            f"{high:.{places}f}): {inside} the 95 % interval"))  # fmt: skip
+        seen, median, lower, upper = (f"{x:.{places}f}" for x in (happened[name], middle, low, high))
+        rows.append((label, f"{seen}; predicted {median} ({lower} to {upper}): {inside} the 95 % interval"))
     return rows
 
 
@@ -71,12 +80,32 @@ def observed_statistic(interim: Interim) -> float | None:
     return float(outcome.hazard_ratio[0] if len(outcome.arms) > 1 else outcome.counted_events[0].sum())
 
 
-def prior_survival(inputs: InterimInputs, time: np.ndarray, *, rng: np.random.Generator, draws: int = 1000) -> np.ndarray:
+def prior_survival(
+    inputs: InterimInputs, time: np.ndarray, *, rng: np.random.Generator, draws: int = 1000
+) -> np.ndarray:
     """Draw curves of the control (or only) arm's event-free survival from the prior, shape (draw, time)."""
     patients, grid = inputs.patients, inputs.spec.grid
     sample = inputs.spec.priors.sample(patients.causes, len(patients.arms), len(grid), draws, rng=rng)
     total = np.logaddexp.reduce(sample["log_hazard"][:, 0], axis=1)
     return PiecewiseExponential(total, grid).survival(time)
+
+
+def agreement(draws: xr.DataArray, exact: np.ndarray) -> pd.DataFrame:
+    """Posterior means beside exact ones; the last column is their difference in Monte Carlo errors.
+
+    Parameters
+    ----------
+    draws : xarray.DataArray
+        (chain, draw, ...).
+    exact : numpy.ndarray
+        Of the shape of one draw.
+    """
+    import arviz as az
+    import pandas as pd
+
+    mean, error = draws.mean(("chain", "draw")), az.mcse(draws, method="mean")
+    columns = {"exact": mean.copy(data=exact), "posterior": mean, "mcse": error, "errors": (mean - exact) / error}
+    return pd.DataFrame({name: values.to_series() for name, values in columns.items()})
 
 
 def input_rows(decision: Decision) -> Rows:

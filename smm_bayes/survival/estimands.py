@@ -64,9 +64,7 @@ def rmst(log_hazard: xr.DataArray, grid: TimeGrid, horizon: float, causes: Cause
     return xr.DataArray(values, dims=("chain", "draw", "arm"), coords=coords, name="rmst")
 
 
-def average_hazard_ratio(
-    log_hazard: xr.DataArray, weights: np.ndarray, causes: Causes = None
-) -> xr.DataArray:
+def average_hazard_ratio(log_hazard: xr.DataArray, weights: np.ndarray, causes: Causes = None) -> xr.DataArray:
     """Hazard ratio of the summed hazards, experimental over control, as a weighted geometric mean over intervals.
 
     Parameters
@@ -97,4 +95,6 @@ def summarise(draws: xr.DataArray, level: float = 0.95) -> pd.DataFrame:
                "upper": quantiles.isel(quantile=2), "mcse": error}  # fmt: skip
     if draws.ndim == 2:
         return pd.DataFrame({name: [float(values)] for name, values in columns.items()}, index=[draws.name])
-    return pd.DataFrame({name: values.drop_vars("quantile", errors="ignore").to_series() for name, values in columns.items()})
+    return pd.DataFrame(
+        {name: values.drop_vars("quantile", errors="ignore").to_series() for name, values in columns.items()}
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -61,10 +62,7 @@ class TimeGrid:
     def labels(self) -> tuple[str, ...]:
         """Names of the intervals."""
         edges = [f"{edge:g}" for edge in self.edges]
-        return tuple(
-            f"({low}, {high})" if high == "inf" else f"({low}, {high}]"
-            for low, high in zip(edges[:-1], edges[1:], strict=True)
-        )
+        return tuple(f"({low}, {high})" if high == "inf" else f"({low}, {high}]" for low, high in pairwise(edges))
 
     def index(self, time: np.ndarray) -> np.ndarray:
         """Interval of each time; time 0 belongs to the first."""
@@ -136,9 +134,7 @@ class EventTable:
         )  # fmt: skip
 
     def __repr__(self) -> str:
-        parts = [
-            f"{cause} {int(self.events[:, index].sum())}" for index, cause in enumerate(self.causes)
-        ]
+        parts = [f"{cause} {int(self.events[:, index].sum())}" for index, cause in enumerate(self.causes)]
         return (f"EventTable: {' x '.join(str(n) for n in self.events.shape)} (arm, cause, interval); events "
                 f"{', '.join(parts)}; {self.exposure.sum():,.0f} patient-months")  # fmt: skip
 

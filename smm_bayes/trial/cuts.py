@@ -7,7 +7,7 @@ import datetime
 import numpy as np
 
 from smm_bayes.errors import DataError
-from smm_bayes.trial.calendar import calendar_time
+from smm_bayes.trial.calendar import calendar_date, calendar_time
 from smm_bayes.trial.patients import Patients
 
 
@@ -34,10 +34,12 @@ def cut_by_date(patients: Patients, cutoff: float | datetime.date) -> Patients:
         if patients.origin is None:
             raise DataError("this table has no calendar dates; give the cut in months since its origin")
         cutoff = calendar_time(cutoff, patients.origin)
-    known = patients.enrolled <= cutoff
+    known = patients.enrolled <= cutoff + 1e-9
     if not known.any():
-        raise DataError("nobody had been enrolled at the data cut; choose a later date")
-    followed = cutoff - patients.enrolled[known]
+        first = float(patients.enrolled.min())
+        when = calendar_date(first, patients.origin).isoformat() if patients.origin else f"{first:.1f} months"
+        raise DataError(f"nobody had been enrolled at the data cut; choose a date after the first enrolment ({when})")
+    followed = np.maximum(cutoff - patients.enrolled[known], 0.0)
     later = patients.time[known] > followed + 1e-9
     return patients.take(
         known,
@@ -70,5 +72,5 @@ def cut_by_events(patients: Patients, events: int, *causes: str) -> Patients:
     counted = patients.count_only(*causes) if causes else patients
     when = np.sort((patients.enrolled + patients.time)[counted.event])
     if not 1 <= events <= len(when):
-        raise DataError(f"a cut at {events} events needs 1 to {len(when)} of them; choose a number in that range")
+        raise DataError(f"a cut at {events} events, but the patients have {len(when)}; choose a number from 1 to that")
     return cut_by_date(patients, float(when[events - 1]))

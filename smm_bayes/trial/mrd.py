@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smm_bayes.errors import Problems
+from smm_bayes.errors import DataError, Problems
 from smm_bayes.trial.calendar import calendar_time, months_per
 from smm_bayes.trial.table import Table, dates, numbers, require, texts
 
@@ -52,7 +52,7 @@ class MrdAssessments:
         position = np.full(int(max(self.row.max(initial=-1), rows.max(initial=-1))) + 1, -1)
         position[rows] = np.arange(len(rows))
         new = position[self.row]
-        kept = (new >= 0) & (self.time <= np.where(new >= 0, latest[new], -np.inf))
+        kept = (new >= 0) & (self.time <= np.where(new >= 0, latest[new], -np.inf) + 1e-9)
         return MrdAssessments(new[kept], self.time[kept], self.negative[kept], self.sensitivity[kept])
 
 
@@ -88,8 +88,12 @@ def read_mrd(
     MrdAssessments or None
         None when a problem was found.
     """
-    table = Table.of(source, "MRD table")
     before = len(problems)
+    try:
+        table = Table.of(source, "MRD table")
+    except DataError as error:
+        problems.add(f"MRD table {error}")
+        return None
     label = f"MRD table {table.name}: " if table.name != "MRD table" else "MRD table: "
     own = Problems(table.name)
     by_date = "MRDDT" in table and "MRDTM" not in table
@@ -99,9 +103,8 @@ def read_mrd(
     )  # fmt: skip
     roles = (("USUBJID", "the patient"), *clock, ("MRDRES", "negative or positive"),
              ("MRDSENS", "the sensitivity, such as 1e-5"))  # fmt: skip
-    result = None
-    if require(table, roles, own):
-        result = _assessments(table, by_date, patients, time, event, enrolled, origin, own)
+    require(table, roles, own)
+    result = _assessments(table, by_date, patients, time, event, enrolled, origin, own)
     for text in own:
         problems.add(label + text)
     return result if len(problems) == before else None
@@ -125,20 +128,21 @@ def _assessments(
                       next((repr(n) for n, u in zip(names, unknown, strict=True) if u), ""))  # fmt: skip
     known = row >= 0
     column = "MRDDT" if by_date else "MRDTM"
-    if by_date and (enrolled is None or origin is None):
+    if not by_date:
+        units = texts(table, "MRDTMU", problems)
+        factor = np.array([months_per(unit) or np.nan for unit in units])
+        wrong = [bool(unit) and months_per(unit) is None for unit in units]
+        problems.add_rows("MRDTMU", table.where(wrong), "not a unit of time", "write day, week, month or year",
+                          next((repr(u) for u, bad in zip(units, wrong, strict=True) if bad), ""))  # fmt: skip
+        months = numbers(table, "MRDTM", problems) * factor
+    elif enrolled is None or origin is None:
         problems.add("column 'MRDDT' needs the patients' STARTDT to count from; give STARTDT, or MRDTM instead")
         months = np.full(len(table), np.nan)
-    elif by_date:
+    else:
         given = dates(table, "MRDDT", problems)
         start = np.where(known, enrolled[row], np.nan)
         at = [np.nan if date is None else calendar_time(date, origin) for date in given]
         months = np.array(at) - start
-    else:
-        units = texts(table, "MRDTMU", problems)
-        factor = np.array([months_per(unit) or np.nan for unit in units])
-        wrong = [bool(unit) and months_per(unit) is None for unit in units]
-        problems.add_rows("MRDTMU", table.where(wrong), "not a unit of time", "write day, week, month or year")
-        months = numbers(table, "MRDTM", problems) * factor
     problems.add_rows(column, table.where(months < -1e-9), "before enrolment", "correct the assessment's time")
     end = np.where(known, time[row], np.nan)
     over = known & (months > end + 1e-9)

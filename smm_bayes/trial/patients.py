@@ -112,7 +112,9 @@ class Patients:
                           provenance=provenance)  # fmt: skip
 
     @classmethod
-    def from_frame(cls, source: Table | pd.DataFrame | str | Path, *, arms: Mapping[str, str], **options: object) -> Patients:
+    def from_frame(
+        cls, source: Table | pd.DataFrame | str | Path, *, arms: Mapping[str, str], **options: object
+    ) -> Patients:
         """Read patients from a plain table; see :func:`smm_bayes.trial.readers.read_frame`."""
         from smm_bayes.trial.readers import read_frame
 
@@ -197,7 +199,8 @@ class Patients:
         by_cause = ", ".join(
             f"{int((self.cause == index).sum())} {name}" for index, name in enumerate(self.causes)
         )
-        rows = [("patients", counts), ("events", f"{self.events} ({by_cause})" if len(self.causes) > 1 else str(self.events)),
+        events = f"{self.events} ({by_cause})" if len(self.causes) > 1 else str(self.events)
+        rows = [("patients", counts), ("events", events),
                 ("median follow-up", f"{self.median_follow_up:.1f} months")]  # fmt: skip
         if self.data_cutoff is not None:
             when = f"{self.data_cutoff:.1f} months"

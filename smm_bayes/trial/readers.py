@@ -28,6 +28,7 @@ REASON_WORDS = (
 )  # fmt: skip
 YES = {"1": True, "1.0": True, "true": True, "yes": True}
 NO = {"0": False, "0.0": False, "false": False, "no": False}
+LONGEST = 150 * 12.0  # months; a longer time is in another unit than AVALU says
 
 
 def read_adtte(
@@ -77,19 +78,23 @@ def read_adtte(
     table = Table.of(source, "ADTTE table")
     problems = Problems(table.name)
     _check_options(arms, provenance, problems)
+    unknown = sorted(set((censoring or {}).values()) - set(REASONS))
+    if unknown:
+        problems.add(f"censoring: {', '.join(unknown)} is no reason; give one of {', '.join(REASONS)}")
     roles = [("STUDYID", "the trial"), ("USUBJID", "the patient"), ("PARAMCD", "the endpoint"),
              ("AVAL", "the time to event or censoring"), ("AVALU", "its unit"),
              ("CNSR", "0 for an event, 1 or above for censoring"), ("TRT01P", "the planned arm")]  # fmt: skip
     if causes and len(causes) > 1:
         roles.append(("EVNTDESC", "what the event was"))
-    complete = require(table, roles, problems)
+    require(table, roles, problems)
     if "PARAMCD" in table:
         table = _only_parameter(table, parameter, problems)
-    if not complete or not len(table):
-        problems.raise_if_any()
+    if "PARAMCD" not in table or not len(table):
+        problems.raise_if_any()  # which rows are meant is not known, so nothing else can be checked
     trials = texts(table, "STUDYID", problems)
-    if len(set(trials)) > 1:
-        problems.add(f"column 'STUDYID' names {len(set(trials))} trials; give one trial a file")
+    other = [bool(name) and name != trials[0] for name in trials]
+    problems.add_rows("STUDYID", table.where(other), f"another trial than {trials[0]!r}", "give one trial a file",
+                      next((repr(name) for name, hit in zip(trials, other, strict=True) if hit), ""))  # fmt: skip
     time = _times(table, problems)
     code = _censor_codes(table, problems)
     event = code == 0
@@ -198,11 +203,14 @@ def _assemble(
     """Make the checks that every door shares, then the value."""
     names = texts(table, patient_column, problems)
     seen: dict[str, int] = {}
+    again: list[int] = []
+    twice = ""
     for row, name in zip(table.rows, names, strict=True):
-        if name and name in seen:
-            problems.add(f"column '{patient_column}', rows {seen[name]} and {row}: patient {name!r} appears twice; "
-                         "keep one row per patient and endpoint")  # fmt: skip
-        seen.setdefault(name, row)
+        if name and seen.setdefault(name, row) != row:
+            again.append(row)
+            twice = twice or f"{name!r}, first in row {seen[name]}"
+    problems.add_rows(patient_column, again, "a patient that appears twice",
+                      "keep one row per patient and endpoint", twice)  # fmt: skip
     ordered = [role for role in ROLES if role in arms]
     words = texts(table, arm_column, problems)
     arm = np.array([next((i for i, role in enumerate(ordered) if arms[role] == word), -1) for word in words])
@@ -212,7 +220,7 @@ def _assemble(
     problems.add_rows(arm_column, table.where(unknown), "an arm that is not declared",
                       f"declared are {declared}; correct the name or the declaration", found)  # fmt: skip
     for index, role in enumerate(ordered):
-        if not (arm == index).any():
+        if arm_column in table and not (arm == index).any():
             problems.add(f"column '{arm_column}': arm {arms[role]!r} ({role}) has no patient; "
                          "correct its name or declare the other arm only")  # fmt: skip
     problems.add_rows(time_column, table.where(event & (time == 0)), "an event at time 0",
@@ -220,7 +228,7 @@ def _assemble(
     position = {name: index for index, name in enumerate(names)}
     origin = others.get("origin")
     assessments = None
-    if mrd is not None:
+    if mrd is not None and patient_column in table:
         assessments = read_mrd(mrd, position, time, event, enrolled, origin, problems)  # type: ignore[arg-type]
     problems.raise_if_any()
     cutoff = float(np.max(enrolled + time)) if enrolled is not None else None
@@ -241,10 +249,11 @@ def _check_options(arms: Mapping[str, str], provenance: str, problems: Problems)
 
 
 def _only_parameter(table: Table, parameter: str, problems: Problems) -> Table:
-    codes = table.columns["PARAMCD"]
+    codes = [code.strip() for code in table.columns["PARAMCD"]]
     chosen = table.take([code == parameter for code in codes])
     if not len(chosen):
-        problems.add(f"column 'PARAMCD' has no {parameter!r}; it has {', '.join(sorted(set(codes))[:8])}")
+        there = ", ".join(repr(code) for code in sorted(set(codes))[:8])
+        problems.add(f"column 'PARAMCD' has no row with {parameter!r}; ask for what it has: {there or 'nothing'}")
     return chosen
 
 
@@ -254,13 +263,20 @@ def _times(table: Table, problems: Problems) -> np.ndarray:
     problems.add_rows("AVALU", table.where(wrong), "not a unit of time", "write DAY, WEEK, MONTH or YEAR",
                       next((repr(u) for u, bad in zip(units, wrong, strict=True) if bad), ""))  # fmt: skip
     factor = np.array([months_per(unit) or np.nan for unit in units])
-    return numbers(table, "AVAL", problems, minimum=0) * factor
+    time = numbers(table, "AVAL", problems, minimum=0) * factor
+    problems.add_rows("AVAL", table.where(time > LONGEST), f"more than {LONGEST / 12:g} years",
+                      "correct the time or its unit in AVALU",
+                      next((text for text, long in zip(table.cells("AVAL"), time > LONGEST, strict=True) if long), ""),
+                      )  # fmt: skip
+    return time
 
 
 def _censor_codes(table: Table, problems: Problems) -> np.ndarray:
     code = numbers(table, "CNSR", problems, minimum=0)
-    problems.add_rows("CNSR", table.where(code % 1 > 0), "not a whole number", "write 0 for an event, 1, 2, … else")
-    return np.where(np.isnan(code), -1, code).astype(int)
+    odd = (code % 1 > 0) | (code > 999)
+    problems.add_rows("CNSR", table.where(odd), "not a whole number below 1000", "write 0 for an event, 1, 2, … else",
+                      next((text for text, bad in zip(table.cells("CNSR"), odd, strict=True) if bad), ""))  # fmt: skip
+    return np.where(np.isnan(code) | odd, -1, code).astype(int)
 
 
 def _causes(
@@ -270,24 +286,27 @@ def _causes(
     problems: Problems,
     column: str = "EVNTDESC",
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    if not causes or len(causes) == 1:
-        return np.where(event, 0, -1), (next(iter(causes)) if causes else "event",)
+    causes = causes or {"event": ()}
     meaning = {word.strip().lower(): index for index, words in enumerate(causes.values()) for word in words}
+    if not meaning:
+        return np.where(event, 0, -1), tuple(causes)
     given = texts(table, column, problems, required=False)
     cause = np.array([meaning.get(word.lower(), -1) for word in given])
     silent = event & np.array([not word for word in given])
-    problems.add_rows(column, table.where(silent), "no cause for the event", f"write one of {', '.join(causes)}")
+    known = ", ".join(repr(word) for words in causes.values() for word in words)
+    if len(causes) == 1:
+        cause[silent] = 0  # nothing said, and there is only one thing it can be
+    elif column in table:
+        problems.add_rows(column, table.where(silent), "no cause for the event", f"write one of {known}")
     unknown = event & (cause < 0) & ~silent
     found = next((repr(word) for word, bad in zip(given, unknown, strict=True) if bad), "")
-    known = ", ".join(repr(word) for words in causes.values() for word in words)
-    problems.add_rows(column, table.where(unknown), "a cause that is not declared", f"declared are {known}", found)
+    problems.add_rows(column, table.where(unknown), "a cause that is not declared",
+                      f"declared are {known}; correct the text or the declaration", found)  # fmt: skip
     return np.where(event, cause, -1), tuple(causes)
 
 
 def _reasons(table: Table, code: np.ndarray, codes: Mapping[int, str], problems: Problems) -> np.ndarray:
-    given = (
-        texts(table, "CNSDTDSC", problems, required=False) if "CNSDTDSC" in table else [""] * len(table)
-    )
+    given = texts(table, "CNSDTDSC", problems, required=False)
     result: list[str] = []
     silent: list[int] = []
     unknown: list[int] = []

@@ -9,6 +9,8 @@ from __future__ import annotations
 import csv
 import datetime
 import io
+import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +18,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smm_bayes.errors import DataError, Problems
+from smm_bayes.errors import DataError, Problems, name_rows
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MISSING = frozenset({"", "na", "nan", "nat", "n/a", "null", "none", "."})
+ISO_DATE = re.compile(r"(\d{4}-\d{2}-\d{2})([T ].*)?")
+YEARS = range(1900, 2101)
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,10 @@ class Table:
     def where(self, mask: Sequence[bool] | np.ndarray) -> list[int]:
         """Row numbers in the file where ``mask`` is true."""
         return [row for row, hit in zip(self.rows, mask, strict=True) if hit]
+
+    def cells(self, column: str) -> list[str]:
+        """Text of a column; empty where there is no such column, which :func:`require` has noted."""
+        return self.columns[column] if column in self else [""] * len(self)
 
     def take(self, mask: Sequence[bool] | np.ndarray) -> Table:
         """Keep the rows where ``mask`` is true."""
@@ -86,7 +94,12 @@ def read_csv(path: str | Path) -> Table:
     path = Path(path)
     if not path.is_file():
         raise DataError(f"{path}: there is no such file; give the path of a CSV file")
-    content = path.read_bytes()
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); check the file's permissions") from None
+    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise DataError(f"{path}: this is UTF-16 text; save the file as CSV (UTF-8)")
     if b"\x00" in content or content[:4] in (b"PAR1", b"PK\x03\x04", b"%PDF"):
         raise DataError(f"{path}: this is a binary file, not comma-separated text; export it as CSV (UTF-8)")
     try:
@@ -104,21 +117,24 @@ def read_csv(path: str | Path) -> Table:
 def _parse(text: str, name: str) -> Table:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     problems = Problems(name)
-    header = [label.strip() for label in next(reader)]
+    header = [label.strip() for label in next((row for row in reader if any(map(str.strip, row))), [])]
     if len(header) == 1 and any(mark in header[0] for mark in ";\t|"):
-        raise DataError(f"{name}: the header has no comma; separate columns by commas, not '; ', tabs or bars")
+        raise DataError(f"{name}: the header has no comma; separate columns by commas, not semicolons, tabs or bars")
     _check_header(header, problems)
     values: list[list[str]] = []
     rows: list[int] = []
+    ragged: dict[int, list[int]] = {}
     for row in reader:
         line = reader.line_num
         if not any(cell.strip() for cell in row):
             continue
         if len(row) != len(header):
-            problems.add(f"row {line} has {len(row)} values where the header has {len(header)}; mend its commas")
+            ragged.setdefault(len(row), []).append(line)
             continue
         values.append([cell.strip() for cell in row])
         rows.append(line)
+    for size, lines in ragged.items():
+        problems.add(f"{name_rows(lines)}: {size} values where the header has {len(header)}; mend the commas")
     if not rows and not problems:
         problems.add("there is a header but no row; give one row per patient")
     problems.raise_if_any()
@@ -127,9 +143,11 @@ def _parse(text: str, name: str) -> Table:
 
 
 def _check_header(labels: Sequence[str], problems: Problems) -> None:
-    for label in sorted({label for label in labels if labels.count(label) > 1}):
-        what = f"column '{label}' appears {labels.count(label)} times" if label else "a column has no name"
-        problems.add(f"{what}; give each column one name of its own")
+    unnamed = [str(number) for number, label in enumerate(labels, 1) if not label]
+    if unnamed:
+        problems.add(f"column number {', '.join(unnamed)} has no name; name it in the header or remove it")
+    for label in sorted({label for label in labels if label and labels.count(label) > 1}):
+        problems.add(f"column '{label}' appears {labels.count(label)} times; give each column one name of its own")
 
 
 def _as_text(value: object) -> str:
@@ -139,7 +157,15 @@ def _as_text(value: object) -> str:
         return "" if np.isnan(value) else repr(float(value))
     if isinstance(value, datetime.datetime):
         return "" if value != value else value.date().isoformat()
-    return "" if str(value) in ("<NA>", "NaT") else str(value)
+    return "" if str(value) in ("<NA>", "NaT") else str(value).strip()
+
+
+def _as_number(text: str) -> float:
+    """Value of a plain number; NaN for anything else (Python alone would read 1_000)."""
+    try:
+        return math.nan if "_" in text else float(text)
+    except ValueError:
+        return math.nan
 
 
 def is_missing(value: str) -> bool:
@@ -168,21 +194,12 @@ def numbers(
     required: bool = True,
 ) -> np.ndarray:
     """Read a column of numbers; NaN where it is missing or bad, which is noted."""
-    text = table.columns[column]
-    result = np.full(len(text), np.nan)
-    bad = np.zeros(len(text), dtype=bool)
-    empty = np.zeros(len(text), dtype=bool)
-    for index, cell in enumerate(text):
-        if is_missing(cell):
-            empty[index] = True
-            continue
-        try:
-            result[index] = float(cell)
-        except ValueError:
-            bad[index] = True
-    bad |= np.isinf(result)
+    text = table.cells(column)
+    result = np.array([_as_number(cell) for cell in text], dtype=float)
+    empty = np.array([is_missing(cell) for cell in text], dtype=bool)
+    bad = ~np.isfinite(result) & ~empty
     result[bad] = np.nan
-    if required:
+    if required and column in table:
         problems.add_rows(column, table.where(empty), "no value", "give a number or leave the patient out")
     found = next((repr(cell) for cell, hit in zip(text, bad, strict=True) if hit), "")
     problems.add_rows(column, table.where(bad), "not a finite number", "give a plain number such as 12.5", found)
@@ -198,32 +215,38 @@ def dates(
     table: Table, column: str, problems: Problems, *, required: bool = True
 ) -> list[datetime.date | None]:
     """Read a column of ISO dates (``YYYY-MM-DD``, a time of day is dropped); None where missing or bad."""
-    text = table.columns[column]
+    text = table.cells(column)
     result: list[datetime.date | None] = []
     bad: list[int] = []
     empty: list[int] = []
-    found = ""
+    far: list[int] = []
+    found = strange = ""
     for row, cell in zip(table.rows, text, strict=True):
         value = None
         if is_missing(cell):
             empty.append(row)
         else:
             try:
-                value = datetime.date.fromisoformat(cell[:10])
+                match = ISO_DATE.fullmatch(cell.strip())
+                value = datetime.date.fromisoformat(match[1] if match else "")
             except ValueError:
                 bad.append(row)
                 found = found or repr(cell)
+        if value is not None and value.year not in YEARS:
+            far.append(row)
+            strange = strange or repr(cell)
         result.append(value)
-    if required:
+    if required and column in table:
         problems.add_rows(column, empty, "no date", "give a date as YYYY-MM-DD")
     problems.add_rows(column, bad, "not a date", "write dates as YYYY-MM-DD", found)
+    problems.add_rows(column, far, f"not a year from {YEARS[0]} to {YEARS[-1]}", "correct the date", strange)
     return result
 
 
 def texts(table: Table, column: str, problems: Problems, *, required: bool = True) -> list[str]:
     """Read a column of words, stripped; an empty string where missing."""
-    result = ["" if is_missing(cell) else cell.strip() for cell in table.columns[column]]
-    if required:
+    result = ["" if is_missing(cell) else cell.strip() for cell in table.cells(column)]
+    if required and column in table:
         empty = [row for row, cell in zip(table.rows, result, strict=True) if not cell]
         problems.add_rows(column, empty, "no value", "fill it in or leave the patient out")
     return result

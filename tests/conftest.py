@@ -1,0 +1,61 @@
+"""Things that many tests use: the real patients, and small made-up trials."""
+
+import datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from smm_bayes.survival import BaselinePrior, SurvivalPriors, TimeGrid
+from smm_bayes.trial import Patients, cut_by_date
+
+ROOT = Path(__file__).parents[1]
+ARMS = {"control": "M-protein 1.5 g/dL or more", "experimental": "M-protein below 1.5 g/dL"}
+
+
+@pytest.fixture(scope="session")
+def mgus2():
+    return Patients.from_adtte(
+        ROOT / "data/patients/mgus2_adtte.csv", "PFS", arms=ARMS,
+        causes={"progression": ["Progression"], "death": ["Death without progression"]},
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def mgus2_1985(mgus2):
+    return cut_by_date(mgus2, datetime.date(1985, 1, 1))
+
+
+@pytest.fixture(scope="session")
+def grid12():
+    return TimeGrid((6, 12, 24, 36, 48, 60, 84, 108, 132, 156, 192))
+
+
+@pytest.fixture(scope="session")
+def priors():
+    return SurvivalPriors({"progression": BaselinePrior(500, 5000), "death": BaselinePrior(120, 480)})
+
+
+@pytest.fixture
+def simulate():
+    """A made-up trial: two arms, exponential times by cause, staggered enrolment, cut at a calendar time."""
+
+    def make(size=120, hazards=((0.03, 0.005), (0.018, 0.005)), accrual=24.0, cutoff=30.0, seed=1, digits=None):
+        rng = np.random.default_rng(seed)
+        arm = np.arange(size) % 2
+        rates = np.asarray(hazards)[arm]
+        times = rng.exponential(1 / rates)
+        time, cause = times.min(axis=1), times.argmin(axis=1)
+        if digits is not None:
+            time = np.maximum(np.round(time, digits), 10.0**-digits)
+        enrolled = np.sort(rng.uniform(0, accrual, size))
+        enrolled -= enrolled[0]
+        whole = Patients(
+            patient=np.array([f"P{i:04d}" for i in range(size)], dtype=object), arm=arm, time=time,
+            event=np.ones(size, bool), cause=cause, censoring=np.full(size, "", dtype=object), enrolled=enrolled,
+            arms=("control", "experimental"), arm_names=("control", "experimental"), causes=("progression", "death"),
+            provenance="simulated", data_cutoff=float((enrolled + time).max()),
+        )  # fmt: skip
+        return cut_by_date(whole, cutoff) if cutoff is not None else whole
+
+    return make

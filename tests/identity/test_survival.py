@@ -1,0 +1,162 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.integrate import quad
+
+from smm_bayes.errors import SpecificationError
+from smm_bayes.survival import (
+    GammaHazards,
+    GammaPrior,
+    HazardRatioPrior,
+    PiecewiseExponential,
+    SmoothnessPrior,
+    TimeGrid,
+    cumulative_incidence,
+    log_likelihood,
+    model_data,
+    patient_log_likelihood,
+    piecewise_exponential_model,
+)
+
+hazard = st.floats(1e-4, 1.0)
+cuts = st.lists(st.floats(0.5, 100), min_size=0, max_size=6, unique=True).map(lambda xs: tuple(sorted(xs)))
+
+
+@given(cuts, st.floats(0, 200), st.floats(0, 1))
+def test_exposure_sums_to_time_under_delayed_entry(points, time, share):
+    if any(np.diff(points) < 1e-6):
+        return
+    grid = TimeGrid(points)
+    exposure = grid.exposure(np.array([time]), entry=share * time)
+    assert exposure.sum() == pytest.approx(time - share * time, abs=1e-9)
+    assert (exposure >= 0).all()
+
+
+def test_an_event_at_a_cut_is_counted_once(simulate):
+    grid = TimeGrid((6, 12))
+    assert list(grid.index(np.array([0, 5.9, 6, 6.1, 12, 12.1]))) == [0, 0, 0, 1, 1, 2]
+    patients = simulate(digits=0)
+    table = grid.tabulate(patients)
+    assert table.events.sum() == patients.events
+    assert table.exposure.sum() == pytest.approx(patients.time.sum())
+
+
+@pytest.mark.parametrize("bad", [(0, 6), (6, 6), (12, 6), (-1,), (np.inf,), (np.nan,)])
+def test_cuts_are_refused_with_a_remedy(bad):
+    with pytest.raises(SpecificationError, match="strictly increasing.*internal cut points only"):
+        TimeGrid(bad)
+
+
+@settings(max_examples=30)
+@given(st.lists(hazard, min_size=3, max_size=3), st.floats(0.1, 60))
+def test_rmst_is_the_area_under_the_curve(hazards, horizon):
+    law = PiecewiseExponential(np.log(hazards), TimeGrid((6, 12)))
+    points = [p for p in (6, 12) if p < horizon]
+    area = quad(lambda t: law.survival(t)[0], 0, horizon, points=points or None)[0]
+    assert float(law.rmst(horizon)) == pytest.approx(area, rel=1e-7)
+
+
+@given(st.lists(hazard, min_size=3, max_size=3), st.floats(0.001, 0.999))
+def test_quantile_inverts_survival(hazards, probability):
+    law = PiecewiseExponential(np.log(hazards), TimeGrid((6, 12)))
+    assert law.survival(law.quantile(probability))[0] == pytest.approx(1 - probability, abs=1e-10)
+
+
+def test_equal_hazards_are_exponential_and_splitting_changes_nothing():
+    time = np.array([0.0, 1, 6, 7, 40])
+    coarse, fine = PiecewiseExponential(np.log([0.05]), TimeGrid(())), PiecewiseExponential(np.log([0.05] * 4), TimeGrid((3, 6, 20)))
+    np.testing.assert_allclose(fine.survival(time), np.exp(-0.05 * time), rtol=1e-13)
+    np.testing.assert_allclose(fine.rmst(30), coarse.rmst(30), rtol=1e-13)
+
+
+def test_splitting_an_interval_changes_no_likelihood(mgus2_1985):
+    coarse, fine = TimeGrid((12, 60)), TimeGrid((12, 30, 60))
+    values = np.log(np.random.default_rng(1).uniform(0.001, 0.01, (2, 2, 3)))
+    split = values[..., [0, 1, 1, 2]]
+    first = log_likelihood(values, coarse.tabulate(mgus2_1985))
+    assert log_likelihood(split, fine.tabulate(mgus2_1985)) == pytest.approx(float(first), abs=1e-9)
+
+
+def test_sampling_given_survival():
+    law = PiecewiseExponential(np.log([0.08, 0.05, 0.03]), TimeGrid((6, 12)))
+    rng = np.random.default_rng(1)
+    time = law.sample(survived=np.full(40_000, 8.0), rng=rng)
+    assert time.min() >= 8
+    for at in (10.0, 20.0, 50.0):
+        expected = float(law.survival(at)[0] / law.survival(8.0)[0])
+        error = np.sqrt(expected * (1 - expected) / len(time))
+        assert abs((time > at).mean() - expected) < 4 * error
+
+
+def test_incidences_and_survival_sum_to_one():
+    rng = np.random.default_rng(1)
+    grid, time = TimeGrid((6, 12, 24)), np.array([0.0, 3, 6, 12, 13, 100])
+    log_hazard = np.log(rng.uniform(0.001, 0.05, (5, 2, 4)))
+    incidence = cumulative_incidence(log_hazard, grid, time)
+    alive = PiecewiseExponential(np.logaddexp.reduce(log_hazard, axis=1), grid).survival(time)
+    np.testing.assert_allclose(incidence.sum(axis=1) + alive, 1, atol=1e-12)
+    assert (np.diff(incidence, axis=-1) >= 0).all()
+
+
+def test_patients_sum_to_the_table(mgus2_1985, grid12):
+    table = grid12.tabulate(mgus2_1985)
+    log_hazard = np.log(np.random.default_rng(2).uniform(0.001, 0.02, (3, *table.events.shape)))
+    by_patient = patient_log_likelihood(log_hazard, mgus2_1985, grid12)
+    np.testing.assert_allclose(by_patient.sum(axis=-1), log_likelihood(log_hazard, table), rtol=1e-12)
+
+
+def test_model_log_likelihood_equals_its_numpy_twin(mgus2_1985, grid12, priors):
+    """The PyMC graph and NumPy agree at random parameters; after new data too."""
+    table = grid12.tabulate(mgus2_1985)
+    model = piecewise_exponential_model(table, priors)
+    outputs = [*model.logp(vars=model.observed_RVs, sum=False), *model.replace_rvs_by_values([model["log_hazard"]])]
+    function = model.compile_fn(outputs, inputs=model.value_vars, mode="FAST_COMPILE", on_unused_input="ignore")
+    rng = np.random.default_rng(3)
+    for refit in (table, grid12.tabulate(mgus2_1985.take(mgus2_1985.time > 10))):
+        with model:
+            for name, values in model_data(refit).items():
+                model.set_data(name, values)
+        for _ in range(3):
+            point = {v.name: rng.normal(size=np.shape(x)) for v, x in
+                     zip(model.value_vars, model.initial_point().values(), strict=True)}  # fmt: skip
+            cells, log_hazard = function(point)
+            twin = log_likelihood(log_hazard, refit)
+            assert abs(cells.sum() - twin) < 1e-10 * max(1, abs(twin))
+
+
+def test_prior_of_the_model_is_that_of_its_numpy_twin(mgus2_1985, grid12, priors):
+    import pymc as pm
+
+    model = piecewise_exponential_model(grid12.tabulate(mgus2_1985), priors)
+    with model:
+        drawn = pm.draw([model["log_hazard"], model["smoothness"]], draws=4000, random_seed=1, mode="FAST_COMPILE")
+    twin = priors.sample(("progression", "death"), 2, len(grid12), 4000, rng=np.random.default_rng(2))
+    for ours, theirs in zip(drawn, (twin["log_hazard"], twin["smoothness"]), strict=True):
+        error = np.sqrt((ours.var(axis=0) + theirs.var(axis=0)) / 4000)
+        assert np.abs((ours.mean(axis=0) - theirs.mean(axis=0)) / error).max() < 4.5
+        spread = np.log(ours.std(axis=0) / theirs.std(axis=0))
+        assert np.abs(spread).max() < 4.5 * np.sqrt(1.5 / 4000) * 1.6  # heavier tails than normal: kurtosis up to 6
+
+
+def test_priors_mean_what_they_say():
+    rng = np.random.default_rng(1)
+    ratio = HazardRatioPrior(0.8, 2.0)
+    draws = np.exp(rng.normal(ratio.mean, ratio.sd, 200_000))
+    assert np.median(draws) == pytest.approx(0.8, rel=0.01)
+    assert np.quantile(draws, 0.975) == pytest.approx(2.0, rel=0.02)
+    smooth = SmoothnessPrior(3.0)
+    change = np.exp(np.abs(rng.normal(size=400_000) * np.abs(rng.normal(0, smooth.scale, 400_000))))
+    assert (change < 3.0).mean() == pytest.approx(0.95, abs=0.0015)
+
+
+def test_gamma_posterior_and_small_shapes(mgus2_1985, grid12):
+    table = grid12.tabulate(mgus2_1985)
+    prior = GammaHazards.prior(table, 0.1, 0.1)
+    posterior = prior.update(table)
+    np.testing.assert_allclose(posterior.shape, 0.1 + table.events)
+    draws = posterior.sample(20_000, rng=np.random.default_rng(1))
+    assert np.isfinite(draws).all()
+    error = draws.std(axis=0) / np.sqrt(len(draws))
+    assert np.abs((draws.mean(axis=0) - posterior.mean_log()) / error).max() < 4.5
+    assert GammaPrior(0.1, 0.1).sample(("a",), 1, 3, 5, rng=np.random.default_rng(1))["log_hazard"].shape == (5, 1, 1, 3)

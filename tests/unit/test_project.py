@@ -1,0 +1,97 @@
+"""The project itself: direction of imports, light imports, pins, data made as they say."""
+
+import ast
+import importlib.util
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "smm_bayes"
+# a room may import the rooms above it in this list
+ROOMS = ["errors", "execution", "trial", "evidence", "survival", "borrowing", "surrogacy", "response", "safety",
+         "inference", "prediction", "design", "analysis", "reporting", "cli"]  # fmt: skip
+
+
+def room(path):
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_point_up_the_list(path):
+    if path == PACKAGE / "__init__.py":
+        return
+    here = ROOMS.index(room(path))
+    for node in ast.walk(ast.parse(path.read_text())):
+        modules = []
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("smm_bayes"):
+            modules = [node.module]
+        elif isinstance(node, ast.Import):
+            modules = [alias.name for alias in node.names if alias.name.startswith("smm_bayes")]
+        for module in modules:
+            parts = module.split(".")
+            if len(parts) > 1:
+                assert ROOMS.index(parts[1]) <= here, f"{path.name} imports {module}"
+
+
+def test_no_trial_is_named_in_the_package():
+    names = re.compile("mgus2|quiredex|e3a06|aquila|ascent|gem-cesar|carfilzomib|lenalidomide", re.IGNORECASE)
+    for path in PACKAGE.rglob("*.py"):
+        assert not names.search(path.read_text()), path
+
+
+def test_nothing_but_fit_samples():
+    for path in PACKAGE.rglob("*.py"):
+        if path.name != "sampling.py":
+            assert not re.search(r"nutpie\.sample|pm\.sample\(", path.read_text()), path
+
+
+def test_lock_satisfies_pyproject():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lock = [Requirement(line) for line in (ROOT / "requirements.lock").read_text().splitlines() if line]
+    pinned = {requirement.name.lower(): requirement for requirement in lock}
+    wanted = [*project["dependencies"], *(line for group in project["optional-dependencies"].values() for line in group)]
+    for line in wanted:
+        requirement = Requirement(line)
+        (pin,) = pinned[requirement.name.lower()].specifier
+        assert pin.operator == "=="
+        assert pin.version in requirement.specifier, line
+
+
+def test_lock_names_no_address():
+    assert not re.search(r"https?://|--hash|--index", (ROOT / "requirements.lock").read_text())
+
+
+def test_conda_environment_has_the_same_pins():
+    text = (ROOT / "environment.yml").read_text()
+    assert f"python={(ROOT / '.python-version').read_text().strip()}" in text
+    assert "-r requirements.lock" in text
+    python = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
+    assert python == ">=3.12"
+
+
+def test_adtte_table_is_made_from_the_raw_one(tmp_path):
+    for name in ("mgus2.csv", "make_mgus2_adtte.py"):
+        (tmp_path / name).write_bytes((ROOT / "data/patients" / name).read_bytes())
+    subprocess.run([sys.executable, tmp_path / "make_mgus2_adtte.py"], check=True)
+    assert (tmp_path / "mgus2_adtte.csv").read_bytes() == (ROOT / "data/patients/mgus2_adtte.csv").read_bytes()
+
+
+def test_every_data_file_is_described():
+    described = (ROOT / "data/README.md").read_text()
+    for path in (ROOT / "data").rglob("*"):
+        if path.is_file() and path.name != "README.md" and "__pycache__" not in path.parts:
+            assert path.name in described, path.name
+
+
+def test_examples_in_docstrings():
+    import doctest
+
+    for name in ("errors", "trial.calendar", "survival.grid"):
+        module = importlib.import_module(f"smm_bayes.{name}")
+        assert doctest.testmod(module).failed == 0
