@@ -237,7 +237,9 @@ class AnalysisSpec(Section):
     def _success(cls, success: dict[str, Any]) -> dict[str, Any]:
         try:
             rules = list(_parts(rule_from(success)))
-        except (TypeError, AttributeError):
+        except SpecificationError:
+            raise
+        except (TypeError, ValueError, AttributeError):  # a list or a word where a table of settings belongs
             raise ValueError("is not understood; write rule = \"log_rank\" and its settings") from None
         for rule in rules:
             for name, value in vars(rule).items():

@@ -1,4 +1,8 @@
-"""Numba kernels: completing a trial and summing up its final analysis. Single-threaded; they release the GIL."""
+"""Numba kernels: completing a trial and summing up its final analysis. Single-threaded; they release the GIL.
+
+What runs for every patient is inlined into one function that allocates nothing: Numba then leaves out the reference
+counts of the arrays, which would cost more than the arithmetic.
+"""
 
 from __future__ import annotations
 
@@ -14,22 +18,73 @@ SLACK = 1e-9  # months: an event on the day of a cut is known, whatever the roun
 @njit(cache=True, nogil=True)
 def log_rank(time: np.ndarray, event: np.ndarray, experimental: np.ndarray) -> tuple[float, float]:
     """Observed minus expected events of the experimental arm, and the hypergeometric variance (ties as drawn)."""
-    order = np.argsort(time)
-    size = len(order)
+    size = len(time)
+    times, codes = np.empty((2, size)), np.empty((3, size + 1), np.int64)
+    at, what = times[0], codes[0]
+    for row in range(size):
+        at[row], what[row] = time[row], 2 * event[row] + experimental[row]
+    return _log_rank(at, what, size, times[1], codes[1], codes[2])
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _sort(
+    at: np.ndarray, what: np.ndarray, size: int, room: np.ndarray, room_what: np.ndarray, count: np.ndarray
+) -> None:
+    """Sort ``at`` and carry ``what`` along: into as many buckets as numbers, and insertion does the rest.
+
+    A bucket that holds many makes it a Shell sort, so that numbers far from evenly spread do not take long either.
+    """
+    low, high, largest = np.inf, -np.inf, 0
+    for row in range(size):
+        low, high = min(low, at[row]), max(high, at[row])
+    scale = size * (1 - 1e-9) / max(high - low, 1e-290)
+    for bucket in range(size + 1):
+        count[bucket] = 0
+    for row in range(size):
+        bucket = min(max(int((at[row] - low) * scale), 0), size - 1)
+        count[bucket + 1] += 1
+        largest = max(largest, count[bucket + 1])
+    for bucket in range(size):
+        count[bucket + 1] += count[bucket]
+    for row in range(size):
+        bucket = min(max(int((at[row] - low) * scale), 0), size - 1)
+        place = count[bucket]
+        count[bucket] = place + 1
+        room[place], room_what[place] = at[row], what[row]
+    for row in range(size):
+        at[row], what[row] = room[row], room_what[row]
+    gap = 1
+    while 3 * gap + 1 < largest // 8:
+        gap = 3 * gap + 1
+    while gap > 0:
+        for row in range(gap, size):
+            moved, moved_what, hole = at[row], what[row], row
+            while hole >= gap and at[hole - gap] > moved:
+                at[hole], what[hole] = at[hole - gap], what[hole - gap]
+                hole -= gap
+            at[hole], what[hole] = moved, moved_what
+        gap //= 3
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _log_rank(
+    at: np.ndarray, what: np.ndarray, size: int, room: np.ndarray, room_what: np.ndarray, count: np.ndarray
+) -> tuple[float, float]:
+    """Log-rank of times and ``what`` = 2·event + experimental, which are left sorted."""
+    _sort(at, what, size, room, room_what, count)
     at_risk, at_risk_experimental = size, 0
     for position in range(size):
-        at_risk_experimental += experimental[position]
+        at_risk_experimental += what[position] & 1
     score, variance, position = 0.0, 0.0, 0
     while position < size:
-        now = time[order[position]]
+        now = at[position]
         leaving, leaving_experimental, events, events_experimental = 0, 0, 0, 0
-        while position < size and time[order[position]] == now:
-            row = order[position]
+        while position < size and at[position] == now:
+            event, experimental = what[position] >> 1, what[position] & 1
             leaving += 1
-            leaving_experimental += experimental[row]
-            if event[row]:
-                events += 1
-                events_experimental += experimental[row]
+            leaving_experimental += experimental
+            events += event
+            events_experimental += event & experimental
             position += 1
         if events:
             share = at_risk_experimental / at_risk
@@ -41,44 +96,37 @@ def log_rank(time: np.ndarray, event: np.ndarray, experimental: np.ndarray) -> t
     return score, variance
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def draw_event(
     state: np.ndarray, survived: float, hazards: np.ndarray, total: np.ndarray, starts: np.ndarray
 ) -> tuple[float, int]:
     """Draw time and cause of an event given survival to ``survived``; infinite time where no hazard is left."""
-    size = len(starts)
-    interval = 0
-    while interval + 1 < size and survived > starts[interval + 1]:
-        interval += 1
-    left, at = exponential(state), survived
-    while True:
-        end = starts[interval + 1] if interval + 1 < size else np.inf
-        rate = total[interval]
-        if rate > 0 and (end == np.inf or rate * (end - at) >= left):
-            at += left / rate
-            if at > end:
-                at = end
-            break
-        if end == np.inf:
-            return np.inf, -1
-        left -= rate * (end - at)
-        at = end
-        interval += 1
-    cause, causes = 0, hazards.shape[0]
-    if causes == 1:
-        return at, 0
-    level = uniform(state) * total[interval]
-    running = hazards[0, interval]
-    while cause + 1 < causes and level >= running:
-        cause += 1
-        running += hazards[cause, interval]
+    size, causes = len(starts), hazards.shape[0]
+    goal, reached, before, interval = exponential(state), 0.0, 0.0, 0
+    for later in range(1, size):  # every interval, without a branch: where it stops cannot be predicted
+        reached += total[later - 1] * max(starts[later] - max(starts[later - 1], survived), 0.0)
+        if goal > reached:
+            before, interval = reached, later
+    rate = total[interval]
+    at, cause = np.inf, -1
+    if rate > 0:
+        at = max(starts[interval], survived) + (goal - before) / rate
+        if interval + 1 < size:
+            at = min(at, starts[interval + 1])
+        cause = 0
+        if causes > 1:
+            level, running = uniform(state) * rate, 0.0
+            for other in range(causes - 1):
+                running += hazards[other, interval]
+                cause += level >= running
     return at, cause
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def _sum_up(
     enrolled: np.ndarray, arm: np.ndarray, time: np.ndarray, cause: np.ndarray, size: int, date: float, limit: float,
-    counted: np.ndarray, starts: np.ndarray, shown: np.ndarray, hit: np.ndarray, who: np.ndarray,
+    counted: np.ndarray, starts: np.ndarray, shown: np.ndarray, kind: np.ndarray, room: np.ndarray,
+    room_kind: np.ndarray, count: np.ndarray,
     number: np.ndarray, events: np.ndarray, cell_events: np.ndarray, cell_exposure: np.ndarray,
 ) -> tuple[float, float]:  # fmt: skip
     """Cut a complete trial at ``date`` and ``limit`` months a patient, and fill its sufficient statistics."""
@@ -95,7 +143,7 @@ def _sum_up(
         counts = what >= 0 and counted[what]
         if what >= 0:
             events[group, what] += 1
-        shown[kept], hit[kept], who[kept] = at, counts, group
+        shown[kept], kind[kept] = at, 2 * counts + group
         kept += 1
         interval = 0
         while interval + 1 < len(starts) and at > starts[interval + 1]:
@@ -104,17 +152,20 @@ def _sum_up(
         cell_exposure[group, interval] += at - starts[interval]
         if counts:
             cell_events[group, interval] += 1
-    if number.shape[0] < 2:
-        return 0.0, 0.0
-    return log_rank(shown[:kept], hit[:kept], who[:kept])
+    score, variance = 0.0, 0.0
+    if number.shape[0] > 1:
+        score, variance = _log_rank(shown, kind, kept, room, room_kind, count)
+    return score, variance
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def _final_date(
     kind: int, target: int, date: float, follow_up: float, cap: float, cutoff: float,
-    enrolled: np.ndarray, time: np.ndarray, cause: np.ndarray, size: int, counted: np.ndarray, when: np.ndarray,
+    enrolled: np.ndarray, time: np.ndarray, cause: np.ndarray, size: int, counted: np.ndarray,
+    when: np.ndarray, which: np.ndarray, room: np.ndarray, room_which: np.ndarray, count: np.ndarray,
 ) -> tuple[float, bool]:  # fmt: skip
     """Calendar time of the final analysis, and whether what triggers it happened before the cap."""
+    trigger, fallback = date, cap
     if kind == AT_EVENTS:
         found, last = 0, cutoff
         for row in range(size):
@@ -124,13 +175,16 @@ def _final_date(
                 when[found] = enrolled[row] + time[row]
                 found += 1
         if found < target:
-            return (cap if cap < np.inf else last), False
-        trigger = max(np.sort(when[:found])[target - 1], cutoff)
-    elif kind == AT_DATE:
-        trigger = date
-    else:
-        trigger = np.max(enrolled[:size]) + follow_up
-    return min(trigger, cap), trigger <= cap
+            trigger, fallback = np.inf, (cap if cap < np.inf else last)
+        else:
+            _sort(when, which, found, room, room_which, count)
+            trigger = max(when[target - 1], cutoff)
+    elif kind == AT_FOLLOW_UP:
+        trigger = -np.inf
+        for row in range(size):
+            trigger = max(trigger, enrolled[row])
+        trigger += follow_up
+    return min(trigger, fallback), trigger <= cap and trigger < np.inf
 
 
 @njit(cache=True, nogil=True)
@@ -148,32 +202,57 @@ def complete_trials(
     Patients ``followed`` get their remaining time given what they survived; new patients arrive from ``cutoff`` on
     as a Poisson process; everyone may be lost at the rate ``dropout``. Nothing observed is changed.
     """
+    size, arms = len(time) + len(new_arms), hazards.shape[1]
+    _complete_trials(
+        seed, first, hazards, draw, starts, enrolled, arm, time, cause, followed, new_arms, rate, dropout, cutoff,
+        kind, target, date, follow_up, limit, cap, counted, cell_starts,
+        out_date, out_reached, out_number, out_events, out_score, out_variance, out_cell_events, out_cell_exposure,
+        np.empty(STATE_SIZE, np.uint64), np.empty((arms, hazards.shape[3])), np.empty((4, size)),
+        np.zeros((5, size + 1), np.int64),
+    )  # fmt: skip
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _complete_trials(
+    seed: np.uint64, first: int, hazards: np.ndarray, draw: np.ndarray, starts: np.ndarray,
+    enrolled: np.ndarray, arm: np.ndarray, time: np.ndarray, cause: np.ndarray, followed: np.ndarray,
+    new_arms: np.ndarray, rate: np.ndarray, dropout: np.ndarray, cutoff: float,
+    kind: int, target: int, date: float, follow_up: float, limit: float, cap: float, counted: np.ndarray,
+    cell_starts: np.ndarray,
+    out_date: np.ndarray, out_reached: np.ndarray, out_number: np.ndarray, out_events: np.ndarray,
+    out_score: np.ndarray, out_variance: np.ndarray, out_cell_events: np.ndarray, out_cell_exposure: np.ndarray,
+    state: np.ndarray, total: np.ndarray, times: np.ndarray, codes: np.ndarray,
+) -> None:  # fmt: skip
+    """Do what :func:`complete_trials` says, in its room and with no other."""
     known, extra = len(time), len(new_arms)
     size = known + extra
-    starting = np.empty(size)
-    group = np.empty(size, np.int64)
-    length = np.empty(size)
-    what = np.empty(size, np.int64)
-    shown, hit, who, when = np.empty(size), np.empty(size, np.bool_), np.empty(size, np.int64), np.empty(size)
-    state = np.empty(STATE_SIZE, np.uint64)
-    starting[:known], group[:known] = enrolled, arm
+    starting, length, shown, room = times[0], times[1], times[2], times[3]
+    group, what, shown_kind, room_kind, count = codes[0], codes[1], codes[2], codes[3], codes[4]
+    for row in range(known):
+        starting[row], group[row] = enrolled[row], arm[row]
     for index in range(len(out_date)):
         start(state, seed, np.uint64(first + index))
         by_cause = hazards[draw[index]]
-        total = by_cause.sum(axis=1)
-        length[:known], what[:known] = time, cause
-        group[known:] = new_arms
+        for role in range(total.shape[0]):
+            for interval in range(total.shape[1]):
+                total[role, interval] = 0.0
+                for which in range(by_cause.shape[1]):
+                    total[role, interval] += by_cause[role, which, interval]
+        for later in range(extra):
+            group[known + later] = new_arms[later]
         for later in range(extra - 1, 0, -1):
             other = int(uniform(state) * (later + 1))
             group[known + later], group[known + other] = group[known + other], group[known + later]
         at = cutoff
         for row in range(size):
             new = row >= known
-            if new:
+            if not new:
+                length[row], what[row] = time[row], cause[row]
+                if not followed[row]:
+                    continue
+            else:
                 at += exponential(state) / rate[index]
                 starting[row] = at
-            elif not followed[row]:
-                continue
             survived = 0.0 if new else time[row]
             length[row], what[row] = draw_event(state, survived, by_cause[group[row]], total[group[row]], starts)
             if dropout[index] > 0:
@@ -181,10 +260,12 @@ def complete_trials(
                 if lost < length[row]:
                     length[row], what[row] = lost, -1
         out_date[index], out_reached[index] = _final_date(
-            kind, target, date, follow_up, cap, cutoff, starting, length, what, size, counted, when
-        )
+            kind, target, date, follow_up, cap, cutoff, starting, length, what, size, counted,
+            shown, shown_kind, room, room_kind, count,
+        )  # fmt: skip
         out_score[index], out_variance[index] = _sum_up(
-            starting, group, length, what, size, out_date[index], limit, counted, cell_starts, shown, hit, who,
+            starting, group, length, what, size, out_date[index], limit, counted, cell_starts,
+            shown, shown_kind, room, room_kind, count,
             out_number[index], out_events[index], out_cell_events[index], out_cell_exposure[index],
         )  # fmt: skip
 

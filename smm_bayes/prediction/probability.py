@@ -106,7 +106,7 @@ class Prediction:
         return rows
 
     def __repr__(self) -> str:
-        return f"Prediction: probability of success {self.probability:.3f} ± {self.mcse:.3f}; {self.rule}; {self.final}"
+        return f"Prediction: probability of success {self.probability:.3f} ± {self.mcse:.2g}; {self.rule}; {self.final}"
 
     def _repr_html_(self) -> str:
         cells = "".join(f"<tr><th>{label}</th><td>{value}</td></tr>" for label, value in self.summary())

@@ -39,13 +39,13 @@ def _high(typing_context: Any, a: Any, b: Any) -> Any:
     return types.uint64(types.uint64, types.uint64), generate
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def start(state: np.ndarray, seed: np.uint64, replicate: np.uint64) -> None:
     """Set ``state`` to the beginning of the stream of ``replicate``."""
     state[KEY0], state[KEY1], state[COUNTER], state[POSITION] = seed, replicate, _ZERO, np.uint64(4)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def _refill(state: np.ndarray) -> None:
     state[COUNTER] += _ONE
     k0, k1 = state[KEY0], state[KEY1]
@@ -61,7 +61,7 @@ def _refill(state: np.ndarray) -> None:
     state[POSITION] = _ZERO
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def uniform(state: np.ndarray) -> float:
     """Next number in [0, 1)."""
     if state[POSITION] == np.uint64(4):
@@ -71,7 +71,7 @@ def uniform(state: np.ndarray) -> float:
     return (word >> _11) * _UNIT
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def exponential(state: np.ndarray) -> float:
     """Next standard exponential number."""
-    return -np.log1p(-uniform(state))
+    return -np.log(1.0 - uniform(state))  # exact: 1 - u is a double; twice as fast as log1p(-u)

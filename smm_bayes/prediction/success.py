@@ -188,7 +188,7 @@ def rule_from(spec: dict[str, object]) -> SuccessRule:
             f"success: {', '.join(unknown)} is no setting of {name}; its settings are {', '.join(sorted(fields))}"
         )
     try:
-        return known[str(name)](**options)  # type: ignore[arg-type]
+        return known[str(name)](**options)
     except TypeError:
         raise SpecificationError(
             f"success: the settings of {name} must be numbers (arm a word); got {options}"

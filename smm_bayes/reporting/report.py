@@ -30,7 +30,8 @@ def write_report(folder: Path, *, spec: Path, snapshot: Path, seed: int) -> None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         papermill.execute_notebook(report_notebook(), target, parameters, kernel_name="python3", progress_bar=False,
-                                   log_output=False, cwd=str(folder))  # fmt: skip
+                                   log_output=False, cwd=str(folder),
+                                   extra_arguments=["--log-level=ERROR"])  # fmt: skip
     (folder / "report.html").write_text(render(target), encoding="utf-8")
 
 

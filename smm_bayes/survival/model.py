@@ -58,8 +58,9 @@ def piecewise_exponential_model(table: EventTable, priors: SurvivalPriors | Gamm
             log_hazard = pm.math.log(hazard).ravel()
         else:
             log_hazard = _smooth(table, priors)
-        pm.Deterministic("log_hazard", log_hazard.reshape(table.events.shape), dims=("arm", "cause", "interval"))
-        observe_events(log_hazard, table)
+        shaped = log_hazard.reshape(table.events.shape)
+        log_hazard = pm.Deterministic("log_hazard", shaped, dims=("arm", "cause", "interval"))
+        observe_events(log_hazard.ravel(), table)
     return model
 
 

@@ -79,7 +79,7 @@ class BaselinePrior:
 
     def __str__(self) -> str:
         low = self.median**2 / self.upper
-        return f"95 % of prior median times between {low:.3g} and {self.upper:.3g} months, median {self.median:.3g}"
+        return f"95 % of prior median times between {low:,.0f} and {self.upper:,.0f} months, median {self.median:,.0f}"
 
 
 @dataclass(frozen=True)

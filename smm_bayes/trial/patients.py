@@ -140,7 +140,7 @@ class Patients:
         censored = ~self.event[order]
         at_risk = np.arange(len(order), 0, -1)
         remaining = np.cumprod(np.where(censored, 1 - 1 / at_risk, 1.0))
-        below = np.flatnonzero(remaining <= 0.5)
+        below = np.flatnonzero(remaining <= 0.5 + 1e-12)  # a product of floats just misses an exact half
         return float(self.time[order][below[0]]) if len(below) else float("nan")
 
     def arm_name(self, role: str) -> str:

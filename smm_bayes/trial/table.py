@@ -208,6 +208,7 @@ def numbers(
         found = next((cell for cell, hit in zip(text, low, strict=True) if hit), "")
         rule = "negative" if minimum == 0 else f"below {minimum:g}"
         problems.add_rows(column, table.where(low), rule, f"give a value of {minimum:g} or more", found)
+        result[low] = np.nan
     return result
 
 

@@ -34,7 +34,12 @@ def finished(tmp_path_factory):
 
 
 def test_outputs_are_whole(finished):
-    assert {path.name for path in finished.iterdir()} == {"decision.json", "posterior.nc", "report.html", "report.ipynb"}
+    assert {path.name for path in finished.iterdir()} == {
+        "decision.json",
+        "posterior.nc",
+        "report.html",
+        "report.ipynb",
+    }
     assert [path.name for path in finished.parent.iterdir()] == ["out"]  # no leftovers beside it
 
 
@@ -93,9 +98,13 @@ def test_a_failure_leaves_nothing_and_keeps_what_was_there(tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     (out / "decision.json").write_text("earlier")
-    with pytest.raises(RuntimeError), whole_folder(out) as folder:
-        (folder / "decision.json").write_text("half")
-        raise RuntimeError
+    def fail():
+        with whole_folder(out) as folder:
+            (folder / "decision.json").write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert (out / "decision.json").read_text() == "earlier"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     with whole_folder(out) as folder:

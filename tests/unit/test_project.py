@@ -55,7 +55,10 @@ def test_lock_satisfies_pyproject():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     lock = [Requirement(line) for line in (ROOT / "requirements.lock").read_text().splitlines() if line]
     pinned = {requirement.name.lower(): requirement for requirement in lock}
-    wanted = [*project["dependencies"], *(line for group in project["optional-dependencies"].values() for line in group)]
+    wanted = [
+        *project["dependencies"],
+        *(line for group in project["optional-dependencies"].values() for line in group),
+    ]
     for line in wanted:
         requirement = Requirement(line)
         (pin,) = pinned[requirement.name.lower()].specifier
