@@ -12,7 +12,7 @@ SCHEMA_VERSION = 1
 class Part(BaseModel):
     """A part of the decision."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class Interval(Part):

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smm_bayes.analysis.decision import Decision, Diagnostics, Events, Inputs, Interval
 from smm_bayes.analysis.spec import AnalysisSpec
 from smm_bayes.errors import DataError, Problems, SpecificationError
 from smm_bayes.inference.fingerprint import hash_file, versions
@@ -24,6 +23,7 @@ from smm_bayes.trial.patients import Patients
 if TYPE_CHECKING:
     import xarray as xr
 
+    from smm_bayes.analysis.decision import Decision, Interval
     from smm_bayes.inference.sampling import Fit, FitProgress
 
 PACKAGES = ("smm-bayes", "numpy", "pymc", "nutpie", "arviz", "numba")
@@ -205,6 +205,8 @@ def predict(inputs: InterimInputs, fitted: Fit, *, seed: int, **options: object)
 
 def decide(inputs: InterimInputs, fitted: Fit, prediction: Prediction) -> Decision:
     """Put the decision together."""
+    from smm_bayes.analysis.decision import Decision, Diagnostics, Events, Inputs
+
     patients, final = inputs.patients, inputs.final
     observed = inputs.observed_events
     counted = prediction.counted_events
@@ -244,6 +246,8 @@ def _current_hazard_ratio(inputs: InterimInputs, fitted: Fit) -> Interval | None
 
 
 def _interval(values: np.ndarray) -> Interval:
+    from smm_bayes.analysis.decision import Interval
+
     median, lower, upper = (float(np.quantile(values, q)) for q in (0.5, 0.025, 0.975))
     return Interval(median=median, lower=lower, upper=upper)
 

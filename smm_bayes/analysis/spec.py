@@ -258,9 +258,10 @@ class AnalysisSpec(Section):
                 problems.append(f"model.prior.baseline has no '{cause}'; give it median and upper")
         for section, names in (("baseline", prior.baseline), ("hazard_ratio", prior.hazard_ratio)):
             for cause in sorted(set(names) - causes):
-                problems.append(f"model.prior.{section}.{cause}: the causes are {', '.join(sorted(causes))}")
+                known = ", ".join(sorted(causes))
+                problems.append(f"model.prior.{section}.{cause}: the causes are {known}; correct it")
         for cause in sorted(set(self.final.causes or ()) - causes):
-            problems.append(f"final.causes: '{cause}' is none of the causes {', '.join(sorted(causes))}")
+            problems.append(f"final.causes: '{cause}' is none of the causes {', '.join(sorted(causes))}; correct it")
         arms = [str(role) for role in self.snapshot.arms]
         if self.rule.two_arms and len(arms) < 2:
             problems.append(f"success: '{self.rule}' compares two arms, but snapshot.arms names one; use event_count")

@@ -118,3 +118,26 @@ def input_rows(decision: Decision) -> Rows:
     evidence = "; ".join(f"{s.name} ({s.trust}): {s.source}" for s in decision.sources) or "none"
     rows.append(("outside evidence", evidence))
     return rows
+
+
+def contraction_rows(interim: Interim, *, rng: np.random.Generator, draws: int = 20_000) -> Rows:
+    """Say of every parameter how much the data taught: contraction, 1 − posterior variance / prior variance.
+
+    Log hazards of an interval are compared on the same scale; near 0 the answer is the prior's.
+    """
+    inputs, posterior = interim.inputs, interim.fit.posterior
+    patients, grid = inputs.patients, inputs.spec.grid
+    prior = inputs.spec.priors.sample(patients.causes, len(patients.arms), len(grid), draws, rng=rng)
+    rows = Rows()
+    for name in ("level", "log_hazard_ratio", "smoothness"):
+        if name in prior and name in posterior:
+            left = 1 - posterior[name].var(("chain", "draw")).values / prior[name].var(axis=0)
+            words = [f"{value:.2f} ({cause})" for value, cause in zip(left, patients.causes, strict=True)]
+            rows.append((f"contraction of {name.replace('_', ' ')}", ", ".join(words)))
+    hazards = posterior["log_hazard"].transpose("chain", "draw", "arm", "cause", "interval")
+    left = 1 - hazards.var(("chain", "draw")).values / prior["log_hazard"].var(axis=0)
+    for index, cause in enumerate(patients.causes):
+        worst = left[:, index].min(axis=0)
+        words = [f"{label} {value:.2f}" for label, value in zip(grid.labels, worst, strict=True) if value < 0.5]
+        rows.append((f"intervals mostly prior, {cause}", ", ".join(words) or "none"))
+    return rows

@@ -118,6 +118,8 @@ def _parse(text: str, name: str) -> Table:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     problems = Problems(name)
     header = [label.strip() for label in next((row for row in reader if any(map(str.strip, row))), [])]
+    if not header:
+        raise DataError(f"{name}: there are commas but no header; name the columns in the first row")
     if len(header) == 1 and any(mark in header[0] for mark in ";\t|"):
         raise DataError(f"{name}: the header has no comma; separate columns by commas, not semicolons, tabs or bars")
     _check_header(header, problems)
@@ -180,7 +182,7 @@ def require(table: Table, columns: Iterable[tuple[str, str]], problems: Problems
         if column not in table:
             close = [name for name in table.columns if name.lower() == column.lower()]
             hint = f" (there is '{close[0]}': names are case-sensitive)" if close else ""
-            problems.add(f"column '{column}' is missing: it holds {role}{hint}")
+            problems.add(f"column '{column}' is missing: it holds {role}{hint}; add it")
             complete = False
     return complete
 

@@ -171,7 +171,7 @@ def in_rows(column, rows, what, table="adtte"):
 
 def no_column(column, table="adtte"):
     inner = r"MRD table \S*mrd\.csv: " if table == "mrd" else ""
-    return rf"adtte\.csv: 1 problem: {inner}column '{column}' is missing: it holds \w+[^\n]*\n$"
+    return rf"adtte\.csv: 1 problem: {inner}column '{column}' is missing: it holds \w+[^\n]*; add it\n$"
 
 
 def in_spec(text):
@@ -249,7 +249,7 @@ TABLES = [
     ("empty file", call("t.adtte.raw = b''"), r"adtte\.csv: the file is empty; it needs a header"),
     ("blank lines only", call("t.adtte.raw = b' \\n\\n'"),
      r"adtte\.csv: the file is empty; it needs a header"),
-    ("commas only", call("t.adtte.raw = b',,\\n,,\\n'"), r"adtte\.csv: .*; "),
+    ("commas only", call("t.adtte.raw = b',,\\n,,\\n'"), r"adtte\.csv: there are commas but no header; name"),
     ("binary file", call("t.adtte.raw = bytes(range(256))"),
      r"adtte\.csv: this is a binary file, .*; export it as CSV"),
     ("parquet", lambda trial: setattr(trial.adtte, "raw", PARQUET),
@@ -351,7 +351,7 @@ SPECS = [
     ("no prior for a cause", spoil("model.prior.baseline.death", None),
      in_spec("model.prior.baseline has no 'death'; give it median and upper")),
     ("prior for another cause", spoil("model.prior.hazard_ratio.relapse", {"median": 1, "upper": 2}),
-     in_spec("model.prior.hazard_ratio.relapse: the causes are death, progression")),
+     in_spec("model.prior.hazard_ratio.relapse: the causes are death, progression; correct it")),
     ("gamma without its prior", spoil("model.baseline", "gamma"),
      in_spec("model: baseline = 'gamma' needs prior.gamma")),
     ("smoothness of 1", spoil("model.prior.smoothness", {"fold_change": 1}),
@@ -376,7 +376,7 @@ SPECS = [
     ("final events 0", spoil("final", {"at": "events", "events": 0}),
      in_spec("final.events: input should be greater than 0")),
     ("final causes not known", spoil("final.causes", ["relapse"]),
-     in_spec("final.causes: 'relapse' is none of the causes death, progression")),
+     in_spec("final.causes: 'relapse' is none of the causes death, progression; correct it")),
     ("planned smaller than enrolled", spoil("enrolment", {"planned": {"control": 5, "experimental": 9}}),
      r"enrolment\.planned\.control is 5 but 6 are enrolled already; correct it"),
     ("planned for no arm", all_of(call("t.one_arm()"), spoil("enrolment", {"planned": {"control": 20}})),
