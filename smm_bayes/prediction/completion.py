@@ -85,11 +85,13 @@ class Completion:
     def run(self, first: int, last: int) -> FinalData:
         """Complete replicates ``first`` to ``last - 1``."""
         from smm_bayes.prediction.kernels import complete_trials
+        from smm_bayes.prediction.stream import STATE_SIZE
 
         patients, final = self.patients, self.final
         counted = final.counted(patients.causes)
         out = FinalData.empty(last - first, patients.arms, patients.causes, len(self.final_grid), counted)
         enrolled = patients.enrolled if patients.enrolled is not None else np.zeros(len(patients))
+        size, (_, arms, _, intervals) = len(patients) + len(self.new_arms), self.hazards.shape
         complete_trials(
             np.uint64(self.seed), first, self.hazards, self.draw[first:last], self.grid.starts,
             enrolled, patients.arm.astype(np.int64), patients.time, patients.cause.astype(np.int64), self.followed,
@@ -98,5 +100,7 @@ class Completion:
             final.kind, int(final.events or 0), float(final.date or 0.0), float(final.follow_up or 0.0), final.limit,
             float(final.cap), counted, self.final_grid.starts,
             out.date, out.reached, out.number, out.events, out.score, out.variance, out.cell_events, out.cell_exposure,
+            np.empty(STATE_SIZE, np.uint64), np.empty((arms, intervals)), np.empty((4, size)),
+            np.zeros((5, size + 1), np.int64),
         )  # fmt: skip
         return out

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from smm_bayes.prediction.stream import STATE_SIZE, exponential, start, uniform
+from smm_bayes.prediction.stream import exponential, start, uniform
 
 AT_EVENTS, AT_DATE, AT_FOLLOW_UP = 0, 1, 2
 SLACK = 1e-9  # months: an event on the day of a cut is known, whatever the rounding
@@ -187,33 +187,8 @@ def _final_date(
     return min(trigger, fallback), trigger <= cap and trigger < np.inf
 
 
-@njit(cache=True, nogil=True)
-def complete_trials(
-    seed: np.uint64, first: int, hazards: np.ndarray, draw: np.ndarray, starts: np.ndarray,
-    enrolled: np.ndarray, arm: np.ndarray, time: np.ndarray, cause: np.ndarray, followed: np.ndarray,
-    new_arms: np.ndarray, rate: np.ndarray, dropout: np.ndarray, cutoff: float,
-    kind: int, target: int, date: float, follow_up: float, limit: float, cap: float, counted: np.ndarray,
-    cell_starts: np.ndarray,
-    out_date: np.ndarray, out_reached: np.ndarray, out_number: np.ndarray, out_events: np.ndarray,
-    out_score: np.ndarray, out_variance: np.ndarray, out_cell_events: np.ndarray, out_cell_exposure: np.ndarray,
-) -> None:  # fmt: skip
-    """Complete replicates ``first``, ``first + 1``, … of a trial, one for each row of the outputs.
-
-    Patients ``followed`` get their remaining time given what they survived; new patients arrive from ``cutoff`` on
-    as a Poisson process; everyone may be lost at the rate ``dropout``. Nothing observed is changed.
-    """
-    size, arms = len(time) + len(new_arms), hazards.shape[1]
-    _complete_trials(
-        seed, first, hazards, draw, starts, enrolled, arm, time, cause, followed, new_arms, rate, dropout, cutoff,
-        kind, target, date, follow_up, limit, cap, counted, cell_starts,
-        out_date, out_reached, out_number, out_events, out_score, out_variance, out_cell_events, out_cell_exposure,
-        np.empty(STATE_SIZE, np.uint64), np.empty((arms, hazards.shape[3])), np.empty((4, size)),
-        np.zeros((5, size + 1), np.int64),
-    )  # fmt: skip
-
-
 @njit(cache=True, nogil=True, error_model="numpy")
-def _complete_trials(
+def complete_trials(
     seed: np.uint64, first: int, hazards: np.ndarray, draw: np.ndarray, starts: np.ndarray,
     enrolled: np.ndarray, arm: np.ndarray, time: np.ndarray, cause: np.ndarray, followed: np.ndarray,
     new_arms: np.ndarray, rate: np.ndarray, dropout: np.ndarray, cutoff: float,
@@ -223,7 +198,12 @@ def _complete_trials(
     out_score: np.ndarray, out_variance: np.ndarray, out_cell_events: np.ndarray, out_cell_exposure: np.ndarray,
     state: np.ndarray, total: np.ndarray, times: np.ndarray, codes: np.ndarray,
 ) -> None:  # fmt: skip
-    """Do what :func:`complete_trials` says, in its room and with no other."""
+    """Complete replicates ``first``, ``first + 1``, … of a trial, one for each row of the outputs.
+
+    Patients ``followed`` get their remaining time given what they survived; new patients arrive from ``cutoff`` on
+    as a Poisson process; everyone may be lost at the rate ``dropout``. Nothing observed is changed. The last four
+    arrays are room to work in: allocating here would cost more than the arithmetic.
+    """
     known, extra = len(time), len(new_arms)
     size = known + extra
     starting, length, shown, room = times[0], times[1], times[2], times[3]

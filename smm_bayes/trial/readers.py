@@ -314,7 +314,8 @@ def _reasons(table: Table, code: np.ndarray, codes: Mapping[int, str], problems:
     for row, number, text in zip(table.rows, code, given, strict=True):
         reason = ""
         if number >= 1:
-            said = next((name for word, name in REASON_WORDS if word in text.lower()), "")
+            meant = {name for word, name in REASON_WORDS if word in text.lower()}
+            said = meant.pop() if len(meant) == 1 else ""  # "alive without new therapy" could be either: ask
             assumed = "administrative" if number == 1 and not text else ""
             reason = codes.get(int(number), "") or said or assumed
             if not reason and text:

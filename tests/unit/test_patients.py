@@ -431,3 +431,20 @@ def test_median_follow_up_of_the_real_patients(mgus2):
     time, remaining = kaplan_meier_estimator(~mgus2.event, mgus2.time)
     assert mgus2.median_follow_up == time[remaining <= 0.5][0]
     assert mgus2.median_follow_up > np.median(mgus2.time)  # death shortens a time, not the follow-up
+
+
+def test_a_reason_that_could_be_two_is_asked_for():
+    """'Alive without new therapy' is still followed, not censored for a new therapy: no guess is made."""
+    from smm_bayes.errors import DataError
+    from smm_bayes.trial.table import Table
+
+    def read(text, **options):
+        columns = {"STUDYID": ["S", "S"], "USUBJID": ["1", "2"], "PARAMCD": ["PFS"] * 2, "AVAL": ["3", "4"],
+                   "AVALU": ["MONTH"] * 2, "CNSR": ["1", "0"], "TRT01P": ["A", "A"], "CNSDTDSC": [text, ""]}  # fmt: skip
+        return Patients.from_adtte(Table("t", columns, [2, 3]), "PFS", arms={"experimental": "A"}, **options)
+
+    for text in ("Alive without new therapy", "Lost to follow-up, alive at last contact"):
+        with pytest.raises(DataError, match=r"'CNSDTDSC', row 2: a reason that is not understood.*say in the specification"):
+            read(text)
+        assert read(text, censoring={1: "administrative"}).at_risk.tolist() == [True, False]
+    assert read("New therapy started").censoring[0] == "new_therapy"
