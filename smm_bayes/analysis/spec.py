@@ -211,7 +211,7 @@ class SamplingSection(Section):
     """Settings of the sampler's first attempt."""
 
     draws: Annotated[Whole, Field(ge=100)] = 1000
-    tune: Annotated[Whole, Field(ge=100)] = 1000
+    tune: Annotated[Whole, Field(ge=100)] = 500
     chains: Annotated[Whole, Field(ge=2)] = 4
 
 

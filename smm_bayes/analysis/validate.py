@@ -25,7 +25,7 @@ from smm_bayes.survival.grid import EventTable
 from smm_bayes.survival.likelihood import log_likelihood
 from smm_bayes.survival.piecewise import PiecewiseExponential
 
-SEED, REPLICATES, RANKED, SHORT = 20261121, 1000, 99, {"draws": 500, "tune": 700, "chains": 2}
+SEED, REPLICATES, RANKED, SHORT = 20261121, 1000, 99, {"draws": 500, "tune": 500, "chains": 2}
 
 
 def design_hash(inputs: InterimInputs) -> str:
@@ -34,10 +34,10 @@ def design_hash(inputs: InterimInputs) -> str:
     Code counts by its syntax tree without docstrings: comments and layout may change.
     """
     from smm_bayes.inference import compiled, sampling
-    from smm_bayes.survival import grid, model, piecewise, priors
+    from smm_bayes.survival import grid, model, piecewise, priors, walk
 
     digest = hashlib.sha256()
-    for module in (grid, piecewise, priors, model, sampling, compiled, sys.modules[__name__]):
+    for module in (grid, piecewise, priors, walk, model, sampling, compiled, sys.modules[__name__]):
         digest.update(_code(inspect.getsource(module)).encode())
     patients = inputs.patients
     for array in (patients.arm, patients.enrolled):
@@ -89,7 +89,8 @@ def rank_one(inputs: InterimInputs, model: object, replicate: int) -> dict[str, 
     patients = inputs.patients
     truth = inputs.spec.priors.sample(patients.causes, len(patients.arms), len(inputs.spec.grid), 1, rng=rng)
     table = simulate_table(inputs, truth["log_hazard"][0], rng=rng)
-    fitted = fit(model, seed=int(rng.integers(2**31)), data=model_data(table), attempts=1, log_densities=False, **SHORT)  # type: ignore[arg-type]
+    fitted = fit(model, seed=int(rng.integers(2**31)), data=model_data(table, inputs.spec.priors),
+                 attempts=1, log_densities=False, **SHORT)  # type: ignore[arg-type]  # fmt: skip
     posterior = fitted.posterior
     size = posterior.sizes["chain"] * posterior.sizes["draw"]
     keep = np.linspace(0, size - 1, RANKED).round().astype(int)

@@ -78,23 +78,23 @@ class CompiledModel:
         """Pointwise log densities as one function of batches of draws, run by NumPy without compiling."""
         import pytensor
         import pytensor.tensor as pt
+        from pymc.logprob.basic import conditional_logp
         from pytensor.compile.mode import Mode
         from pytensor.graph.replace import vectorize_graph
 
         model = self.model
-        variables = [*model.free_RVs, *model.observed_RVs]
-        terms = model.logp(vars=variables, sum=False, jacobian=False)
-        values = [model.rvs_to_values[variable] for variable in model.free_RVs]
-        batches, replace = [], {}
-        for variable, value in zip(model.free_RVs, values, strict=True):
-            batch = pt.tensor(variable.name, shape=(None, *variable.type.shape), dtype=variable.dtype)
-            transform = model.rvs_to_transforms.get(variable)
-            moved = batch if transform is None else transform.forward(batch, *variable.owner.inputs)
-            batches.append(batch)
-            replace[value] = moved.astype(value.dtype)
+        values = {variable: variable.type(variable.name) for variable in model.free_RVs}  # on their own scale
+        observed = {variable: model.rvs_to_values[variable] for variable in model.observed_RVs}
+        found = conditional_logp({**values, **observed})
+        terms = [found[value] for value in (*values.values(), *observed.values())]
+        replace = {
+            value: pt.tensor(variable.name, shape=(None, *variable.type.shape), dtype=variable.dtype)
+            for variable, value in values.items()
+        }
         batched = vectorize_graph(terms, replace=replace)
         mode = Mode(linker="py", optimizer="fast_compile")
-        return pytensor.function(batches, batched, mode=mode, on_unused_input="ignore"), variables
+        function = pytensor.function(list(replace.values()), batched, mode=mode, on_unused_input="ignore")
+        return function, [*values, *observed]
 
     def log_densities(self, posterior: xr.Dataset) -> dict[str, xr.Dataset]:
         """Log prior of every free variable and log likelihood of every observation, at every draw.
@@ -145,7 +145,9 @@ class CompiledModel:
 
 def _dims(model: pm.Model, name: str, size: int) -> tuple[str, ...]:
     named = model.named_vars_to_dims.get(name)
-    return tuple(named) if named else tuple(f"{name}_dim_{axis}" for axis in range(size))
+    if named and len(named) >= size:  # a density has fewer dims than its variable when that is multivariate
+        return tuple(named[:size])
+    return tuple(f"{name}_dim_{axis}" for axis in range(size))
 
 
 def _used(coords: dict[str, list[Any]], arrays: dict[str, Any]) -> dict[str, list[Any]]:

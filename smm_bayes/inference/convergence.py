@@ -78,23 +78,29 @@ class Convergence:
 def diagnose(posterior: xr.Dataset, divergences: int, *, complete: bool = True) -> Convergence:
     """Compute the diagnostics of every parameter in ``posterior`` (chain, draw, ...).
 
-    A quantity that is the same in every draw (a constant) is left out. With fewer than four draws nothing
-    can be computed and the fit does not pass.
+    A quantity that is the same in every draw (a constant) is left out, and so is one that has the draws of another
+    (the control arm's hazard, which is the baseline). With fewer than four draws nothing can be computed and the fit
+    does not pass.
     """
     import arviz as az
+    import xarray as xr
 
     if posterior.sizes["draw"] < 4:
         return Convergence(np.inf, 0.0, 0.0, divergences, "everything", complete)
-    varying = posterior[[name for name in posterior.data_vars if float(posterior[name].std()) > 0]]
-    rhat, bulk, tail = az.rhat(varying), az.ess(varying), az.ess(varying, method="tail")
-    keep = {name: (varying[name].std(("chain", "draw")) > 0).values for name in varying.data_vars}
-    largest = {name: float(np.max(rhat[name].values[keep[name]])) for name in keep}
-    worst = max(largest, key=lambda name: np.inf if np.isnan(largest[name]) else largest[name])
+    found: dict[bytes, tuple[str, np.ndarray]] = {}
+    for name, variable in posterior.data_vars.items():
+        draws = variable.transpose("chain", "draw", ...).values
+        for column in np.moveaxis(draws.reshape(*draws.shape[:2], -1), -1, 0):
+            if not np.all(column == column[0, 0]):
+                found.setdefault(column.tobytes(), (str(name), column))
+    names = [name for name, _ in found.values()]
+    every = xr.DataArray(np.stack([column for _, column in found.values()], axis=-1), dims=("chain", "draw", "of"))
+    rhat, bulk, tail = az.rhat(every).values, az.ess(every).values, az.ess(every, method="tail").values
     return Convergence(
-        max_rhat=largest[worst],
-        min_ess_bulk=min(float(np.min(bulk[name].values[keep[name]])) for name in keep),
-        min_ess_tail=min(float(np.min(tail[name].values[keep[name]])) for name in keep),
+        max_rhat=float(np.max(rhat)),  # not a number where any is
+        min_ess_bulk=float(np.min(bulk)),
+        min_ess_tail=float(np.min(tail)),
         divergences=divergences,
-        worst=str(worst),
+        worst=names[int(np.argmax(np.where(np.isnan(rhat), np.inf, rhat)))],
         complete=complete,
     )

@@ -104,7 +104,7 @@ def fit(
     seed: int,
     data: Mapping[str, np.ndarray] | None = None,
     draws: int = 1000,
-    tune: int = 1000,
+    tune: int = 500,
     chains: int = 4,
     cores: int | None = None,
     target_accept: float = 0.95,

@@ -22,7 +22,8 @@ def plot_model_graph(model: pm.Model, ax: Axes | None = None) -> Axes:
     """Draw the graph of a PyMC model in layers, parents above children.
 
     White boxes are free variables and what follows from them, grey boxes are data, the blue box is what is
-    observed. Each box has the variable's name, its distribution and its dims with their lengths.
+    observed. Each box has the variable's name, its distribution and its dims with their lengths. Data without dims
+    (the sampler's coordinates) are left out.
 
     Parameters
     ----------
@@ -36,6 +37,7 @@ def plot_model_graph(model: pm.Model, ax: Axes | None = None) -> Axes:
     import pymc as pm
 
     graph = pm.model_to_networkx(model)
+    graph.remove_nodes_from([v.name for v in model.data_vars if v.name not in model.named_vars_to_dims])
     layers = _layers(graph)
     place = {node: (x, float(-depth)) for depth, layer in enumerate(layers) for node, x in layer.items()}
     widest = max(len(layer) for layer in layers)

@@ -118,7 +118,7 @@ def test_model_log_likelihood_equals_its_numpy_twin(mgus2_1985, grid12, priors):
     rng = np.random.default_rng(3)
     for refit in (table, grid12.tabulate(mgus2_1985.take(mgus2_1985.time > 10))):
         with model:
-            for name, values in model_data(refit).items():
+            for name, values in model_data(refit, priors).items():
                 model.set_data(name, values)
         for _ in range(3):
             point = {v.name: rng.normal(size=np.shape(x)) for v, x in

@@ -13,6 +13,7 @@ from smm_bayes.inference import fit
 from smm_bayes.inference.convergence import Convergence
 from smm_bayes.survival import (
     BaselinePrior,
+    EventTable,
     GammaHazards,
     GammaPrior,
     HazardRatioPrior,
@@ -24,6 +25,7 @@ from smm_bayes.survival import (
 )
 
 GRID = TimeGrid((12, 24, 60, 120))
+GAMMA = GammaPrior(0.5, 50)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +37,7 @@ def one_arm(mgus2_1985):
 
 @pytest.fixture(scope="module")
 def gamma_model(one_arm):
-    return piecewise_exponential_model(one_arm, GammaPrior(0.5, 50))
+    return piecewise_exponential_model(one_arm, GAMMA)
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +71,7 @@ def test_refit_uses_the_new_data_everywhere(gamma_model, one_arm, mgus2_1985):
     other = GRID.tabulate(mgus2_1985.take((mgus2_1985.arm == 0), arm=np.zeros(259, int), arms=("experimental",),
                                           arm_names=("high",)))  # fmt: skip
     started = time.perf_counter()
-    fitted = fit(gamma_model, seed=2, data=model_data(other), draws=4000)
+    fitted = fit(gamma_model, seed=2, data=model_data(other, GAMMA), draws=4000)
     assert fitted.seconds["compile"] < 0.5  # seconds to spare: it took ten the first time
     assert time.perf_counter() - started < 60
     compare(fitted, GammaHazards.prior(other, 0.5, 50).update(other))
@@ -78,12 +80,12 @@ def test_refit_uses_the_new_data_everywhere(gamma_model, one_arm, mgus2_1985):
     draws = fitted.posterior["log_hazard"].transpose("chain", "draw", "arm", "cause", "interval").values
     ours = fitted.data["log_likelihood"]["events"].sum("cell").values
     np.testing.assert_allclose(ours, log_likelihood(draws, other), rtol=1e-10)
-    fit(gamma_model, seed=1, data=model_data(one_arm), draws=100, attempts=1)
+    fit(gamma_model, seed=1, data=model_data(one_arm, GAMMA), draws=100, attempts=1)
 
 
-def test_log_prior_is_pymcs(smooth):
+def test_log_prior_is_pymcs(smooth, priors):
     table, model = smooth
-    fitted = fit(model, seed=3, data=model_data(table), draws=100, tune=300, attempts=1)
+    fitted = fit(model, seed=3, data=model_data(table, priors), draws=100, tune=300, attempts=1)
     import warnings
 
     with warnings.catch_warnings():
@@ -93,12 +95,12 @@ def test_log_prior_is_pymcs(smooth):
         np.testing.assert_allclose(fitted.data["log_prior"][name].values, values.values, atol=1e-10)
 
 
-def test_everything_arviz_needs_is_there(smooth, tmp_path):
+def test_everything_arviz_needs_is_there(smooth, priors, tmp_path):
     import arviz as az
     import xarray as xr
 
     table, model = smooth
-    fitted = fit(model, seed=4, data=model_data(table)).require_convergence()
+    fitted = fit(model, seed=4, data=model_data(table, priors)).require_convergence()
     assert set(fitted.data.children) == {"posterior", "sample_stats", "observed_data", "constant_data",
                                          "log_likelihood", "log_prior"}  # fmt: skip
     assert az.loo(fitted.data).elpd < 0
@@ -109,9 +111,9 @@ def test_everything_arviz_needs_is_there(smooth, tmp_path):
         np.testing.assert_array_equal(stored["posterior"]["log_hazard"].values, fitted.posterior["log_hazard"].values)
 
 
-def test_same_seed_same_draws_whatever_the_cores(smooth):
+def test_same_seed_same_draws_whatever_the_cores(smooth, priors):
     table, model = smooth
-    options = {"seed": 5, "data": model_data(table), "draws": 200, "tune": 300, "attempts": 1}
+    options = {"seed": 5, "data": model_data(table, priors), "draws": 200, "tune": 300, "attempts": 1}
     first, second = fit(model, cores=1, **options), fit(model, cores=2, **options)
     np.testing.assert_array_equal(first.posterior["log_hazard"].values, second.posterior["log_hazard"].values)
     assert first.fingerprint == second.fingerprint
@@ -120,8 +122,6 @@ def test_same_seed_same_draws_whatever_the_cores(smooth):
 
 def test_parameters_are_recovered(priors):
     """From two million patient-months the posterior is narrow and holds the truth."""
-    from smm_bayes.survival.grid import EventTable
-
     rng = np.random.default_rng(8)
     truth = priors.sample(("progression", "death"), 2, len(GRID), 1, rng=rng)["log_hazard"][0]
     exposure = np.full((2, len(GRID)), 2e5)
@@ -135,9 +135,9 @@ def test_parameters_are_recovered(priors):
     assert (events > 300).sum() > 10
 
 
-def test_data_that_do_not_fit_the_model_are_refused(smooth):
+def test_data_that_do_not_fit_the_model_are_refused(smooth, priors):
     table, model = smooth
-    good = model_data(table)
+    good = model_data(table, priors)
     for bad, message in (
         ({"nothing": good["events_data"]}, "has no data 'nothing'"),
         ({"events_data": good["events_data"][:-1]}, "the compiled model needs"),
@@ -175,21 +175,21 @@ def test_a_bad_posterior_is_tried_again_then_refused():
         fitted.require_convergence()
 
 
-def test_ctrl_c_gives_an_incomplete_fit_that_is_refused(smooth):
+def test_ctrl_c_gives_an_incomplete_fit_that_is_refused(smooth, priors):
     table, model = smooth
     timer = threading.Timer(1.0, _thread.interrupt_main)
     timer.start()
-    fitted = fit(model, seed=1, data=model_data(table), draws=500_000, attempts=1)
+    fitted = fit(model, seed=1, data=model_data(table, priors), draws=500_000, attempts=1)
     timer.join()
     assert not fitted.convergence.complete
     with pytest.raises(ConvergenceError, match="interrupted"):
         fitted.require_convergence()
 
 
-def test_progress_is_told(smooth):
+def test_progress_is_told(smooth, priors):
     table, model = smooth
     said = []
-    fit(model, seed=1, data=model_data(table), draws=3000, attempts=1, progress=said.append)
+    fit(model, seed=1, data=model_data(table, priors), draws=3000, tune=1000, attempts=1, progress=said.append)
     assert said[-1].finished == said[-1].total == 4 * 4000
     assert [state.finished for state in said] == sorted(state.finished for state in said)
 
@@ -203,8 +203,6 @@ def test_convergence_names_every_reason():
 
 def test_posterior_without_data_is_the_prior():
     """With no exposure at all the posterior is the prior: nothing in the likelihood leaks."""
-    from smm_bayes.survival.grid import EventTable
-
     prior = SurvivalPriors({"event": BaselinePrior(24, 96)}, {"event": HazardRatioPrior(0.8, 2.0)})
     grid = TimeGrid((6, 12))
     table = EventTable(np.zeros((2, 1, 3)), np.zeros((2, 3)), grid, ("control", "experimental"), ("event",))
@@ -216,3 +214,18 @@ def test_posterior_without_data_is_the_prior():
         found = fitted.posterior[name]
         error = float(az.mcse(found).values.max())
         assert abs(float(found.mean()) - draws[name].mean()) < 4 * np.hypot(error, draws[name].std() / 300)
+
+
+def test_coordinates_change_the_speed_and_not_the_posterior(smooth, priors):
+    """Coordinates made from other data give the same posterior: they are a change of variables."""
+    import arviz as az
+
+    table, model = smooth
+    own = model_data(table, priors)
+    other = model_data(EventTable(table.events * 0 + 5.0, table.exposure, GRID, table.arms, table.causes), priors)
+    wrong = {name: other[name] if name.startswith("walk_") else own[name] for name in own}
+    good, bad = (fit(model, seed=11, data=data, draws=4000).require_convergence() for data in (own, wrong))
+    for name in ("log_hazard", "smoothness", "level"):
+        apart = good.posterior[name].mean(("chain", "draw")) - bad.posterior[name].mean(("chain", "draw"))
+        error = np.hypot(az.mcse(good.posterior[name]), az.mcse(bad.posterior[name]))
+        assert float(np.abs(apart / error).max()) < 4.5
