@@ -75,6 +75,32 @@ def interim(
     typer.echo(f"\nWritten to {out}: report.html, report.ipynb, posterior.nc, decision.json")
 
 
+@app.command()
+def evidence(
+    trial: Annotated[str | None, typer.Argument(help="A trial; without it, all of them are counted.")] = None,
+    trust: Annotated[str | None, typer.Option(help="The lowest trust to show.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the table.")] = False,
+) -> None:
+    """Show the published facts: by trial, or those of one trial with what does not fit together among them."""
+    from smm_bayes.evidence import load_facts
+    from smm_bayes.evidence.consistency import known_inconsistencies
+    from smm_bayes.evidence.listing import as_json, at_least, facts_table, of_facts, of_trial, trials_table
+
+    facts = load_facts()
+    facts = at_least(facts if trial is None else of_trial(facts, trial), trust)
+    known = of_facts(known_inconsistencies(), facts)
+    if json:
+        typer.echo(as_json(facts, known, whole=trial is not None))
+    elif trial is None:
+        typer.echo(trials_table(facts))
+    else:
+        typer.echo(facts_table(facts))
+        if known:
+            typer.echo("\nKnown inconsistencies:")
+        for one in known:
+            typer.echo(f"  {one.rule} ({', '.join(one.ids)}): {one.explanation}")
+
+
 def _check_parent(out: Path) -> None:
     """Refuse an output folder that could not be made, before anything is computed for it."""
     parent = next(folder for folder in out.absolute().parents if folder.exists())
