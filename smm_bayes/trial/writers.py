@@ -1,0 +1,139 @@
+"""Writing patients as the tables that the readers read: ADaM ADTTE, and MRD assessments beside it."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from smm_bayes.errors import DataError
+from smm_bayes.trial.calendar import DAYS_PER_MONTH, calendar_date, months_per
+from smm_bayes.trial.patients import Patients
+
+# values of CNSR and words of CNSDTDSC; no word means "other", so reading it back takes censoring = {5: "other"}
+CENSORED = {
+    "administrative": ("1", "Ongoing at data cut-off"),
+    "lost": ("2", "Lost to follow-up"),
+    "withdrawn": ("3", "Withdrew consent"),
+    "new_therapy": ("4", "Started new therapy"),
+    "other": ("5", "Other reason"),
+}
+COLUMNS = ("STUDYID", "USUBJID", "PARAMCD", "AVAL", "AVALU", "CNSR", "STARTDT", "EVNTDESC", "CNSDTDSC", "TRT01P")
+
+
+def write_adtte(
+    patients: Patients,
+    path: str | Path,
+    parameter: str = "PFS",
+    *,
+    unit: str = "month",
+    causes: Mapping[str, str] | None = None,
+) -> None:
+    """Write patients as an ADaM time-to-event table that :func:`smm_bayes.trial.readers.read_adtte` reads back.
+
+    Times come back exactly from months and to rounding from another unit; the origin comes back as the first
+    enrolment and the data cut-off as the last day anybody was followed. MRD is written by :func:`write_mrd`.
+
+    Parameters
+    ----------
+    patients : Patients
+    path : str or Path
+        Written under a temporary name in the same folder, then moved.
+    parameter : str
+        PARAMCD.
+    unit : str
+        AVALU: day, week, month or year.
+    causes : mapping of str to str, optional
+        Cause to its text in EVNTDESC; the cause's own name where not given.
+
+    Raises
+    ------
+    DataError
+        When the table could not say what the patients say: covariates, or enrolment that is no calendar day.
+
+    References
+    ----------
+    CDISC, ADaM Basic Data Structure for Time-to-Event Analyses, version 1.0.
+    """
+    if patients.covariates:
+        raise DataError(f"an ADTTE table has no column for covariates ({', '.join(patients.covariates)}); "
+                        "write them in a table of their own")  # fmt: skip
+    columns = [name for name in COLUMNS if name != "STARTDT" or patients.enrolled is not None]
+    start = _start_dates(patients)
+    aval = _in_unit(patients.time, unit)
+    rows = []
+    for i, event in enumerate(patients.event):
+        code, why = ("0", "") if event else CENSORED[patients.censoring[i]]
+        cause = patients.causes[patients.cause[i]] if event else ""
+        rows.append({
+            "STUDYID": patients.trial, "USUBJID": patients.patient[i], "PARAMCD": parameter, "AVAL": aval[i],
+            "AVALU": unit.upper(), "CNSR": code, "STARTDT": start[i], "EVNTDESC": (causes or {}).get(cause, cause),
+            "CNSDTDSC": why, "TRT01P": patients.arm_names[patients.arm[i]],
+        })  # fmt: skip
+        if patients.stratum is not None:
+            rows[-1]["STRATUM"] = patients.stratum[i]
+    _write(path, columns + (["STRATUM"] if patients.stratum is not None else []), rows)
+
+
+def write_mrd(patients: Patients, path: str | Path, *, unit: str = "month") -> None:
+    """Write the MRD assessments as a table that :func:`smm_bayes.trial.mrd.read_mrd` reads back.
+
+    Parameters
+    ----------
+    patients : Patients
+    path : str or Path
+        Written under a temporary name in the same folder, then moved.
+    unit : str
+        MRDTMU: day, week, month or year.
+
+    Raises
+    ------
+    DataError
+        When there is no assessment.
+    """
+    mrd = patients.mrd
+    if mrd is None or not len(mrd):
+        raise DataError(f"the patients of {patients.trial} have no MRD assessment; write their ADTTE table only")
+    time = _in_unit(mrd.time, unit)
+    rows = [{"USUBJID": patients.patient[mrd.row[i]], "MRDTM": time[i], "MRDTMU": unit.upper(),
+             "MRDRES": "NEGATIVE" if mrd.negative[i] else "POSITIVE", "MRDSENS": f"{mrd.sensitivity[i]!s}"}
+            for i in range(len(mrd))]  # fmt: skip
+    _write(path, ("USUBJID", "MRDTM", "MRDTMU", "MRDRES", "MRDSENS"), rows)
+
+
+def _start_dates(patients: Patients) -> list[str]:
+    if patients.enrolled is None:
+        return [""] * len(patients)
+    if patients.origin is None:
+        raise DataError("enrolment is in months without a date of origin; an ADTTE table needs dates (STARTDT)")
+    days = patients.enrolled * DAYS_PER_MONTH
+    if np.any(np.abs(days - np.round(days)) > 1e-6):
+        raise DataError("some patients were enrolled between days; an ADTTE table has whole days (STARTDT)")
+    return [calendar_date(time, patients.origin).isoformat() for time in patients.enrolled]
+
+
+def _in_unit(months: np.ndarray, unit: str) -> list[str]:
+    """Times as text in ``unit``, without the last digits' noise where they are whole numbers of it."""
+    factor = months_per(unit)
+    if factor is None:
+        raise DataError(f"unit {unit!r} is not a unit of time; give day, week, month or year")
+    values = months / factor
+    whole = np.round(values)
+    near = np.abs(values - whole) < 1e-9 * (factor != 1.0)  # months are written to the last digit
+    return [str(int(w)) if n or v == w else repr(float(v)) for v, w, n in zip(values, whole, near, strict=True)]
+
+
+def _write(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping[str, str]]) -> None:
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w", newline="", encoding="utf-8") as target:
+            writer = csv.DictWriter(target, columns, lineterminator="\n", extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(rows)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
