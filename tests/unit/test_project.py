@@ -85,6 +85,12 @@ def test_adtte_table_is_made_from_the_raw_one(tmp_path):
     assert (tmp_path / "mgus2_adtte.csv").read_bytes() == (ROOT / "data/patients/mgus2_adtte.csv").read_bytes()
 
 
+def test_reconstructed_table_is_made_from_the_facts(tmp_path):
+    made = tmp_path / "quiredex_2013_adtte.csv"
+    subprocess.run([sys.executable, ROOT / "data/patients/make_quiredex_2013_adtte.py", made], check=True)
+    assert made.read_bytes() == (ROOT / "data/patients/quiredex_2013_adtte.csv").read_bytes()
+
+
 def test_every_data_file_is_described():
     described = (ROOT / "data/README.md").read_text()
     for path in (ROOT / "data").rglob("*"):
