@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 MAX_RHAT = 1.01
 MIN_ESS = 400
+ASTRAY = 1.1  # R-hat of one fit among many
 
 
 @dataclass(frozen=True)
@@ -82,19 +83,54 @@ def diagnose(posterior: xr.Dataset, divergences: int, *, complete: bool = True) 
     (the control arm's hazard, which is the baseline). With fewer than four draws nothing can be computed and the fit
     does not pass.
     """
-    import arviz as az
-    import xarray as xr
-
     if posterior.sizes["draw"] < 4:
         return Convergence(np.inf, 0.0, 0.0, divergences, "everything", complete)
-    found: dict[bytes, tuple[str, np.ndarray]] = {}
+    names, columns = _columns(posterior)
+    return _judge(names, columns, divergences, complete)
+
+
+def diagnose_parts(posteriors: list[xr.Dataset], divergences: int, *, complete: bool = True) -> Convergence:
+    """Judge the chains of several fits of one model to different data as one.
+
+    Each draw is replaced by its rank within its own fit, so that what differs between the data does not count. The
+    first chains of all fits in a row are one long chain, the second another, and so on: R-hat and effective sample
+    sizes are those of the long chains. R-hat of many short chains could not come near 1, however good each is. A fit
+    whose own R-hat is above 1.1 has a chain that went astray, and its R-hat is reported.
+
+    References
+    ----------
+    Margossian CC et al. Bayesian Analysis 2024, doi:10.1214/24-BA1453 (nested R-hat: why short chains are put
+    together).
+    """
+    if len({dataset.sizes["chain"] for dataset in posteriors}) > 1 or posteriors[0].sizes["draw"] < 4:
+        return Convergence(np.inf, 0.0, 0.0, divergences, "everything", complete)
+    found = [_columns(dataset, unique=False) for dataset in posteriors]
+    names = found[0][0]
+    kept = ~np.all([np.all(columns == columns[0, 0], axis=(0, 1)) for _, columns in found], axis=0)
+    ranks = np.concatenate([_ranks(columns[..., kept]) for _, columns in found], axis=1)
+    whole = _judge([name for name, keep in zip(names, kept, strict=True) if keep], ranks, divergences, complete)
+    worst = max((_crude_rhat(columns[..., kept]) for _, columns in found), default=1.0)
+    return replace(whole, max_rhat=worst) if worst > ASTRAY else whole
+
+
+def _columns(posterior: xr.Dataset, *, unique: bool = True) -> tuple[list[str], np.ndarray]:
+    """Every parameter as one column (chain, draw, column) with its name; constants and copies left out if asked."""
+    found: dict[object, tuple[str, np.ndarray]] = {}
     for name, variable in posterior.data_vars.items():
         draws = variable.transpose("chain", "draw", ...).values
         for column in np.moveaxis(draws.reshape(*draws.shape[:2], -1), -1, 0):
-            if not np.all(column == column[0, 0]):
+            if not unique:
+                found[len(found)] = (str(name), column)
+            elif not np.all(column == column[0, 0]):
                 found.setdefault(column.tobytes(), (str(name), column))
-    names = [name for name, _ in found.values()]
-    every = xr.DataArray(np.stack([column for _, column in found.values()], axis=-1), dims=("chain", "draw", "of"))
+    return [name for name, _ in found.values()], np.stack([column for _, column in found.values()], axis=-1)
+
+
+def _judge(names: list[str], columns: np.ndarray, divergences: int, complete: bool) -> Convergence:
+    import arviz as az
+    import xarray as xr
+
+    every = xr.DataArray(columns, dims=("chain", "draw", "of"))
     rhat, bulk, tail = az.rhat(every).values, az.ess(every).values, az.ess(every, method="tail").values
     return Convergence(
         max_rhat=float(np.max(rhat)),  # not a number where any is
@@ -104,3 +140,19 @@ def diagnose(posterior: xr.Dataset, divergences: int, *, complete: bool = True) 
         worst=names[int(np.argmax(np.where(np.isnan(rhat), np.inf, rhat)))],
         complete=complete,
     )
+
+
+def _ranks(columns: np.ndarray) -> np.ndarray:
+    """Rank of every draw among all draws of its fit, column by column."""
+    flat = columns.reshape(-1, columns.shape[-1])
+    ranks = np.empty(flat.shape)
+    np.put_along_axis(ranks, np.argsort(flat, axis=0, kind="stable"), np.arange(len(flat))[:, None] + 1.0, axis=0)
+    return ranks.reshape(columns.shape)
+
+
+def _crude_rhat(columns: np.ndarray) -> float:
+    """Largest R-hat without ranks or splitting: enough for a chain that went astray."""
+    within = columns.var(axis=1, ddof=1).mean(axis=0)
+    between = columns.mean(axis=1).var(axis=0, ddof=1) if len(columns) > 1 else np.zeros_like(within)
+    used = within > 0
+    return float(np.sqrt(1 + between[used] / within[used]).max(initial=1.0))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ import numpy as np
 
 from smm_bayes.errors import ConvergenceError, SpecificationError
 from smm_bayes.inference.compiled import CompiledModel, compile_model
-from smm_bayes.inference.convergence import Convergence, diagnose
+from smm_bayes.inference.convergence import Convergence, diagnose, diagnose_parts
 from smm_bayes.inference.fingerprint import hash_arrays, versions
 
 if TYPE_CHECKING:
@@ -153,8 +153,7 @@ def fit(
     Hoffman MD, Gelman A. JMLR 2014;15:1593-1623. Seyboldt A, Carlson E, Carpenter B. Preconditioning Hamiltonian
     Monte Carlo by minimizing Fisher divergence, 2026, arXiv:2603.18845.
     """
-    if draws < 4 or tune < 1 or chains < 1 or attempts < 1 or not 0 < target_accept < 1:
-        raise SpecificationError("fit needs draws >= 4, tune, chains and attempts >= 1, and 0 < target_accept < 1")
+    _check(draws, tune, chains, attempts, target_accept)
     started = time.perf_counter()
     compiled = compile_model(model)
     ready = compiled.with_data(data or {})
@@ -162,13 +161,10 @@ def fit(
     started = time.perf_counter()
     tried: list[Attempt] = []
     for number in range(attempts):
-        accept = target_accept if number == 0 else max(1 - 10.0 ** -(number + 1), target_accept)
-        tried.append(Attempt(accept, tune * 2**number, draws * 2**number))
+        tried.append(_attempt(number, target_accept, tune, draws))
         trace, complete = _sample(ready, tried[-1], seed + number, chains, cores or os.cpu_count() or 1,
                                   number + 1, progress)  # fmt: skip
-        posterior = trace["posterior"].dataset
-        divergences = int(trace["sample_stats"]["diverging"].sum()) if "sample_stats" in trace else 0
-        convergence = diagnose(posterior, divergences, complete=complete)
+        convergence = diagnose(trace["posterior"].dataset, _divergences(trace), complete=complete)
         if convergence.passed or not complete:
             break
     seconds["sample"] = time.perf_counter() - started
@@ -180,6 +176,139 @@ def fit(
         fingerprint=_fingerprint(compiled, tried, seed, chains),
         seconds=seconds,
     )
+
+
+def fit_each(
+    model: pm.Model,
+    data: Sequence[Mapping[str, np.ndarray]],
+    *,
+    seed: int,
+    draws: int = 1000,
+    tune: int = 500,
+    chains: int = 4,
+    cores: int | None = None,
+    target_accept: float = 0.95,
+    attempts: int = 3,
+    progress: Callable[[FitProgress], None] | None = None,
+) -> Fit:
+    """Sample the posterior under each of several data sets that are equally likely, and pool the draws.
+
+    This is how an uncertain reconstruction of earlier patients is carried into the posterior: the pooled draws are
+    those of the mixture, as after multiple imputation. Each data set gets its own chains, of at least 250 draws and
+    together not fewer than one fit would have. Convergence is judged over all of them at once, by ranks within each
+    data set, because what differs between data sets is no failure to converge; and within each data set for a chain
+    that went astray (:func:`~smm_bayes.inference.convergence.diagnose_parts`).
+
+    Parameters
+    ----------
+    model : pymc.Model
+    data : sequence of mapping of str to array
+        One data set's values each, as :func:`fit` takes them. One alone is :func:`fit`.
+    seed, draws, tune, chains, cores, target_accept, attempts, progress
+        As in :func:`fit`.
+
+    Returns
+    -------
+    Fit
+        With (data sets x chains) chains; log densities are those under each chain's own data, the observed and
+        constant data those of the last data set.
+
+    Raises
+    ------
+    SpecificationError
+        When there is no data set, when one does not fit the model, or settings are out of range.
+    """
+    if not data:
+        raise SpecificationError("fit_each needs at least one data set")
+    if len(data) == 1:
+        return fit(model, seed=seed, data=data[0], draws=draws, tune=tune, chains=chains, cores=cores,
+                   target_accept=target_accept, attempts=attempts, progress=progress)  # fmt: skip
+    _check(draws, tune, chains, attempts, target_accept)
+    started = time.perf_counter()
+    compiled = compile_model(model)
+    seconds = {"compile": time.perf_counter() - started}
+    started = time.perf_counter()
+    workers, part_draws = cores or os.cpu_count() or 1, max(250, -(-draws // len(data)))
+    for first in range(attempts):
+        parts, used, complete = [], [], True
+        for index, values in enumerate(data):
+            ready, told = compiled.with_data(values), _tell_part(progress, index, len(data))
+            for number in range(first, attempts):  # a part that diverges is repeated alone
+                attempt = _attempt(number, target_accept, tune, part_draws)
+                trace, complete = _sample(ready, attempt, seed + 7919 * index + number, chains, workers, number + 1,
+                                          told)  # fmt: skip
+                if not complete or not _divergences(trace):
+                    break
+            parts.append(_gather(compiled, trace, complete))
+            used.append((attempt, _fingerprint(compiled, [attempt], seed, chains)))
+            if not complete:
+                break
+        divergences = sum(_divergences(part) for part in parts)
+        posteriors = [part["posterior"].dataset for part in parts]
+        shortest = min(posterior.sizes["draw"] for posterior in posteriors)
+        posteriors = [_thin(posterior, shortest) for posterior in posteriors]
+        convergence = diagnose_parts(posteriors, divergences, complete=complete)
+        if convergence.passed or not complete:
+            break
+    seconds["sample"] = time.perf_counter() - started
+    return Fit(
+        data=_pool(parts),
+        convergence=convergence,
+        attempts=tuple(sorted({attempt for attempt, _ in used}, key=lambda attempt: attempt.draws)),
+        seed=seed,
+        fingerprint=hash_arrays({}, [said for _, said in used]),
+        seconds=seconds,
+    )
+
+
+def _check(draws: int, tune: int, chains: int, attempts: int, target_accept: float) -> None:
+    if draws < 4 or tune < 1 or chains < 1 or attempts < 1 or not 0 < target_accept < 1:
+        raise SpecificationError("fit needs draws >= 4, tune, chains and attempts >= 1, and 0 < target_accept < 1")
+
+
+def _attempt(number: int, target_accept: float, tune: int, draws: int) -> Attempt:
+    accept = target_accept if number == 0 else max(1 - 10.0 ** -(number + 1), target_accept)
+    return Attempt(accept, tune * 2**number, draws * 2**number)
+
+
+def _divergences(trace: Any) -> int:
+    return int(trace["sample_stats"]["diverging"].sum()) if "sample_stats" in trace else 0
+
+
+def _tell_part(
+    progress: Callable[[FitProgress], None] | None, index: int, parts: int
+) -> Callable[[FitProgress], None] | None:
+    """Tell of one part's progress as that of the whole."""
+    if progress is None:
+        return None
+    return lambda state: progress(
+        FitProgress(state.finished + index * state.total, state.total * parts, state.divergences, state.attempt)
+    )
+
+
+def _pool(parts: list[xr.DataTree]) -> xr.DataTree:
+    """Join the chains of several fits of one model, of as many draws each as the shortest has."""
+    import xarray as xr
+
+    groups: dict[str, xr.Dataset] = {}
+    for name in parts[-1].children:
+        datasets = [part[name].dataset for part in parts]
+        shortest = min(dataset.sizes.get("draw", 1) for dataset in datasets)
+        datasets = [_thin(dataset, shortest) for dataset in datasets]
+        if "chain" not in datasets[0].dims:
+            groups[name] = datasets[-1]
+            continue
+        joined = xr.concat(datasets, dim="chain", data_vars="all", coords="minimal", compat="override", join="override")
+        groups[name] = joined.assign_coords(chain=np.arange(joined.sizes["chain"]))
+    return xr.DataTree.from_dict(groups)
+
+
+def _thin(dataset: xr.Dataset, draws: int) -> xr.Dataset:
+    """Keep so many draws of every chain, evenly spaced."""
+    if dataset.sizes.get("draw", draws) == draws:
+        return dataset
+    kept = dataset.isel(draw=slice(None, None, dataset.sizes["draw"] // draws)).isel(draw=slice(0, draws))
+    return kept.assign_coords(draw=np.arange(draws))
 
 
 def _sample(

@@ -8,7 +8,7 @@ import numpy as np
 
 from smm_bayes.survival.grid import EventTable
 from smm_bayes.survival.priors import GammaPrior, SurvivalPriors
-from smm_bayes.survival.walk import smooth_baseline, whitening
+from smm_bayes.survival.walk import Curve, smooth_baseline, whitening
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -24,7 +24,8 @@ def piecewise_exponential_model(table: EventTable, priors: SurvivalPriors | Gamm
               h_{c,j+1} - h_{cj} \sim N(0, \sigma_c^2),\ \bar h_c = \mu_c \sim N(m_c, s_c^2),
 
     a first-order random walk whose mean :math:`\mu_c` is the mean log hazard of the control arm, and :math:`x_a = 1`
-    for the experimental arm. With :class:`GammaPrior` the hazards are independent Gamma.
+    for the experimental arm. Where ``priors.arms`` is ``separate`` each arm has its own h with the same prior, and no
+    hazard ratio. With :class:`GammaPrior` the hazards are independent Gamma.
 
     Parameters
     ----------
@@ -35,9 +36,10 @@ def piecewise_exponential_model(table: EventTable, priors: SurvivalPriors | Gamm
     Returns
     -------
     pymc.Model
-        Free variables ``log_baseline`` (cause, interval), ``smoothness`` and ``log_hazard_ratio`` (cause), or
-        ``hazard``; deterministic ``level`` (cause) and ``log_hazard`` (arm, cause, interval), per month; data
-        ``events_data`` and ``exposure_data`` (cell), and the sampler's coordinates (:func:`whitening`).
+        Free variables ``log_baseline`` (cause, interval), ``smoothness`` and ``log_hazard_ratio`` (cause), or with
+        separate arms ``log_baseline`` (curve, interval) and ``smoothness`` (curve), or ``hazard``; deterministic
+        ``level`` (cause) and ``log_hazard`` (arm, cause, interval), per month; data ``events_data`` and
+        ``exposure_data`` (cell), and the sampler's coordinates (:func:`~smm_bayes.survival.walk.whitening`).
 
     Notes
     -----
@@ -49,6 +51,7 @@ def piecewise_exponential_model(table: EventTable, priors: SurvivalPriors | Gamm
     coords = {
         "arm": list(table.arms),
         "cause": list(table.causes),
+        "curve": [f"{arm}:{cause}" for arm in table.arms for cause in table.causes],
         "interval": list(table.grid.labels),
         "cell": list(range(table.events.size)),
     }
@@ -66,7 +69,7 @@ def piecewise_exponential_model(table: EventTable, priors: SurvivalPriors | Gamm
 
 def model_data(table: EventTable, priors: SurvivalPriors | GammaPrior) -> dict[str, np.ndarray]:
     """Arrays that a refit hands to a compiled model of the same shape and priors."""
-    coordinates = whitening(table, priors) if isinstance(priors, SurvivalPriors) and len(table.grid) > 1 else {}
+    coordinates = whitening(curves_of(table, priors)) if isinstance(priors, SurvivalPriors) else {}
     return {**cell_data(table), **coordinates}
 
 
@@ -96,13 +99,27 @@ def _draw_events(log_hazard: np.ndarray, exposure: np.ndarray, rng: Any = None, 
     return rng.poisson(exposure * np.exp(log_hazard), size=size).astype(float)
 
 
+def curves_of(table: EventTable, priors: SurvivalPriors) -> list[Curve]:
+    """Smooth log hazards of the model: one a cause, or where arms are separate one an arm and cause."""
+    levels = [priors.for_cause(cause)[0] for cause in table.causes]
+    if priors.arms == "proportional":
+        exposure = table.exposure.sum(axis=0)
+        return [Curve(level, table.events[:, c].sum(axis=0), exposure) for c, level in enumerate(levels)]
+    return [Curve(level, table.events[a, c], table.exposure[a])
+            for a in range(len(table.arms)) for c, level in enumerate(levels)]  # fmt: skip
+
+
 def _smooth(table: EventTable, priors: SurvivalPriors) -> Any:
     import pymc as pm
 
     arm, cause, interval = (index.ravel() for index in np.indices(table.events.shape))
-    baseline = smooth_baseline(table, priors)
-    pm.Deterministic("level", baseline.mean(axis=-1), dims="cause")
-    log_hazard = baseline.ravel()[cause * len(table.grid) + interval]
+    causes, size = len(table.causes), len(table.grid)
+    separate = priors.arms == "separate"
+    baseline = smooth_baseline(curves_of(table, priors), priors.smoothness, "curve" if separate else "cause")
+    pm.Deterministic("level", baseline.mean(axis=-1)[:causes], dims="cause")
+    if separate:
+        return baseline.ravel()
+    log_hazard = baseline.ravel()[cause * size + interval]
     if len(table.arms) > 1:
         ratios = [priors.for_cause(name)[1] for name in table.causes]
         ratio = pm.Normal("log_hazard_ratio", [r.mean for r in ratios], [r.sd for r in ratios], dims="cause")

@@ -119,11 +119,19 @@ class SurvivalPriors:
     hazard_ratio : mapping of str to HazardRatioPrior
         By cause; a cause not named has the default.
     smoothness : SmoothnessPrior
+    arms : str
+        ``proportional``: one baseline by cause and a hazard ratio. ``separate``: a baseline by arm and cause.
     """
 
     baseline: Mapping[str, BaselinePrior]
     hazard_ratio: Mapping[str, HazardRatioPrior] = field(default_factory=dict)
     smoothness: SmoothnessPrior = SmoothnessPrior()
+    arms: str = "proportional"
+
+    def __post_init__(self) -> None:
+        """Refuse a structure that there is not."""
+        if self.arms not in ("proportional", "separate"):
+            raise SpecificationError(f"arms must be 'proportional' or 'separate'; got {self.arms!r}")
 
     def for_cause(self, cause: str) -> tuple[BaselinePrior, HazardRatioPrior]:
         """Priors of one cause's baseline and hazard ratio."""
@@ -139,8 +147,11 @@ class SurvivalPriors:
         for cause in self.baseline:
             baseline, ratio = self.for_cause(cause)
             words[f"baseline of {cause}"] = str(baseline)
-            words[f"hazard ratio of {cause}"] = str(ratio)
+            if self.arms == "proportional":
+                words[f"hazard ratio of {cause}"] = str(ratio)
         words["smoothness"] = str(self.smoothness)
+        if self.arms == "separate":
+            words["arms"] = "each with hazards of its own, the same prior for both"
         return words
 
     def sample(
@@ -151,19 +162,23 @@ class SurvivalPriors:
         Returns
         -------
         dict of str to numpy.ndarray
-            ``level`` and ``log_hazard_ratio`` (draw, cause), ``smoothness`` (draw, cause) and
-            ``log_hazard`` (draw, arm, cause, interval).
+            ``level`` and ``smoothness`` (draw, cause) and ``log_hazard`` (draw, arm, cause, interval); with
+            proportional arms ``log_hazard_ratio`` (draw, cause), with separate ones smoothness by arm and cause.
         """
         pairs = [self.for_cause(cause) for cause in causes]
-        shape = (draws, len(causes))
+        curves = arms if self.arms == "separate" else 1
+        shape = (draws, curves, len(causes))
         level = rng.normal([b.mean for b, _ in pairs], [b.sd for b, _ in pairs], shape)
-        ratio = rng.normal([r.mean for _, r in pairs], [r.sd for _, r in pairs], shape)
         step_sd = np.abs(rng.normal(0, self.smoothness.scale, shape))
         walk = np.cumsum(rng.normal(size=(*shape, intervals)) * step_sd[..., None], axis=-1)
-        baseline = level[..., None] + walk - walk.mean(axis=-1, keepdims=True)
+        log_hazard = level[..., None] + walk - walk.mean(axis=-1, keepdims=True)
+        found = {"level": level[:, 0]}
+        if self.arms == "separate":
+            return found | {"smoothness": step_sd.reshape(draws, -1), "log_hazard": log_hazard}
+        ratio = rng.normal([r.mean for _, r in pairs], [r.sd for _, r in pairs], (draws, len(causes)))
         treated = np.arange(arms)[None, :, None, None] if arms > 1 else np.zeros((1, 1, 1, 1))
-        log_hazard = baseline[:, None] + treated * ratio[:, None, :, None]
-        return {"level": level, "log_hazard_ratio": ratio, "smoothness": step_sd, "log_hazard": log_hazard}
+        log_hazard = log_hazard + treated * ratio[:, None, :, None]
+        return found | {"log_hazard_ratio": ratio, "smoothness": step_sd[:, 0], "log_hazard": log_hazard}
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,17 @@
 r"""A smooth log hazard over the intervals, and the coordinates in which its posterior is easy to sample.
 
-The prior of one cause's control arm is a level and a first-order random walk: with :math:`h` the log hazards of J
+The prior of one log hazard is a level and a first-order random walk: with :math:`h` the log hazards of J
 intervals, :math:`\bar h \sim N(m, s^2)` and :math:`h_{j+1} - h_j \sim N(0, \sigma^2)`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from smm_bayes.survival.grid import EventTable
-from smm_bayes.survival.priors import SurvivalPriors
+from smm_bayes.survival.priors import BaselinePrior, SmoothnessPrior
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -19,7 +19,15 @@ if TYPE_CHECKING:
 FLOOR = 0.05  # events that an interval without events counts for in the coordinates; the posterior does not see it
 
 
-def whitening(table: EventTable, priors: SurvivalPriors) -> dict[str, np.ndarray]:
+class Curve(NamedTuple):
+    """One smooth log hazard: the prior of its level, and the events and exposure (interval) that bear on it."""
+
+    prior: BaselinePrior
+    events: np.ndarray
+    exposure: np.ndarray
+
+
+def whitening(curves: Sequence[Curve]) -> dict[str, np.ndarray]:
     r"""Coordinates u that make :math:`h` nearly standard normal a posteriori, whatever the walk's step :math:`\sigma`.
 
     A normal approximation gives :math:`h \mid \sigma` the precision :math:`P/\sigma^2 + M`, with P that of the walk's
@@ -33,25 +41,25 @@ def whitening(table: EventTable, priors: SurvivalPriors) -> dict[str, np.ndarray
 
     Parameters
     ----------
-    table : EventTable
-    priors : SurvivalPriors
+    curves : sequence of Curve
 
     Returns
     -------
     dict of str to numpy.ndarray
-        ``walk_basis`` A (cause, interval, coordinate), ``walk_ratio`` r and ``walk_centre`` c (cause, coordinate).
+        ``walk_basis`` A (curve, interval, coordinate), ``walk_ratio`` r and ``walk_centre`` c (curve, coordinate);
+        nothing for a single interval, where there is no walk.
 
     References
     ----------
     Papaspiliopoulos O, Roberts GO, Sköld M. Statistical Science 2007;22:59-73 (partial non-centring).
     """
-    size = len(table.grid)
+    size = len(curves[0].exposure)
+    if size == 1:
+        return {}
     differences = np.diff(np.eye(size), axis=0)
     walk, mean = differences.T @ differences, np.full(size, 1 / size)
     found: dict[str, list[np.ndarray]] = {"walk_basis": [], "walk_ratio": [], "walk_centre": []}
-    for index, cause in enumerate(table.causes):
-        level, _ = priors.for_cause(cause)
-        events, exposure = table.events[:, index].sum(axis=0), table.exposure.sum(axis=0)
+    for level, events, exposure in curves:
         weight = events + FLOOR
         crude = np.log(weight / (exposure + FLOOR / np.exp(level.mean)))
         precision = np.diag(weight) + np.outer(mean, mean) / level.sd**2
@@ -63,16 +71,24 @@ def whitening(table: EventTable, priors: SurvivalPriors) -> dict[str, np.ndarray
     return {name: np.array(values) for name, values in found.items()}
 
 
-def smooth_baseline(table: EventTable, priors: SurvivalPriors) -> pm.TensorVariable:
-    """Add ``log_baseline`` (cause, interval) and its ``smoothness`` (cause) to the model being built."""
+def smooth_baseline(curves: Sequence[Curve], smoothness: SmoothnessPrior, dim: str) -> pm.TensorVariable:
+    """Add ``log_baseline`` (dim, interval) and its ``smoothness`` (dim) to the model being built.
+
+    Parameters
+    ----------
+    curves : sequence of Curve
+    smoothness : SmoothnessPrior
+    dim : str
+        Name of the model's dim that the curves are along.
+    """
     import pymc as pm
     import pytensor.tensor as pt
     from pymc.logprob.transforms import Transform
 
-    levels = [priors.for_cause(cause)[0] for cause in table.causes]
-    mean, sd = [level.mean for level in levels], [level.sd for level in levels]
-    if len(table.grid) == 1:
-        return pm.Normal("log_baseline", np.c_[mean], np.c_[sd], dims=("cause", "interval"))
+    mean, sd = [curve.prior.mean for curve in curves], [curve.prior.sd for curve in curves]
+    coordinates = whitening(curves)
+    if not coordinates:
+        return pm.Normal("log_baseline", np.c_[mean], np.c_[sd], dims=(dim, "interval"))
 
     class Whitened(Transform):
         name = "whitened"
@@ -89,11 +105,11 @@ def smooth_baseline(table: EventTable, priors: SurvivalPriors) -> pm.TensorVaria
         def log_jac_det(self, value: Any, *inputs: Any) -> Any:
             return 0.5 * pt.log(_coordinates(*inputs)[-1]).sum(axis=-1)  # that of the basis is constant
 
-    step = pm.HalfNormal("smoothness", priors.smoothness.scale, dims="cause")
-    data = [pm.Data(name, values, shape=values.shape) for name, values in whitening(table, priors).items()]
+    step = pm.HalfNormal("smoothness", smoothness.scale, dims=dim)
+    data = [pm.Data(name, values, shape=values.shape) for name, values in coordinates.items()]
     return pm.CustomDist(
         "log_baseline", mean, sd, step, *data, logp=_log_prior, random=_draw, signature="(),(),(),(j,j),(j),(j)->(j)",
-        transform=Whitened(), dims=("cause", "interval"),
+        transform=Whitened(), dims=(dim, "interval"),
     )  # fmt: skip
 
 

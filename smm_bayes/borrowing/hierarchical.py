@@ -1,0 +1,208 @@
+"""A hierarchical piecewise-exponential model of several trials, and its NumPy twin."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from smm_bayes.borrowing.cohorts import Trials
+from smm_bayes.borrowing.priors import TrialsPriors
+from smm_bayes.survival.walk import Curve, smooth_baseline, whitening
+
+if TYPE_CHECKING:
+    import pymc as pm
+
+
+def hierarchical_model(trials: Trials, priors: TrialsPriors) -> pm.Model:
+    r"""Build the model of earlier trials and the current one.
+
+    In arm a of trial t, with regimen r, cause c (the first is progression) and interval j,
+
+    .. math:: \log\lambda_{acj} = h_{cj} + \tau_c z_{tc} + 1_{c=1}(\theta_{a} - \delta_{e(a)}) + 1_{c>1}\beta_{tc} x_a
+
+    with h the smooth log hazards of the reference regimen (:func:`~smm_bayes.survival.walk.smooth_baseline`),
+    :math:`z \sim N(0, 1)`, :math:`\tau_c` half-normal, :math:`\delta` the offset of the trial's definition of
+    progression, and :math:`x_a = 1` in an experimental arm. A control or single arm has the sum of the contrasts that
+    lead to its regimen, :math:`\theta_a = \theta_r`; an experimental arm has
+    :math:`\theta_a = \theta_r + \omega u_t`, :math:`u_t \sim N(0, 1)`: the trial's own hazard ratio.
+    A series of events counts the sum of the hazards of its causes.
+
+    Parameters
+    ----------
+    trials : Trials
+        Their shape fixes the model; events and exposure are data that a refit may replace.
+    priors : TrialsPriors
+
+    Returns
+    -------
+    pymc.Model
+        Free variables ``log_baseline``, ``smoothness``, ``between_hazard``, ``between_effect``, ``trial_hazard``
+        (trial, cause), ``trial_effect`` (randomised), ``log_contrast`` (contrast), ``other_effect`` (randomised,
+        other) and ``endpoint_offset`` (endpoint); deterministic ``level`` and, of the current trial, ``log_hazard``
+        (arm, cause, interval) per month and ``log_hazard_ratio`` (cause).
+
+    Raises
+    ------
+    SpecificationError
+        When a regimen or an endpoint has no prior.
+
+    References
+    ----------
+    Neuenschwander B et al. Clinical Trials 2010;7:5-18, doi:10.1177/1740774509356002.
+    """
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    priors.check(trials)
+    index = _Index(trials, priors)
+    others = [priors.survival.for_cause(cause)[1] for cause in trials.causes[1:]]
+    with pm.Model(coords=_coords(trials, priors)) as model:
+        baseline = smooth_baseline(_curves(trials, priors), priors.survival.smoothness, "cause")
+        pm.Deterministic("level", baseline.mean(axis=-1), dims="cause")
+        between = pm.HalfNormal("between_hazard", priors.between.hazard.scale, dims="cause")
+        hazard = pm.Normal("trial_hazard", 0.0, 1.0, dims=("trial", "cause"))
+        log_hazard = baseline.ravel()[index.baseline] + between[index.cause] * hazard.ravel()[index.trial_hazard]
+        if priors.contrasts:
+            sizes = [c.prior.mean for c in priors.contrasts], [c.prior.sd for c in priors.contrasts]
+            contrast = pm.Normal("log_contrast", *sizes, dims="contrast")
+            regimens = (priors.paths() * contrast).sum(axis=1)
+            log_hazard = log_hazard + regimens[index.regimen] * index.progression
+        if trials.randomised:
+            spread = pm.HalfNormal("between_effect", priors.between.effect.scale)
+            effect = pm.Normal("trial_effect", 0.0, 1.0, dims="randomised")
+            log_hazard = log_hazard + spread * effect[index.randomised] * index.experimental * index.progression
+            if others:
+                sizes = [p.mean for p in others], [p.sd for p in others]
+                other = pm.Normal("other_effect", *sizes, dims=("randomised", "other"))
+                log_hazard = log_hazard + other.ravel()[index.other] * index.experimental * (1 - index.progression)
+        if priors.endpoints:
+            sizes = [p.mean for p in priors.endpoints.values()], [p.sd for p in priors.endpoints.values()]
+            offset = pm.Normal("endpoint_offset", *sizes, dims="endpoint")
+            log_hazard = log_hazard - offset[index.endpoint] * index.offset * index.progression
+        arms = len(model.coords["arm"])
+        shaped = log_hazard[index.current].reshape((arms, len(trials.causes), len(trials.grid)))
+        shaped = pm.Deterministic("log_hazard", shaped, dims=("arm", "cause", "interval"))
+        if arms > 1:
+            pm.Deterministic("log_hazard_ratio", shaped[1, :, 0] - shaped[0, :, 0], dims="cause")
+        hazards = pt.exp(log_hazard)
+        counted = sum(trials.counts[:, c] * hazards[index.cells[c]] for c in range(len(trials.causes)))
+        data = {name: pm.Data(name, values, dims="cell") for name, values in cell_data(trials).items()}
+        pm.CustomDist("events", counted, data["exposure_data"], logp=_log_likelihood, random=_draw_events,
+                      observed=data["events_data"], dims="cell")  # fmt: skip
+    return model
+
+
+def trials_data(trials: Trials, priors: TrialsPriors) -> dict[str, np.ndarray]:
+    """Arrays that a refit hands to a compiled model of trials of the same shape."""
+    return {**cell_data(trials), **whitening(_curves(trials, priors))}
+
+
+def _curves(trials: Trials, priors: TrialsPriors) -> list[Curve]:
+    """All arms as one, for the coordinates of the baseline."""
+    table = trials.pooled()
+    levels = [priors.survival.for_cause(cause)[0] for cause in trials.causes]
+    return [Curve(level, table.events[0, c], table.exposure[0]) for c, level in enumerate(levels)]
+
+
+def cell_data(trials: Trials) -> dict[str, np.ndarray]:
+    """Events and exposure of every observed cell."""
+    events, exposure = trials.cells()
+    return {"events_data": events, "exposure_data": exposure}
+
+
+def cohort_log_hazard(parameters: Mapping[str, np.ndarray], trials: Trials, priors: TrialsPriors) -> np.ndarray:
+    """Log hazards of every arm from parameters with draws first, shape (draw, cohort, cause, interval), in NumPy.
+
+    Twin of the model's linear predictor, written arm by arm.
+    """
+    paths = priors.paths()
+    found = []
+    for cohort in trials.cohorts:
+        trial = trials.names.index(cohort.trial)
+        rows = parameters["log_baseline"].copy()
+        rows += (parameters["between_hazard"] * parameters["trial_hazard"][:, trial])[..., None]
+        if priors.contrasts:
+            rows[:, 0] += (parameters["log_contrast"] @ paths[priors.regimens.index(cohort.regimen)])[:, None]
+        if cohort.role == "experimental":
+            at = trials.randomised.index(cohort.trial)
+            rows[:, 0] += (parameters["between_effect"] * parameters["trial_effect"][:, at])[:, None]
+            if rows.shape[1] > 1:
+                rows[:, 1:] += parameters["other_effect"][:, at, :, None]
+        if cohort.endpoint:
+            rows[:, 0] -= parameters["endpoint_offset"][:, list(priors.endpoints).index(cohort.endpoint), None]
+        found.append(rows)
+    return np.stack(found, axis=1)
+
+
+def cell_log_likelihood(log_hazard: np.ndarray, trials: Trials) -> np.ndarray:
+    """Log likelihood of every observed cell from log hazards (draw, cohort, cause, interval), in NumPy."""
+    found = []
+    for a, s, j in trials.rows:
+        cohort = trials.cohorts[a]
+        causes = [trials.causes.index(cause) for cause in cohort.series[s]]
+        hazard = np.exp(log_hazard[:, a, causes, j]).sum(axis=-1)
+        found.append(cohort.events[s, j] * np.log(hazard) - cohort.exposure[j] * hazard)
+    return np.stack(found, axis=-1)
+
+
+def simulate_counts(log_hazard: np.ndarray, trials: Trials, *, rng: np.random.Generator) -> Trials:
+    """Draw every cohort's events from log hazards (cohort, cause, interval), Poisson given its exposure."""
+    drawn = []
+    for cohort, rows in zip(trials.cohorts, np.exp(log_hazard), strict=True):
+        expected = [cohort.exposure * rows[[trials.causes.index(cause) for cause in causes]].sum(axis=0)
+                    for causes in cohort.series]  # fmt: skip
+        drawn.append(replace(cohort, events=rng.poisson(expected).astype(float)))
+    return replace(trials, cohorts=tuple(drawn))
+
+
+class _Index:
+    """Flat index vectors of cohort x cause x interval into the parameter vectors: they compile fastest."""
+
+    def __init__(self, trials: Trials, priors: TrialsPriors) -> None:
+        causes, size = len(trials.causes), len(trials.grid)
+        shape = (len(trials.cohorts), causes, size)
+        arm, cause, interval = (axis.ravel() for axis in np.indices(shape))
+        cohorts = trials.cohorts
+
+        def of_arm(values: list[int]) -> np.ndarray:
+            return np.array(values)[arm]
+
+        trial = of_arm([trials.names.index(cohort.trial) for cohort in cohorts])
+        ends = list(priors.endpoints)
+        self.cause, self.baseline = cause, cause * size + interval
+        self.trial_hazard = trial * causes + cause
+        self.regimen = of_arm([priors.regimens.index(cohort.regimen) for cohort in cohorts])
+        randomised = [trials.randomised.index(c.trial) if c.trial in trials.randomised else 0 for c in cohorts]
+        self.randomised = of_arm(randomised)
+        self.other = self.randomised * (causes - 1) + np.maximum(cause - 1, 0)
+        self.endpoint = of_arm([ends.index(cohort.endpoint) if cohort.endpoint else 0 for cohort in cohorts])
+        self.progression = (cause == 0).astype(float)
+        self.experimental = of_arm([int(cohort.role == "experimental") for cohort in cohorts]).astype(float)
+        self.offset = of_arm([int(bool(cohort.endpoint)) for cohort in cohorts]).astype(float)
+        now = of_arm([int(cohort.trial == trials.current) for cohort in cohorts])
+        self.current = np.flatnonzero(now)
+        flat = np.arange(arm.size).reshape(shape)
+        self.cells = [np.array([flat[a, c, j] for a, _, j in trials.rows]) for c in range(causes)]
+
+
+def _coords(trials: Trials, priors: TrialsPriors) -> dict[str, list[Any]]:
+    roles = [cohort.role for cohort in trials.cohorts if cohort.trial == trials.current]
+    return {
+        "arm": roles if len(roles) > 1 else ["experimental"],
+        "cause": list(trials.causes), "other": list(trials.causes[1:]), "interval": list(trials.grid.labels),
+        "trial": list(trials.names), "randomised": list(trials.randomised), "endpoint": list(priors.endpoints),
+        "contrast": [f"{c.regimen} v {c.versus}" for c in priors.contrasts], "cell": list(range(len(trials.rows))),
+    }  # fmt: skip
+
+
+def _log_likelihood(events: Any, hazard: Any, exposure: Any) -> Any:
+    import pytensor.tensor as pt
+
+    return events * pt.log(hazard) - exposure * hazard
+
+
+def _draw_events(hazard: np.ndarray, exposure: np.ndarray, rng: Any = None, size: Any = None) -> np.ndarray:
+    return rng.poisson(exposure * hazard, size=size).astype(float)

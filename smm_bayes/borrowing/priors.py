@@ -1,0 +1,137 @@
+"""Priors of a hierarchical model over trials, each stated by its consequence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from smm_bayes.borrowing.cohorts import Trials
+from smm_bayes.errors import SpecificationError
+from smm_bayes.survival.priors import HazardRatioPrior, SmoothnessPrior, SurvivalPriors
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A regimen's hazard ratio of progression against another regimen.
+
+    Attributes
+    ----------
+    regimen, versus : str
+    prior : HazardRatioPrior
+    """
+
+    regimen: str
+    versus: str
+    prior: HazardRatioPrior = field(default_factory=HazardRatioPrior)
+
+
+@dataclass(frozen=True)
+class BetweenTrials:
+    """How much trials differ: half-normal priors of standard deviations of log hazards and of log hazard ratios.
+
+    Attributes
+    ----------
+    hazard : SmoothnessPrior
+        95 % of prior trials have a hazard within this many fold of the typical one.
+    effect : SmoothnessPrior
+        95 % of prior trials have a hazard ratio within this many fold of the contrast's.
+    """
+
+    hazard: SmoothnessPrior = field(default_factory=lambda: SmoothnessPrior(2.5))
+    effect: SmoothnessPrior = field(default_factory=lambda: SmoothnessPrior(1.5))
+
+
+@dataclass(frozen=True)
+class TrialsPriors:
+    """Priors of a hierarchical model over trials.
+
+    Attributes
+    ----------
+    survival : SurvivalPriors
+        Baseline of the reference regimen by cause, smoothness, and for causes other than the first the hazard ratio
+        of a trial's experimental arm.
+    contrasts : tuple of Contrast
+        One for every regimen but the reference, each against the reference or a regimen named before.
+    reference : str
+    between : BetweenTrials
+    endpoints : mapping of str to HazardRatioPrior
+        By name: how many times more often progression of the analysis happens than that of the trial.
+    """
+
+    survival: SurvivalPriors
+    contrasts: tuple[Contrast, ...]
+    reference: str
+    between: BetweenTrials = field(default_factory=BetweenTrials)
+    endpoints: Mapping[str, HazardRatioPrior] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse contrasts that lead nowhere."""
+        known = [self.reference]
+        for contrast in self.contrasts:
+            if contrast.regimen in known or contrast.versus not in known:
+                raise SpecificationError(
+                    f"contrast {contrast.regimen} v {contrast.versus}: the first must be new and the second the "
+                    f"reference or named before; so far there are {', '.join(known)}"
+                )
+            known.append(contrast.regimen)
+
+    @property
+    def regimens(self) -> tuple[str, ...]:
+        """The reference and every regimen with a contrast."""
+        return (self.reference, *(contrast.regimen for contrast in self.contrasts))
+
+    def paths(self) -> np.ndarray:
+        """Contrasts that lead from the reference to every regimen, shape (regimen, contrast), 0 or 1."""
+        found = np.zeros((len(self.regimens), len(self.contrasts)))
+        for index, contrast in enumerate(self.contrasts):
+            found[index + 1] = found[self.regimens.index(contrast.versus)]
+            found[index + 1, index] = 1
+        return found
+
+    def check(self, trials: Trials) -> None:
+        """Refuse trials with a regimen or an endpoint that has no prior.
+
+        Raises
+        ------
+        SpecificationError
+        """
+        missing = [f"regimen '{name}' has no contrast" for name in trials.regimens if name not in self.regimens]
+        ends = dict.fromkeys(cohort.endpoint for cohort in trials.cohorts if cohort.endpoint)
+        missing += [f"endpoint '{name}' has no prior" for name in ends if name not in self.endpoints]
+        if missing:
+            raise SpecificationError(f"{'; '.join(missing)}; give each one, with median and upper")
+
+    def statements(self) -> dict[str, str]:
+        """Every prior in words."""
+        said = {f"reference regimen ({self.reference})": "the baselines below are its"}
+        said |= self.survival.statements()
+        said |= {f"{c.regimen} v {c.versus}": str(c.prior) for c in self.contrasts}
+        said |= {f"endpoint {name}": f"progression of this analysis {prior.median:.3g} times as frequent, at most "
+                 f"{prior.upper:.3g} times" for name, prior in self.endpoints.items()}  # fmt: skip
+        said["hazard between trials"] = f"95 % within {self.between.hazard.fold_change:.3g}-fold of the typical"
+        said["hazard ratio between trials"] = f"95 % within {self.between.effect.fold_change:.3g}-fold of the contrast"
+        return said
+
+    def sample(self, trials: Trials, draws: int, *, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Draw every parameter in NumPy, apart from the PyMC model; the names are the model's, draws first."""
+        self.check(trials)
+        causes, survival = trials.causes, self.survival
+        found = survival.sample(causes, 1, len(trials.grid), draws, rng=rng)
+        others = [survival.for_cause(cause)[1] for cause in causes[1:]]
+
+        def normal(priors: list[HazardRatioPrior], *shape: int) -> np.ndarray:
+            mean, sd = [p.mean for p in priors], [p.sd for p in priors]
+            return rng.normal(mean, sd, (draws, *shape, len(priors))) if priors else np.zeros((draws, *shape, 0))
+
+        return {
+            "log_baseline": found["log_hazard"][:, 0], "level": found["level"], "smoothness": found["smoothness"],
+            "between_hazard": np.abs(rng.normal(0, self.between.hazard.scale, (draws, len(causes)))),
+            "between_effect": np.abs(rng.normal(0, self.between.effect.scale, draws)),
+            "trial_hazard": rng.normal(size=(draws, len(trials.names), len(causes))),
+            "trial_effect": rng.normal(size=(draws, len(trials.randomised))),
+            "log_contrast": normal([c.prior for c in self.contrasts]),
+            "other_effect": normal(others, len(trials.randomised)),
+            "endpoint_offset": normal(list(self.endpoints.values())),
+        }  # fmt: skip

@@ -1,0 +1,67 @@
+"""Several equally likely data sets: the pooled draws are those of the mixture, and bad chains are seen."""
+
+import numpy as np
+import pymc as pm
+import pytest
+import xarray as xr
+
+from smm_bayes.errors import SpecificationError
+from smm_bayes.inference.convergence import diagnose_parts
+from smm_bayes.inference.sampling import fit_each
+
+
+@pytest.fixture(scope="module")
+def model():
+    with pm.Model() as model:
+        seen = pm.Data("seen", np.zeros(1))
+        at = pm.Normal("at", 0.0, 2.0)
+        pm.Normal("outcome", at, 1.0, observed=seen)
+    return model
+
+
+def test_pooled_draws_are_the_mixture(model):
+    """Posterior of each: Normal(0.8 y, 0.8); their mixture has the mean and variance of the law of total variance."""
+    seen = np.linspace(-2, 2, 12)
+    fitted = fit_each(model, [{"seen": np.array([y])} for y in seen], seed=1, draws=12_000).require_convergence()
+    draws = fitted.posterior["at"].values
+    assert draws.shape == (48, 1000)
+    parts = draws.reshape(12, -1)
+    np.testing.assert_allclose(parts.mean(axis=1), 0.8 * seen, atol=0.1)
+    assert draws.mean() == pytest.approx(0.8 * seen.mean(), abs=0.03)
+    assert draws.var() == pytest.approx(0.8 + (0.8 * seen).var(), rel=0.05)
+    assert fitted.data["log_likelihood"]["outcome"].shape[:2] == (48, 1000)
+
+
+def test_one_data_set_is_one_fit(model):
+    fitted = fit_each(model, [{"seen": np.array([1.0])}], seed=1, draws=500)
+    assert fitted.posterior.sizes["chain"] == 4
+    with pytest.raises(SpecificationError, match="at least one data set"):
+        fit_each(model, [], seed=1)
+
+
+def test_same_seed_same_draws(model):
+    data = [{"seen": np.array([y])} for y in (0.0, 1.0)]
+    first, second = (fit_each(model, data, seed=3, cores=cores) for cores in (1, 2))
+    np.testing.assert_array_equal(first.posterior["at"].values, second.posterior["at"].values)
+    assert first.fingerprint == second.fingerprint
+
+
+def parts(shift=0.0, stuck=0.0, seed=2):
+    """Draws of ten data sets with other means and scales; one chain of one may be away, or all first chains be."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for index in range(10):
+        draws = rng.normal(size=(4, 300))
+        draws[0] += shift
+        if index == 0:
+            draws[0] += stuck
+        found.append(xr.Dataset({"at": (("chain", "draw"), 5 * index + (1 + index) * draws)}))
+    return found
+
+
+def test_data_sets_that_differ_have_converged_and_bad_chains_have_not():
+    assert diagnose_parts(parts(), 0).passed
+    assert not diagnose_parts(parts(), 1).passed
+    assert diagnose_parts(parts(stuck=3.0), 0).max_rhat > 1.1
+    assert diagnose_parts(parts(shift=0.4), 0).max_rhat > 1.01
+    assert not diagnose_parts(parts(), 0, complete=False).passed
