@@ -9,7 +9,7 @@ BIN := .venv/bin
 OUT ?= out/interim
 
 interim: $(READY)
-	$(BIN)/smm-bayes interim models/mgus2/spec.toml --out $(OUT)
+	$(BIN)/smm-bayes interim models/krd_vs_rd/spec.toml --out $(OUT)
 
 # Each candidate is executed and asked for its version: a name on the PATH may be a shim that fails.
 $(READY): requirements.lock pyproject.toml

@@ -65,10 +65,13 @@ def interim(
     if json:
         typer.echo(result.decision.model_dump_json(indent=2))
         return
-    from smm_bayes.reporting.words import Rows, outcome_rows
+    from smm_bayes.reporting.words import Rows, outcome_rows, source_rows
 
     convergence = ("convergence", str(result.fit.convergence))
     typer.echo(Rows([*inputs.patients.summary(), *result.prediction.summary(), convergence]))
+    moved = source_rows(result.decision)
+    if moved:
+        typer.echo(f"\nProbability of success with other evidence:\n{moved}")
     happened = outcome_rows(result)
     if happened:
         typer.echo(f"\nWhat happened:\n{happened}")
@@ -99,6 +102,29 @@ def evidence(
             typer.echo("\nKnown inconsistencies:")
         for one in known:
             typer.echo(f"  {one.rule} ({', '.join(one.ids)}): {one.explanation}")
+
+
+@app.command()
+def reconstruct(
+    name: Annotated[str | None, typer.Argument(help="A declared reconstruction; without it, they are listed.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the patients; without it, nothing is written.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Instead of the declared one.")] = None,
+    number: Annotated[int | None, typer.Option(min=1, help="Reconstructions, instead of the declared number.")] = None,
+    curve: Annotated[Path | None, typer.Option(help="A digitised curve: CSV with time (months) and survival.")] = None,
+    at_risk: Annotated[Path | None, typer.Option(help="Numbers at risk: CSV with time and at_risk.")] = None,
+    events: Annotated[int | None, typer.Option(min=0, help="Total events printed with the curve.")] = None,
+    n: Annotated[int | None, typer.Option(min=1, help="Patients of the curve, without --at-risk.")] = None,
+) -> None:
+    """Make pseudo-patients from published summaries (NAME) or from a digitised curve (--curve)."""
+    from smm_bayes.evidence import command
+
+    command.check_options(name, seed, number, curve, at_risk, events, n, out)
+    if out is not None:
+        _check_parent(out)
+    if curve is not None:
+        typer.echo(command.from_figure(curve, at_risk, events, n, out))
+    else:
+        typer.echo(command.listing() if name is None else command.from_summaries(name, seed, number, out))
 
 
 def _check_parent(out: Path) -> None:

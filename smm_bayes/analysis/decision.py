@@ -42,11 +42,15 @@ class Diagnostics(Part):
 
 
 class Source(Part):
-    """A piece of outside evidence that entered the model."""
+    """A piece of outside evidence that entered the model; the last is all of it together."""
 
     name: str
-    trust: str
+    trust: str = Field(description="That of the least trusted fact it was made from; empty for all together")
     source: str
+    probability_without: float | None = Field(
+        default=None, description="Probability of success had this source been left out"
+    )
+    mcse_without: float | None = Field(default=None, description="Monte Carlo standard error of it")
 
 
 class Inputs(Part):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from smm_bayes.analysis.hazards import HazardModel, WithEarlierTrials, hazard_model
 from smm_bayes.analysis.spec import AnalysisSpec
 from smm_bayes.errors import DataError, Problems, SpecificationError
 from smm_bayes.inference.fingerprint import hash_file, versions
@@ -21,11 +22,14 @@ from smm_bayes.trial.cuts import cut_by_date, cut_by_events
 from smm_bayes.trial.patients import Patients
 
 if TYPE_CHECKING:
+    import pymc as pm
     import xarray as xr
 
-    from smm_bayes.analysis.decision import Decision, Interval
+    from smm_bayes.analysis.decision import Decision, Interval, Source
     from smm_bayes.inference.sampling import Fit, FitProgress
 
+EVERYTHING = "all earlier trials"
+WITHOUT_RECONSTRUCTIONS = 5  # of the other trials, when one is left out to see what it moved
 PACKAGES = ("smm-bayes", "numpy", "pymc", "nutpie", "arviz", "numba")
 
 
@@ -42,6 +46,7 @@ class InterimInputs:
     patients : Patients
         As known at the interim's data cut.
     final : FinalAnalysis
+    model : OneTrial or WithEarlierTrials
     """
 
     spec: AnalysisSpec
@@ -49,6 +54,7 @@ class InterimInputs:
     everyone: Patients
     patients: Patients
     final: FinalAnalysis
+    model: HazardModel
 
     @property
     def table(self) -> EventTable:
@@ -131,7 +137,8 @@ def read_inputs(spec: str | Path | AnalysisSpec, snapshot: str | Path | None = N
         problems.add("no event at the data cut; an interim analysis needs at least one, so cut later")
     problems.raise_if_any()
     final = spec.final_analysis(patients)
-    inputs = InterimInputs(spec, path, everyone, patients, final)
+    model = hazard_model(spec, spec.grid.tabulate(patients))
+    inputs = InterimInputs(spec, path, everyone, patients, final, model)
     _check_plan(inputs)
     return inputs
 
@@ -179,17 +186,36 @@ def run_interim(
     ConvergenceError
         When the fit may not be used for a decision.
     """
-    from smm_bayes.inference.sampling import fit
-    from smm_bayes.survival.model import piecewise_exponential_model
+    from smm_bayes.inference.sampling import fit_each
 
-    spec = inputs.spec
-    model = piecewise_exponential_model(inputs.table, spec.priors)
-    sampling = spec.sampling
-    fitted = fit(model, seed=seed, draws=sampling.draws, tune=sampling.tune, chains=sampling.chains,
-                 progress=on_fit).require_convergence()  # fmt: skip
+    sampling = inputs.spec.sampling
+    settings = {"draws": sampling.draws, "tune": sampling.tune, "chains": sampling.chains}
+    model = inputs.model.build()
+    fitted = fit_each(model, inputs.model.data(), seed=seed, progress=on_fit, **settings).require_convergence()
     with ThreadPoolExecutor(workers) as pool:
-        prediction = predict(inputs, fitted, seed=seed, executor=pool if workers > 1 else None, progress=on_predict)
-    return Interim(inputs, fitted, prediction, decide(inputs, fitted, prediction))
+        executor = pool if workers > 1 else None
+        prediction = predict(inputs, fitted, seed=seed, executor=executor, progress=on_predict)
+        moved = {}
+        if isinstance(inputs.model, WithEarlierTrials):
+            names = [source.name for source in inputs.model.sources]
+            for left_out in ((name,) for name in names) if len(names) > 1 else ():
+                moved[left_out[0]] = _without(inputs, model, left_out, seed, executor, settings)
+            moved[EVERYTHING] = _without(inputs, model, names, seed, executor, settings)
+    return Interim(inputs, fitted, prediction, decide(inputs, fitted, prediction, moved))
+
+
+def _without(
+    inputs: InterimInputs, model: pm.Model, names: Sequence[str], seed: int, executor: Executor | None,
+    settings: dict[str, int],
+) -> Prediction:  # fmt: skip
+    """Predict once more with some sources silent, from fewer reconstructions of the others."""
+    from smm_bayes.inference.sampling import fit_each
+
+    assert isinstance(inputs.model, WithEarlierTrials)
+    all_silent = len(names) == len(inputs.model.sources)
+    silent = inputs.model.without(*names, reconstructions=1 if all_silent else WITHOUT_RECONSTRUCTIONS)
+    fitted = fit_each(model, silent.data(), seed=seed, **settings).require_convergence()  # type: ignore[arg-type]
+    return predict(inputs, fitted, seed=seed, executor=executor)
 
 
 def predict(inputs: InterimInputs, fitted: Fit, *, seed: int, **options: object) -> Prediction:
@@ -203,8 +229,10 @@ def predict(inputs: InterimInputs, fitted: Fit, *, seed: int, **options: object)
     )  # fmt: skip
 
 
-def decide(inputs: InterimInputs, fitted: Fit, prediction: Prediction) -> Decision:
-    """Put the decision together."""
+def decide(
+    inputs: InterimInputs, fitted: Fit, prediction: Prediction, without: Mapping[str, Prediction] | None = None
+) -> Decision:
+    """Put the decision together; ``without`` are predictions with a source left out, by its name."""
     from smm_bayes.analysis.decision import Decision, Diagnostics, Events, Inputs
 
     patients, final = inputs.patients, inputs.final
@@ -218,6 +246,8 @@ def decide(inputs: InterimInputs, fitted: Fit, prediction: Prediction) -> Decisi
     hashes = {"spec": hash_file(inputs.spec.path), "snapshot": hash_file(inputs.snapshot)}
     if inputs.spec.snapshot.mrd:
         hashes["mrd"] = hash_file(inputs.spec.file(inputs.spec.snapshot.mrd))
+    for trial in inputs.spec.evidence.trial if inputs.spec.evidence else ():
+        hashes[f"evidence: {trial.name}"] = hash_file(inputs.spec.file(trial.file))
     return Decision(
         trial=inputs.spec.trial.name, data=patients.provenance, data_cutoff=cutoff,
         probability_of_success=prediction.probability, mcse=prediction.mcse, success_rule=str(prediction.rule),
@@ -228,9 +258,27 @@ def decide(inputs: InterimInputs, fitted: Fit, prediction: Prediction) -> Decisi
         diagnostics=Diagnostics(max_rhat=convergence.max_rhat, min_ess_bulk=convergence.min_ess_bulk,
                                 min_ess_tail=convergence.min_ess_tail, divergences=convergence.divergences,
                                 passed=convergence.passed),
-        sources=[],
+        sources=_sources(inputs, without or {}),
         inputs=Inputs(sha256=hashes, fingerprint=fitted.fingerprint, seed=fitted.seed, versions=versions(*PACKAGES)),
     )  # fmt: skip
+
+
+def _sources(inputs: InterimInputs, without: Mapping[str, Prediction]) -> list[Source]:
+    from smm_bayes.analysis.decision import Source
+
+    if not isinstance(inputs.model, WithEarlierTrials):
+        return []
+    if len(inputs.model.sources) == 1 and EVERYTHING in without:
+        without = {inputs.model.sources[0].name: without[EVERYTHING], **without}
+    found = [Source(name=s.name, trust=s.trust, source=s.source) for s in inputs.model.sources]
+    if EVERYTHING in without:
+        found.append(Source(name=EVERYTHING, trust="", source=""))
+    return [
+        source.model_copy(update={"probability_without": without[source.name].probability,
+                                  "mcse_without": without[source.name].mcse})
+        if source.name in without else source
+        for source in found
+    ]  # fmt: skip
 
 
 def _current_hazard_ratio(inputs: InterimInputs, fitted: Fit) -> Interval | None:

@@ -7,212 +7,29 @@ import math
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    ValidationError,
-    field_validator,
-    model_validator,
+from pydantic import PrivateAttr, ValidationError, field_validator, model_validator
+
+from smm_bayes.analysis.sections import (
+    EnrolmentSection,
+    EvidenceSection,
+    FinalSection,
+    ModelSection,
+    PredictionSection,
+    SamplingSection,
+    Section,
+    SnapshotSection,
+    TrialSection,
 )
-
+from smm_bayes.borrowing.priors import BetweenTrials, Contrast, TrialsPriors
 from smm_bayes.errors import Problems, SpecificationError
 from smm_bayes.prediction.final import Enrolment, FinalAnalysis
 from smm_bayes.prediction.success import Combined, EventCount, SuccessRule, rule_from
 from smm_bayes.survival.grid import TimeGrid
 from smm_bayes.survival.priors import BaselinePrior, GammaPrior, HazardRatioPrior, SmoothnessPrior, SurvivalPriors
 from smm_bayes.trial.calendar import calendar_date, calendar_time
-from smm_bayes.trial.patients import REASONS, Patients
-
-
-def _number(value: object) -> object:
-    if isinstance(value, bool | str):
-        raise ValueError("must be a number, not text or true/false")
-    return value
-
-
-def _date(value: object) -> object:
-    if not isinstance(value, datetime.date | str | None):
-        raise ValueError("must be a date, written YYYY-MM-DD")
-    return datetime.date.fromisoformat(value) if isinstance(value, str) else value
-
-
-Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
-Whole = Annotated[int, BeforeValidator(_number)]
-Date = Annotated[datetime.date, BeforeValidator(_date)]
-Word = Annotated[str, Field(min_length=1)]
-Role = Literal["control", "experimental"]
-Reason = Literal["administrative", "lost", "withdrawn", "new_therapy", "other"]
-assert set(Reason.__args__) == set(REASONS)  # type: ignore[attr-defined]
-
-
-class Section(BaseModel):
-    """A part of a specification: frozen, and refusing keys it does not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class TrialSection(Section):
-    """What is analysed, in words."""
-
-    name: Word
-    title: str = ""
-    question: str = ""
-
-
-class SnapshotSection(Section):
-    """Which patients, and how the table says what it says."""
-
-    file: Word
-    parameter: Word
-    arms: dict[Role, Word]
-    causes: dict[Word, list[Word]] = Field(default_factory=dict)
-    censoring: dict[str, Reason] = Field(default_factory=dict)
-    mrd: str | None = None
-    provenance: Literal["real", "reconstructed", "simulated"]
-    cut_by_date: Date | None = None
-    cut_by_events: Annotated[Whole, Field(gt=0)] | None = None
-
-    @field_validator("arms")
-    @classmethod
-    def _arms(cls, arms: dict[Role, str]) -> dict[Role, str]:
-        if "experimental" not in arms:
-            raise ValueError("must name 'experimental' (and 'control' where there are two arms)")
-        if len({name.strip() for name in arms.values()}) < len(arms):
-            raise ValueError(f"both arms are called {arms['experimental']!r}; give each its own name")
-        return {role: name.strip() for role, name in arms.items()}
-
-    @field_validator("causes")
-    @classmethod
-    def _causes(cls, causes: dict[str, list[str]]) -> dict[str, list[str]]:
-        words = [word.strip().lower() for said in causes.values() for word in said]
-        twice = [word for word in dict.fromkeys(words) if words.count(word) > 1]
-        problems = [f"{word!r} is named twice; let it mean one cause" for word in twice]
-        if len(causes) > 1:
-            silent = [name for name, said in causes.items() if not said]
-            problems += [f"'{name}' has no text; give its texts of EVNTDESC" for name in silent]
-        if problems:
-            raise ValueError(*problems)
-        return causes
-
-    @field_validator("censoring")
-    @classmethod
-    def _codes(cls, censoring: dict[str, Reason]) -> dict[str, Reason]:
-        if any(not code.isdecimal() or int(code) < 1 for code in censoring):
-            raise ValueError("has values of CNSR as keys: give whole numbers from 1")
-        return censoring
-
-    @model_validator(mode="after")
-    def _consistent(self) -> SnapshotSection:
-        if self.cut_by_date and self.cut_by_events:
-            raise ValueError("give cut_by_date or cut_by_events, not both")
-        return self
-
-
-class LogNormalSection(Section):
-    """A log-normal prior by median and 97.5 % point."""
-
-    median: Annotated[Number, Field(gt=0)]
-    upper: Annotated[Number, Field(gt=0)]
-
-    @model_validator(mode="after")
-    def _ordered(self) -> LogNormalSection:
-        if not self.median < self.upper:
-            raise ValueError(f"upper ({self.upper:g}) must be above median ({self.median:g})")
-        return self
-
-
-class SmoothnessSection(Section):
-    """How much the hazard may change between neighbours."""
-
-    fold_change: Annotated[Number, Field(gt=1)]
-
-
-class GammaSection(Section):
-    """A conjugate prior of every hazard."""
-
-    shape: Annotated[Number, Field(gt=0)]
-    rate: Annotated[Number, Field(gt=0)]
-
-
-class PriorSection(Section):
-    """Priors by their consequence."""
-
-    baseline: dict[str, LogNormalSection] = Field(default_factory=dict)
-    hazard_ratio: dict[str, LogNormalSection] = Field(default_factory=dict)
-    smoothness: SmoothnessSection | None = None
-    gamma: GammaSection | None = None
-
-
-class ModelSection(Section):
-    """Intervals and priors."""
-
-    cuts: list[Number]
-    baseline: Literal["smooth", "gamma"] = "smooth"
-    prior: PriorSection
-
-    @field_validator("cuts")
-    @classmethod
-    def _cuts(cls, cuts: list[float]) -> list[float]:
-        TimeGrid(cuts)  # a SpecificationError is a ValueError: pydantic collects it
-        return cuts
-
-    @model_validator(mode="after")
-    def _consistent(self) -> ModelSection:
-        if self.baseline == "gamma" and self.prior.gamma is None:
-            raise ValueError("baseline = 'gamma' needs prior.gamma with shape and rate")
-        if self.baseline == "smooth" and not self.prior.baseline:
-            raise ValueError("baseline = 'smooth' needs prior.baseline with median and upper for every cause")
-        return self
-
-
-class FinalSection(Section):
-    """When the final analysis happens and which causes count."""
-
-    at: Literal["events", "date", "follow_up"]
-    events: Annotated[Whole, Field(gt=0)] | None = None
-    date: Date | None = None
-    follow_up: Annotated[Number, Field(gt=0)] | None = None
-    truncate: bool = True
-    cap: Date | None = None
-    causes: list[str] | None = None
-
-    @model_validator(mode="after")
-    def _trigger(self) -> FinalSection:
-        if getattr(self, self.at) is None:
-            raise ValueError(f"at = '{self.at}' needs the key '{self.at}'; add it")
-        for other in ("events", "date", "follow_up"):
-            if other != self.at and getattr(self, other) is not None:
-                raise ValueError(f"at = '{self.at}' does not use '{other}'; remove it (cap is the latest date)")
-        return self
-
-
-class EnrolmentSection(Section):
-    """Patients planned in all; without this section enrolment is closed."""
-
-    planned: dict[Role, Annotated[Whole, Field(ge=0)]]
-    prior_rate: Annotated[Number, Field(gt=0)] = 1.0
-    prior_months: Annotated[Number, Field(gt=0)] = 1.0
-
-
-class PredictionSection(Section):
-    """How the trial is completed."""
-
-    replicates: Annotated[Whole, Field(ge=100, le=10_000_000)] = 10_000
-    complete: list[Reason] = ["administrative"]
-    dropout: bool = False
-
-
-class SamplingSection(Section):
-    """Settings of the sampler's first attempt."""
-
-    draws: Annotated[Whole, Field(ge=100)] = 1000
-    tune: Annotated[Whole, Field(ge=100)] = 500
-    chains: Annotated[Whole, Field(ge=2)] = 4
+from smm_bayes.trial.patients import Patients
 
 
 class AnalysisSpec(Section):
@@ -228,6 +45,7 @@ class AnalysisSpec(Section):
     final: FinalSection
     success: dict[str, Any]
     enrolment: EnrolmentSection | None = None
+    evidence: EvidenceSection | None = None
     prediction: PredictionSection = PredictionSection()
     sampling: SamplingSection = SamplingSection()
     _path: Path = PrivateAttr(Path("spec.toml"))
@@ -270,9 +88,34 @@ class AnalysisSpec(Section):
                 problems.append(f"success.arm: {rule.arm!r} is none of the arms {', '.join(arms)}; correct it")
         if self.enrolment and set(self.enrolment.planned) - set(self.snapshot.arms):
             problems.append("enrolment.planned names an arm that snapshot.arms does not; correct either")
+        problems += self._evidence_problems(causes, arms)
         if problems:
             raise ValueError(*problems)
         return self
+
+    def _evidence_problems(self, causes: set[str], arms: list[str]) -> list[str]:
+        section = self.evidence
+        if section is None:
+            return []
+        problems, first = [], next(iter(self.snapshot.causes), "event")
+        if self.model.baseline != "smooth":
+            problems.append("evidence needs model.baseline = 'smooth'")
+        if self.model.arms != "proportional":
+            problems.append("evidence needs model.arms = 'proportional'")
+        if first in self.model.prior.hazard_ratio:
+            problems.append(f"model.prior.hazard_ratio.{first}: with evidence its prior is a contrast; remove it here")
+        if (section.regimens.control is not None) != ("control" in arms):
+            problems.append("evidence.regimens must name the regimen of every arm of snapshot.arms, and no other")
+        for trial in section.trial:
+            counted = [cause for causes in trial.counts for cause in causes]
+            for cause in sorted(set(counted) - causes):
+                problems.append(f"evidence.trial '{trial.name}': counts '{cause}', which is none of the causes "
+                                f"{', '.join(sorted(causes))}")  # fmt: skip
+            if not counted or len(set(counted)) < len(counted):
+                problems.append(f"evidence.trial '{trial.name}': counts must name each cause once at most, and one")
+        if self.trial.name in {trial.name for trial in section.trial}:
+            problems.append(f"evidence.trial '{self.trial.name}' has the name of the trial being analysed")
+        return problems
 
     @classmethod
     def load(cls, path: str | Path) -> AnalysisSpec:
@@ -325,6 +168,29 @@ class AnalysisSpec(Section):
             baseline={name: BaselinePrior(p.median, p.upper) for name, p in prior.baseline.items()},
             hazard_ratio={name: HazardRatioPrior(p.median, p.upper) for name, p in prior.hazard_ratio.items()},
             smoothness=SmoothnessPrior(prior.smoothness.fold_change) if prior.smoothness else SmoothnessPrior(),
+            arms=self.model.arms,
+        )
+
+    @property
+    def trials_priors(self) -> TrialsPriors:
+        """Priors of the model with earlier trials.
+
+        Raises
+        ------
+        SpecificationError
+            When there is no section ``evidence``.
+        """
+        section, survival = self.evidence, self.priors
+        if section is None or not isinstance(survival, SurvivalPriors):
+            raise SpecificationError("this specification names no evidence")
+        return TrialsPriors(
+            survival=survival,
+            contrasts=tuple(
+                Contrast(c.regimen, c.versus, HazardRatioPrior(c.median, c.upper)) for c in section.contrast
+            ),
+            reference=section.reference,
+            between=BetweenTrials(SmoothnessPrior(section.between.hazard), SmoothnessPrior(section.between.effect)),
+            endpoints={name: HazardRatioPrior(p.median, p.upper) for name, p in section.endpoint.items()},
         )
 
     @property

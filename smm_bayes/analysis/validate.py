@@ -14,18 +14,26 @@ import json
 import os
 import sys
 from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from smm_bayes.analysis.hazards import WithEarlierTrials
 from smm_bayes.analysis.interim import InterimInputs, read_inputs
 from smm_bayes.errors import SpecificationError
 from smm_bayes.inference.calibration import calibrated, rank_of
 from smm_bayes.inference.fingerprint import versions
 from smm_bayes.survival.grid import EventTable
-from smm_bayes.survival.likelihood import log_likelihood
 from smm_bayes.survival.piecewise import PiecewiseExponential
 
+if TYPE_CHECKING:
+    import xarray as xr
+
 SEED, REPLICATES, RANKED, SHORT = 20261121, 1000, 99, {"draws": 500, "tune": 500, "chains": 2}
+
+SUMMARIES = ("level", "log_hazard_ratio", "smoothness", "between_hazard", "between_effect", "log_contrast",
+             "endpoint_offset")  # fmt: skip
 
 
 def design_hash(inputs: InterimInputs) -> str:
@@ -33,16 +41,23 @@ def design_hash(inputs: InterimInputs) -> str:
 
     Code counts by its syntax tree without docstrings: comments and layout may change.
     """
+    from smm_bayes.borrowing import cohorts, hierarchical
+    from smm_bayes.borrowing import priors as trials_priors
     from smm_bayes.inference import compiled, sampling
     from smm_bayes.survival import grid, model, piecewise, priors, walk
 
     digest = hashlib.sha256()
-    for module in (grid, piecewise, priors, walk, model, sampling, compiled, sys.modules[__name__]):
+    modules: list[ModuleType] = [grid, piecewise, priors, walk, sampling, compiled, sys.modules[__name__]]
+    earlier = isinstance(inputs.model, WithEarlierTrials)
+    for module in (*modules, *((cohorts, hierarchical, trials_priors) if earlier else (model,))):
         digest.update(_code(inspect.getsource(module)).encode())
+    for name, values in sorted(inputs.model.data()[0].items()) if earlier else ():
+        digest.update(name.encode() + np.round(values, 6).tobytes())
     patients = inputs.patients
     for array in (patients.arm, patients.enrolled):
         digest.update(b"" if array is None else np.ascontiguousarray(array).tobytes())
-    said = (inputs.spec.model.model_dump_json(), SEED, REPLICATES, RANKED, sorted(SHORT.items()),
+    evidence = inputs.spec.evidence.model_dump_json() if inputs.spec.evidence else ""
+    said = (inputs.spec.model.model_dump_json(), evidence, SEED, REPLICATES, RANKED, sorted(SHORT.items()),
             sorted(versions("pymc", "nutpie").items()))  # fmt: skip
     digest.update(repr(said).encode())
     return digest.hexdigest()
@@ -83,47 +98,44 @@ def simulate_table(inputs: InterimInputs, log_hazard: np.ndarray, *, rng: np.ran
 def rank_one(inputs: InterimInputs, model: object, replicate: int) -> dict[str, int]:
     """Draw a truth from the prior, simulate, refit, and rank the truth among the posterior draws."""
     from smm_bayes.inference.sampling import fit
-    from smm_bayes.survival.model import model_data
 
     rng = np.random.default_rng([SEED, replicate])
-    patients = inputs.patients
-    truth = inputs.spec.priors.sample(patients.causes, len(patients.arms), len(inputs.spec.grid), 1, rng=rng)
-    table = simulate_table(inputs, truth["log_hazard"][0], rng=rng)
-    fitted = fit(model, seed=int(rng.integers(2**31)), data=model_data(table, inputs.spec.priors),
-                 attempts=1, log_densities=False, **SHORT)  # type: ignore[arg-type]  # fmt: skip
+    truth = inputs.model.prior(1, rng=rng)
+    drawn = inputs.model.simulated(simulate_table(inputs, truth["log_hazard"][0], rng=rng), truth, rng=rng)
+    fitted = fit(model, seed=int(rng.integers(2**31)), data=drawn.data()[0], attempts=1, log_densities=False, **SHORT)  # type: ignore[arg-type]
     posterior = fitted.posterior
     size = posterior.sizes["chain"] * posterior.sizes["draw"]
     keep = np.linspace(0, size - 1, RANKED).round().astype(int)
+    draws = {str(name): _first(values)[keep] for name, values in posterior.data_vars.items()}
     ranks: dict[str, int] = {}
-    for name in ("level", "log_hazard_ratio", "smoothness"):
-        if name not in truth or name not in posterior:
-            continue
-        draws = posterior[name].values.reshape(size, -1)[keep]
-        for index, cause in enumerate(patients.causes):
-            ranks[f"{name}:{cause}"] = rank_of(truth[name][0, index], draws[:, index], rng=rng)
-    dims = ("chain", "draw", "arm", "cause", "interval")
-    hazards = posterior["log_hazard"].transpose(*dims).values.reshape(size, *truth["log_hazard"].shape[1:])[keep]
+    for name in [name for name in SUMMARIES if name in truth and name in draws]:
+        labels = [posterior[name].coords[dim].values for dim in posterior[name].dims[2:]]
+        for at in np.ndindex(truth[name].shape[1:]):
+            label = ":".join(str(values[i]) for values, i in zip(labels, at, strict=True))
+            ranks[f"{name}:{label}"] = rank_of(truth[name][(0, *at)], draws[name][(slice(None), *at)], rng=rng)
     for cell in ((0, 0, 0), (-1, -1, -1)):
-        at = (0, *cell)
-        ranks[f"log_hazard:{cell}"] = rank_of(truth["log_hazard"][at], hazards[(slice(None), *cell)], rng=rng)
-    ranks["log_likelihood"] = rank_of(
-        float(log_likelihood(truth["log_hazard"], table)[0]), log_likelihood(hazards, table), rng=rng
-    )
+        true = truth["log_hazard"][(0, *cell)]
+        ranks[f"log_hazard:{cell}"] = rank_of(true, draws["log_hazard"][(slice(None), *cell)], rng=rng)
+    ranks["log_likelihood"] = rank_of(float(drawn.log_likelihood(truth)[0]), drawn.log_likelihood(draws), rng=rng)
     ranks["divergences"] = fitted.convergence.divergences
     return ranks
 
 
+def _first(values: xr.DataArray) -> np.ndarray:
+    """Give draws of all chains as the first axis."""
+    array = values.transpose("chain", "draw", ...).values
+    return array.reshape(-1, *array.shape[2:])
+
+
 def validate(folder: Path) -> dict[str, object]:
     """Calibrate the model of ``folder/spec.toml``, going on where an earlier run stopped."""
-    from smm_bayes.survival.model import piecewise_exponential_model
-
     inputs = read_inputs(folder / "spec.toml")
     design = design_hash(inputs)
     path, said = folder / "calibration.csv", folder / "calibration.json"
     done = _read(path) if path.is_file() and _design(said) == design else []
     said.write_text(json.dumps({"design": design, "complete": False}) + "\n")
     if len(done) < REPLICATES:
-        model = piecewise_exponential_model(inputs.table, inputs.spec.priors)
+        model = inputs.model.build()
         for replicate in range(len(done), REPLICATES):
             done.append(rank_one(inputs, model, replicate))
             if replicate % 25 == 24 or replicate == REPLICATES - 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -9,11 +10,17 @@ import numpy as np
 
 from smm_bayes.analysis.decision import Decision
 from smm_bayes.analysis.interim import Interim, InterimInputs, describe_outcome
+from smm_bayes.errors import SpecificationError
+from smm_bayes.prediction.probability import Prediction
 from smm_bayes.survival.piecewise import PiecewiseExponential
+from smm_bayes.trial.patients import Patients
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
+
+
+BY_INTERVAL = ("log_hazard", "log_baseline")
 
 
 class Rows(list[tuple[str, str]]):
@@ -48,7 +55,7 @@ def answer(interim: Interim) -> str:
 
 def prior_rows(inputs: InterimInputs) -> Rows:
     """Every prior in words."""
-    return Rows(inputs.spec.priors.statements().items())
+    return Rows(inputs.model.statements().items())
 
 
 def outcome_rows(interim: Interim) -> Rows | None:
@@ -84,10 +91,9 @@ def prior_survival(
     inputs: InterimInputs, time: np.ndarray, *, rng: np.random.Generator, draws: int = 1000
 ) -> np.ndarray:
     """Draw curves of the control (or only) arm's event-free survival from the prior, shape (draw, time)."""
-    patients, grid = inputs.patients, inputs.spec.grid
-    sample = inputs.spec.priors.sample(patients.causes, len(patients.arms), len(grid), draws, rng=rng)
+    sample = inputs.model.prior(draws, rng=rng)
     total = np.logaddexp.reduce(sample["log_hazard"][:, 0], axis=1)
-    return PiecewiseExponential(total, grid).survival(time)
+    return PiecewiseExponential(total, inputs.spec.grid).survival(time)
 
 
 def agreement(draws: xr.DataArray, exact: np.ndarray) -> pd.DataFrame:
@@ -127,13 +133,14 @@ def contraction_rows(interim: Interim, *, rng: np.random.Generator, draws: int =
     """
     inputs, posterior = interim.inputs, interim.fit.posterior
     patients, grid = inputs.patients, inputs.spec.grid
-    prior = inputs.spec.priors.sample(patients.causes, len(patients.arms), len(grid), draws, rng=rng)
+    prior = inputs.model.prior(draws, rng=rng)
     rows = Rows()
-    for name in ("level", "log_hazard_ratio", "smoothness"):
-        if name in prior and name in posterior:
-            left = 1 - posterior[name].var(("chain", "draw")).values / prior[name].var(axis=0)
-            words = [f"{value:.2f} ({cause})" for value, cause in zip(left, patients.causes, strict=True)]
-            rows.append((f"contraction of {name.replace('_', ' ')}", ", ".join(words)))
+    for name in [str(name) for name in posterior.data_vars if name in prior and name not in BY_INTERVAL]:
+        values = posterior[name]
+        left = 1 - values.var(("chain", "draw")).values / prior[name].var(axis=0)
+        labels = [values.coords[dim].values for dim in values.dims[2:]]
+        words = [f"{left[at]:.2f} {_bracketed(labels, at)}".rstrip() for at in np.ndindex(left.shape)]
+        rows.append((f"contraction of {name.replace('_', ' ')}", "; ".join(words)))
     hazards = posterior["log_hazard"].transpose("chain", "draw", "arm", "cause", "interval")
     left = 1 - hazards.var(("chain", "draw")).values / prior["log_hazard"].var(axis=0)
     for index, cause in enumerate(patients.causes):
@@ -141,3 +148,96 @@ def contraction_rows(interim: Interim, *, rng: np.random.Generator, draws: int =
         words = [f"{label} {value:.2f}" for label, value in zip(grid.labels, worst, strict=True) if value < 0.5]
         rows.append((f"intervals mostly prior, {cause}", ", ".join(words) or "none"))
     return rows
+
+
+def _bracketed(labels: list[np.ndarray], at: tuple[int, ...]) -> str:
+    said = ", ".join(str(values[i]) for values, i in zip(labels, at, strict=True))
+    return f"({said})" if said else ""
+
+
+def source_rows(decision: Decision) -> Rows | None:
+    """How much each source of outside evidence moved the answer; None where there is none."""
+    if not decision.sources:
+        return None
+    rows = Rows()
+    for source in decision.sources:
+        label = f"without {source.name}" + (f" ({source.trust})" if source.trust else "")
+        if source.probability_without is not None:
+            moved = decision.probability_of_success - source.probability_without
+            rows.append((label, f"{source.probability_without:.3f} (Monte Carlo error {source.mcse_without:.3f}); "
+                         f"it moved the answer by {moved:+.3f}"))  # fmt: skip
+    return rows
+
+
+def source_table(decision: Decision) -> pd.DataFrame:
+    """Probability of success with everything and without each source, with its Monte Carlo error."""
+    import pandas as pd
+
+    rows = {"with everything": (decision.probability_of_success, decision.mcse)}
+    rows |= {f"without {source.name}": (source.probability_without, source.mcse_without or 0.0)
+             for source in decision.sources if source.probability_without is not None}  # fmt: skip
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["probability", "mcse"])
+
+
+def probability_table(predictions: Mapping[str, Prediction]) -> pd.DataFrame:
+    """Probability of success of several predictions, with its Monte Carlo error."""
+    import pandas as pd
+
+    rows = {label: (prediction.probability, prediction.mcse) for label, prediction in predictions.items()}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["probability", "mcse"])
+
+
+def reconstruction_table(prediction: Prediction, reconstructions: int) -> pd.DataFrame:
+    """Probability of success under each reconstruction of the earlier trials, with its Monte Carlo error.
+
+    Replicates are in the order of the chains, and every reconstruction has as many chains. It has a share 1/n of all
+    draws, so its error is √n times that of the whole.
+
+    Raises
+    ------
+    SpecificationError
+        When the replicates cannot be shared out evenly.
+    """
+    import pandas as pd
+
+    if reconstructions < 1 or len(prediction.success) % reconstructions:
+        raise SpecificationError(f"{len(prediction.success)} replicates cannot come from {reconstructions} "
+                                 "reconstructions; give the number that was fitted")  # fmt: skip
+    by_part = prediction.success.reshape(reconstructions, -1).mean(axis=1)
+    index = pd.RangeIndex(1, reconstructions + 1, name="reconstruction")
+    error = prediction.mcse * np.sqrt(reconstructions)
+    return pd.DataFrame({"probability": by_part, "mcse": error}, index=index)
+
+
+def spread(table: pd.DataFrame) -> float:
+    """Standard deviation of a table's probabilities beyond their Monte Carlo error (moments; 0 where none is left)."""
+    return float(np.sqrt(max(0.0, table["probability"].var() - (table["mcse"] ** 2).mean())))
+
+
+def mrd_table(patients: Patients, months: Sequence[float]) -> pd.DataFrame:
+    """MRD results by arm and planned assessment: patients assessed, negative, and their share.
+
+    Parameters
+    ----------
+    patients : Patients
+        With MRD assessments; without any, the counts are 0.
+    months : sequence of float
+        Planned times. A result belongs to the nearest, and a patient's last result there counts.
+    """
+    import pandas as pd
+
+    columns = ("arm", "month", "patient", "negative")
+    if patients.mrd is None:
+        results = pd.DataFrame(columns=list(columns))
+    else:
+        mrd, planned = patients.mrd, np.asarray(months, float)
+        order = np.argsort(mrd.time, kind="stable")
+        nearest = np.abs(mrd.time[order, None] - planned).argmin(axis=1)
+        arm = np.array(patients.arm_names, dtype=object)[patients.arm[mrd.row[order]]]
+        values = (arm, planned[nearest], mrd.row[order], mrd.negative[order])
+        results = pd.DataFrame(dict(zip(columns, values, strict=True))).drop_duplicates(list(columns[:3]), keep="last")
+    groups = results.groupby(["arm", "month"])["negative"]
+    index = pd.MultiIndex.from_product([patients.arm_names, months], names=["arm", "month"])
+    counts = pd.DataFrame({"assessed": groups.size(), "negative": groups.sum()})
+    counts = counts.reindex(index, fill_value=0).astype(int)
+    return counts.assign(share=(counts["negative"] / counts["assessed"]).round(2))

@@ -1,0 +1,218 @@
+"""The model of an analysis: of one trial alone, or of that trial with earlier ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from smm_bayes.analysis.spec import AnalysisSpec
+from smm_bayes.borrowing.cohorts import Cohort, Trials, current_cohorts
+from smm_bayes.borrowing.history import read_cohorts
+from smm_bayes.borrowing.priors import TrialsPriors
+from smm_bayes.errors import Problems, SmmBayesError, SpecificationError
+from smm_bayes.evidence.facts import Facts, load_facts
+from smm_bayes.evidence.vocabulary import TRUST
+from smm_bayes.survival.grid import EventTable
+from smm_bayes.survival.likelihood import log_likelihood
+from smm_bayes.survival.priors import GammaPrior, SurvivalPriors
+
+if TYPE_CHECKING:
+    import pymc as pm
+
+
+@dataclass(frozen=True, eq=False)
+class OneTrial:
+    """A trial by itself.
+
+    Attributes
+    ----------
+    table : EventTable
+    priors : SurvivalPriors or GammaPrior
+    """
+
+    table: EventTable
+    priors: SurvivalPriors | GammaPrior
+
+    def build(self) -> pm.Model:
+        """Make the PyMC model."""
+        from smm_bayes.survival.model import piecewise_exponential_model
+
+        return piecewise_exponential_model(self.table, self.priors)
+
+    def data(self) -> list[dict[str, np.ndarray]]:
+        """Give the model's data: one set."""
+        from smm_bayes.survival.model import model_data
+
+        return [model_data(self.table, self.priors)]
+
+    def statements(self) -> dict[str, str]:
+        """Every prior in words."""
+        return self.priors.statements()
+
+    def prior(self, draws: int, *, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Draw parameters from the prior, ``log_hazard`` (draw, arm, cause, interval) among them."""
+        table = self.table
+        return self.priors.sample(table.causes, len(table.arms), len(table.grid), draws, rng=rng)
+
+    def simulated(self, table: EventTable, truth: dict[str, np.ndarray], *, rng: np.random.Generator) -> OneTrial:
+        """Give the model of simulated patients of this trial."""
+        return replace(self, table=table)
+
+    def log_likelihood(self, parameters: dict[str, np.ndarray]) -> np.ndarray:
+        """Log likelihood of parameters with draws first, in NumPy."""
+        return log_likelihood(parameters["log_hazard"], self.table)
+
+
+@dataclass(frozen=True)
+class EvidenceSource:
+    """An earlier trial that entered a model, with the least trusted fact it was made from.
+
+    Attributes
+    ----------
+    name, trust, source : str
+    facts : tuple of str
+        Ids.
+    """
+
+    name: str
+    trust: str
+    source: str
+    facts: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class WithEarlierTrials:
+    """A trial with earlier ones, whose patients are known by reconstructions.
+
+    Attributes
+    ----------
+    trials : tuple of Trials
+        One a reconstruction; the current trial is the same in all.
+    priors : TrialsPriors
+    sources : tuple of EvidenceSource
+    """
+
+    trials: tuple[Trials, ...]
+    priors: TrialsPriors
+    sources: tuple[EvidenceSource, ...]
+
+    def build(self) -> pm.Model:
+        """Make the PyMC model."""
+        from smm_bayes.borrowing.hierarchical import hierarchical_model
+
+        return hierarchical_model(self.trials[0], self.priors)
+
+    def data(self) -> list[dict[str, np.ndarray]]:
+        """Give the model's data, one set a reconstruction."""
+        from smm_bayes.borrowing.hierarchical import trials_data
+
+        return [trials_data(trials, self.priors) for trials in self.trials]
+
+    def without(self, *names: str, reconstructions: int | None = None) -> WithEarlierTrials:
+        """Give the same model with some trials silent, from so many reconstructions."""
+        kept = self.trials[:reconstructions]
+        return WithEarlierTrials(tuple(trials.without(*names) for trials in kept), self.priors, self.sources)
+
+    def statements(self) -> dict[str, str]:
+        """Every prior in words."""
+        return self.priors.statements()
+
+    def prior(self, draws: int, *, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Draw parameters from the prior, ``log_hazard`` (draw, arm, cause, interval) of this trial among them."""
+        from smm_bayes.borrowing.hierarchical import cohort_log_hazard
+
+        trials = self.trials[0]
+        found = self.priors.sample(trials, draws, rng=rng)
+        mine = [index for index, cohort in enumerate(trials.cohorts) if cohort.trial == trials.current]
+        log_hazard = cohort_log_hazard(found, trials, self.priors)[:, mine]
+        found["log_hazard"] = log_hazard
+        if len(mine) > 1:
+            found["log_hazard_ratio"] = log_hazard[:, 1, :, 0] - log_hazard[:, 0, :, 0]
+        return found
+
+    def simulated(
+        self, table: EventTable, truth: dict[str, np.ndarray], *, rng: np.random.Generator
+    ) -> WithEarlierTrials:
+        """Give the model of simulated patients of this trial, and of simulated counts of the earlier ones.
+
+        Those are Poisson given the patient-months of the first reconstruction, as the likelihood has them.
+        """
+        from smm_bayes.borrowing.hierarchical import cohort_log_hazard, simulate_counts
+
+        trials = self.trials[0]
+        drawn = simulate_counts(cohort_log_hazard(truth, trials, self.priors)[0], trials, rng=rng)
+        regimens = {arm: cohort.regimen for arm, cohort in
+                    zip(table.arms, [c for c in trials.cohorts if c.trial == trials.current], strict=True)}  # fmt: skip
+        return replace(self, trials=(drawn.with_current(table, regimens),))
+
+    def log_likelihood(self, parameters: dict[str, np.ndarray]) -> np.ndarray:
+        """Log likelihood of parameters with draws first, in NumPy, under the first reconstruction."""
+        from smm_bayes.borrowing.hierarchical import cell_log_likelihood, cohort_log_hazard
+
+        trials = self.trials[0]
+        return cell_log_likelihood(cohort_log_hazard(parameters, trials, self.priors), trials).sum(axis=-1)
+
+
+HazardModel = OneTrial | WithEarlierTrials
+
+
+def hazard_model(spec: AnalysisSpec, table: EventTable) -> HazardModel:
+    """Put together what the specification names, reading the evidence.
+
+    Raises
+    ------
+    SpecificationError, DataError
+        Naming every problem of facts and tables of reconstructed patients.
+    """
+    section = spec.evidence
+    if section is None:
+        return OneTrial(table, spec.priors)
+    sources, sets = _sources(spec), _read(spec, table)
+    roles = {"control": section.regimens.control, "experimental": section.regimens.experimental}
+    regimens = {arm: regimen for arm, regimen in roles.items() if regimen is not None}
+    now = current_cohorts(spec.trial.name, table, regimens)
+    trials = tuple(
+        Trials((*[cohort for cohorts in sets_of_one for cohort in cohorts], *now), table.grid, table.causes,
+               spec.trial.name)
+        for sets_of_one in zip(*sets, strict=False)
+    )  # fmt: skip
+    return WithEarlierTrials(trials[: section.reconstructions], spec.trials_priors, sources)
+
+
+def _read(spec: AnalysisSpec, table: EventTable) -> list[list[tuple[Cohort, ...]]]:
+    assert spec.evidence is not None
+    problems, sets = Problems(str(spec.path), SpecificationError), []
+    for trial in spec.evidence.trial:
+        arms = {str(role): regimen for role, regimen in trial.arms.items()}
+        try:
+            found = read_cohorts(spec.file(trial.file), trial.name, arms, trial.counts, table.grid,
+                                 endpoint=trial.endpoint)  # fmt: skip
+        except SmmBayesError as error:
+            problems.add(f"evidence.trial '{trial.name}': {error}")
+            continue
+        if len(found) < spec.evidence.reconstructions:
+            problems.add(f"evidence.trial '{trial.name}': {spec.file(trial.file)} holds {len(found)} reconstructions; "
+                         f"evidence.reconstructions asks for {spec.evidence.reconstructions}")  # fmt: skip
+        sets.append(found)
+    problems.raise_if_any()
+    return sets
+
+
+def _sources(spec: AnalysisSpec) -> tuple[EvidenceSource, ...]:
+    assert spec.evidence is not None
+    facts = load_facts(quarantined=dict(spec.evidence.quarantined))
+    found = []
+    with Problems(str(spec.path), SpecificationError).collecting() as problems:
+        for trial in spec.evidence.trial:
+            try:
+                found.append(_source(trial.name, facts.require(tuple(trial.facts))))
+            except SmmBayesError as error:
+                problems.add(f"evidence.trial '{trial.name}': {error}")
+    return tuple(found)
+
+
+def _source(name: str, facts: Facts) -> EvidenceSource:
+    trust = max((fact.trust for fact in facts), key=TRUST.index)
+    return EvidenceSource(name, trust, "; ".join(facts.sources), tuple(fact.id for fact in facts))

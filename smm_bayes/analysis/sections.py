@@ -1,0 +1,278 @@
+"""The sections of a specification: frozen values, each refusing what makes no sense by itself."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from smm_bayes.survival.grid import TimeGrid
+from smm_bayes.trial.patients import REASONS
+
+
+def _number(value: object) -> object:
+    if isinstance(value, bool | str):
+        raise ValueError("must be a number, not text or true/false")
+    return value
+
+
+def _date(value: object) -> object:
+    if not isinstance(value, datetime.date | str | None):
+        raise ValueError("must be a date, written YYYY-MM-DD")
+    return datetime.date.fromisoformat(value) if isinstance(value, str) else value
+
+
+Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
+Whole = Annotated[int, BeforeValidator(_number)]
+Date = Annotated[datetime.date, BeforeValidator(_date)]
+Word = Annotated[str, Field(min_length=1)]
+Role = Literal["control", "experimental"]
+Reason = Literal["administrative", "lost", "withdrawn", "new_therapy", "other"]
+assert set(Reason.__args__) == set(REASONS)  # type: ignore[attr-defined]
+
+
+class Section(BaseModel):
+    """A part of a specification: frozen, and refusing keys it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TrialSection(Section):
+    """What is analysed, in words."""
+
+    name: Word
+    title: str = ""
+    question: str = ""
+
+
+class SnapshotSection(Section):
+    """Which patients, and how the table says what it says."""
+
+    file: Word
+    parameter: Word
+    arms: dict[Role, Word]
+    causes: dict[Word, list[Word]] = Field(default_factory=dict)
+    censoring: dict[str, Reason] = Field(default_factory=dict)
+    mrd: str | None = None
+    provenance: Literal["real", "reconstructed", "simulated"]
+    cut_by_date: Date | None = None
+    cut_by_events: Annotated[Whole, Field(gt=0)] | None = None
+
+    @field_validator("arms")
+    @classmethod
+    def _arms(cls, arms: dict[Role, str]) -> dict[Role, str]:
+        if "experimental" not in arms:
+            raise ValueError("must name 'experimental' (and 'control' where there are two arms)")
+        if len({name.strip() for name in arms.values()}) < len(arms):
+            raise ValueError(f"both arms are called {arms['experimental']!r}; give each its own name")
+        return {role: name.strip() for role, name in arms.items()}
+
+    @field_validator("causes")
+    @classmethod
+    def _causes(cls, causes: dict[str, list[str]]) -> dict[str, list[str]]:
+        words = [word.strip().lower() for said in causes.values() for word in said]
+        twice = [word for word in dict.fromkeys(words) if words.count(word) > 1]
+        problems = [f"{word!r} is named twice; let it mean one cause" for word in twice]
+        if len(causes) > 1:
+            silent = [name for name, said in causes.items() if not said]
+            problems += [f"'{name}' has no text; give its texts of EVNTDESC" for name in silent]
+        if problems:
+            raise ValueError(*problems)
+        return causes
+
+    @field_validator("censoring")
+    @classmethod
+    def _codes(cls, censoring: dict[str, Reason]) -> dict[str, Reason]:
+        if any(not code.isdecimal() or int(code) < 1 for code in censoring):
+            raise ValueError("has values of CNSR as keys: give whole numbers from 1")
+        return censoring
+
+    @model_validator(mode="after")
+    def _consistent(self) -> SnapshotSection:
+        if self.cut_by_date and self.cut_by_events:
+            raise ValueError("give cut_by_date or cut_by_events, not both")
+        return self
+
+
+class LogNormalSection(Section):
+    """A log-normal prior by median and 97.5 % point."""
+
+    median: Annotated[Number, Field(gt=0)]
+    upper: Annotated[Number, Field(gt=0)]
+
+    @model_validator(mode="after")
+    def _ordered(self) -> LogNormalSection:
+        if not self.median < self.upper:
+            raise ValueError(f"upper ({self.upper:g}) must be above median ({self.median:g})")
+        return self
+
+
+class SmoothnessSection(Section):
+    """How much the hazard may change between neighbours."""
+
+    fold_change: Annotated[Number, Field(gt=1)]
+
+
+class GammaSection(Section):
+    """A conjugate prior of every hazard."""
+
+    shape: Annotated[Number, Field(gt=0)]
+    rate: Annotated[Number, Field(gt=0)]
+
+
+class PriorSection(Section):
+    """Priors by their consequence."""
+
+    baseline: dict[str, LogNormalSection] = Field(default_factory=dict)
+    hazard_ratio: dict[str, LogNormalSection] = Field(default_factory=dict)
+    smoothness: SmoothnessSection | None = None
+    gamma: GammaSection | None = None
+
+
+class ModelSection(Section):
+    """Intervals and priors."""
+
+    cuts: list[Number]
+    baseline: Literal["smooth", "gamma"] = "smooth"
+    arms: Literal["proportional", "separate"] = "proportional"
+    prior: PriorSection
+
+    @field_validator("cuts")
+    @classmethod
+    def _cuts(cls, cuts: list[float]) -> list[float]:
+        TimeGrid(cuts)  # a SpecificationError is a ValueError: pydantic collects it
+        return cuts
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ModelSection:
+        if self.baseline == "gamma" and self.prior.gamma is None:
+            raise ValueError("baseline = 'gamma' needs prior.gamma with shape and rate")
+        if self.baseline == "smooth" and not self.prior.baseline:
+            raise ValueError("baseline = 'smooth' needs prior.baseline with median and upper for every cause")
+        return self
+
+
+class FinalSection(Section):
+    """When the final analysis happens and which causes count."""
+
+    at: Literal["events", "date", "follow_up"]
+    events: Annotated[Whole, Field(gt=0)] | None = None
+    date: Date | None = None
+    follow_up: Annotated[Number, Field(gt=0)] | None = None
+    truncate: bool = True
+    cap: Date | None = None
+    causes: list[str] | None = None
+
+    @model_validator(mode="after")
+    def _trigger(self) -> FinalSection:
+        if getattr(self, self.at) is None:
+            raise ValueError(f"at = '{self.at}' needs the key '{self.at}'; add it")
+        for other in ("events", "date", "follow_up"):
+            if other != self.at and getattr(self, other) is not None:
+                raise ValueError(f"at = '{self.at}' does not use '{other}'; remove it (cap is the latest date)")
+        return self
+
+
+class EnrolmentSection(Section):
+    """Patients planned in all; without this section enrolment is closed."""
+
+    planned: dict[Role, Annotated[Whole, Field(ge=0)]]
+    prior_rate: Annotated[Number, Field(gt=0)] = 1.0
+    prior_months: Annotated[Number, Field(gt=0)] = 1.0
+
+
+class PredictionSection(Section):
+    """How the trial is completed."""
+
+    replicates: Annotated[Whole, Field(ge=100, le=10_000_000)] = 10_000
+    complete: list[Reason] = ["administrative"]
+    dropout: bool = False
+
+
+class RegimensSection(Section):
+    """Regimen of each arm of the trial being analysed, in the words of the evidence."""
+
+    control: Word | None = None
+    experimental: Word
+
+
+class HistoricalTrialSection(Section):
+    """One earlier trial: its reconstructed patients, and what was counted."""
+
+    name: Word
+    file: Word
+    arms: dict[Literal["control", "experimental", "single"], Word]
+    counts: list[list[Word]]
+    facts: Annotated[list[Word], Field(min_length=1)]
+    endpoint: str = ""
+
+    @field_validator("arms")
+    @classmethod
+    def _arms(cls, arms: dict[str, str]) -> dict[str, str]:
+        if set(arms) not in ({"control", "experimental"}, {"single"}):
+            raise ValueError("must name the regimens of 'control' and 'experimental', or that of 'single'")
+        return arms
+
+
+class ContrastSection(LogNormalSection):
+    """Prior of a regimen's hazard ratio against another's."""
+
+    regimen: Word
+    versus: Word
+
+
+class BetweenTrialsSection(Section):
+    """How far trials differ: 95 % within so many fold."""
+
+    hazard: Annotated[Number, Field(gt=1)] = 2.5
+    effect: Annotated[Number, Field(gt=1)] = 1.5
+
+
+class EvidenceSection(Section):
+    """Earlier trials, and how they bear on this one.
+
+    With this section ``model.prior.baseline`` is that of the regimen ``reference``, and a contrast takes the place of
+    ``model.prior.hazard_ratio`` for the first cause.
+    """
+
+    reference: Word
+    regimens: RegimensSection
+    trial: Annotated[list[HistoricalTrialSection], Field(min_length=1)]
+    contrast: list[ContrastSection]
+    endpoint: dict[Word, LogNormalSection] = Field(default_factory=dict)
+    between: BetweenTrialsSection = BetweenTrialsSection()
+    reconstructions: Annotated[Whole, Field(ge=1)] = 20
+    quarantined: dict[Word, Word] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> EvidenceSection:
+        names = [trial.name for trial in self.trial]
+        problems = [f"trial '{name}' is named twice; never pool two cuts of one trial" for name in
+                    sorted({name for name in names if names.count(name) > 1})]  # fmt: skip
+        known = [self.reference]
+        for contrast in self.contrast:
+            if contrast.versus not in known:
+                problems.append(f"contrast {contrast.regimen}: versus '{contrast.versus}' is neither the reference nor "
+                                "named before; put contrasts in order")  # fmt: skip
+            if contrast.regimen in known:
+                problems.append(f"contrast {contrast.regimen} is given twice, or is the reference; remove it")
+            known.append(contrast.regimen)
+        used = [self.regimens.control, self.regimens.experimental, *(r for t in self.trial for r in t.arms.values())]
+        for regimen in dict.fromkeys(name for name in used if name is not None and name not in known):
+            problems.append(f"regimen '{regimen}' has no contrast; give one, against {self.reference} for example")
+        for trial in self.trial:
+            if trial.endpoint and trial.endpoint not in self.endpoint:
+                problems.append(f"trial '{trial.name}': endpoint '{trial.endpoint}' has no prior; add "
+                                f"evidence.endpoint.{trial.endpoint} with median and upper")  # fmt: skip
+        if problems:
+            raise ValueError(*problems)
+        return self
+
+
+class SamplingSection(Section):
+    """Settings of the sampler's first attempt."""
+
+    draws: Annotated[Whole, Field(ge=100)] = 1000
+    tune: Annotated[Whole, Field(ge=100)] = 500
+    chains: Annotated[Whole, Field(ge=2)] = 4

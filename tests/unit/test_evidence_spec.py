@@ -1,0 +1,134 @@
+"""A specification with earlier trials: what it gives, and every way it can be wrong, each with its message."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from smm_bayes.analysis.interim import read_inputs
+from smm_bayes.analysis.spec import AnalysisSpec
+from smm_bayes.errors import SmmBayesError
+from smm_bayes.survival import TimeGrid
+
+ROOT = Path(__file__).parents[2]
+FLAGSHIP = ROOT / "models/krd_vs_rd/spec.toml"
+
+
+@pytest.fixture(scope="module")
+def inputs():
+    return read_inputs(FLAGSHIP)
+
+
+def test_earlier_trials_are_read(inputs):
+    trials = inputs.model.trials
+    assert len(trials) == 20
+    first = trials[0]
+    assert first.names == ("QuiRedex 2013", "E3A06", "KRd pilots", "KRd v Rd")
+    by_arm = {(c.trial, c.regimen): c for c in first.cohorts}
+    assert by_arm["QuiRedex 2013", "observation"].events.sum(axis=1).tolist() == [47, 0]
+    assert by_arm["QuiRedex 2013", "Rd"].events.sum(axis=1).tolist() == [13, 2]
+    assert by_arm["E3A06", "lenalidomide"].events.sum() == 7
+    assert by_arm["E3A06", "observation"].events.sum() == 21
+    exposures = {round(float(t.cohorts[0].exposure.sum()), 3) for t in trials}
+    assert len(exposures) == 20, "the reconstructions differ"
+    table = inputs.table
+    np.testing.assert_array_equal(first.cohorts[-1].events, table.events[1])
+
+
+def test_sources_carry_the_trust_of_their_least_trusted_fact(inputs):
+    trust = {source.name: source.trust for source in inputs.model.sources}
+    assert trust == {"QuiRedex 2013": "published", "E3A06": "recalled", "KRd pilots": "published"}
+
+
+def test_a_silent_trial_has_no_events_and_no_exposure(inputs):
+    silent = inputs.model.without("E3A06", reconstructions=3)
+    assert len(silent.trials) == 3
+    for cohort in silent.trials[0].cohorts:
+        assert (cohort.exposure.sum() == 0) == (cohort.trial == "E3A06")
+
+
+def changed(tmp_path, *changes):
+    text = FLAGSHIP.read_text()
+    for old, new in changes:
+        assert old in text, old
+        text = text.replace(old, new, 1)
+    text = text.replace("../../data", str(ROOT / "data"))
+    path = tmp_path / "spec.toml"
+    path.write_text(text)
+    return path
+
+
+BAD = {
+    "regimen without contrast": ([('regimen = "lenalidomide"\n', 'regimen = "thalidomide"\n')],
+                                 "regimen 'lenalidomide' has no contrast"),
+    "contrast from nowhere": ([('versus = "observation"', 'versus = "nothing"')], "'nothing' is neither the reference"),
+    "contrast twice": ([('regimen = "lenalidomide"\nversus = "Rd"', 'regimen = "Rd"\nversus = "observation"')],
+                       "contrast Rd is given twice"),
+    "two cuts of one trial": ([('name = "E3A06"', 'name = "QuiRedex 2013"')], "never pool two cuts of one trial"),
+    "endpoint without prior": ([("[evidence.endpoint.clinical]", "[evidence.endpoint.other]")],
+                               "add evidence.endpoint.clinical with median and upper"),
+    "cause that is none": ([('counts = [["progression", "death"]]', 'counts = [["relapse"]]')], "counts 'relapse'"),
+    "cause counted twice": ([('counts = [["progression", "death"]]', 'counts = [["death"], ["death"]]')],
+                            "counts must name each cause once"),
+    "trial of this name": ([('name = "E3A06"', 'name = "KRd v Rd"')], "has the name of the trial being analysed"),
+    "prior twice": ([("[model.prior.hazard_ratio.death]", "[model.prior.hazard_ratio.progression]")],
+                    "with evidence its prior is a contrast"),
+    "arm without regimen": ([('[evidence.regimens]\ncontrol = "Rd"\n', "[evidence.regimens]\n")],
+                            "must name the regimen of every arm"),
+    "separate hazards": ([('baseline = "smooth"\n', 'baseline = "smooth"\narms = "separate"\n')],
+                         "evidence needs model.arms = 'proportional'"),
+    "upper below median": ([("median = 3.0\nupper = 12.0", "median = 3.0\nupper = 2.0")], "must be above median"),
+    "unknown key": ([("reconstructions = 20", "reconstruction = 20")], "'evidence.reconstruction' is not known"),
+    "no such file": ([("e3a06_2020_pfs.csv", "e3a06_2021_pfs.csv")], "e3a06_2021_pfs.csv"),
+    "no such fact": ([('"e3a06-013"', '"e3a06-913"')], "e3a06-913"),
+    "regimen not in the table": ([('arms = { control = "observation", experimental = "Rd" }',
+                                   'arms = { control = "observation", experimental = "lenalidomide" }')],
+                                 "column 'regimen' never says 'lenalidomide'"),
+    "too few reconstructions": ([("reconstructions = 20", "reconstructions = 50")], "holds 20 reconstructions"),
+    "quarantined fact": ([('"krd-nci-010", "krd-nci-013"', '"krd-nci-010", "dart-smm-001"')], "dart-smm-001"),
+    "quarantine without need": ([("reconstructions = 20", 'reconstructions = 20\nquarantined = { E3A06 = "because" }')],
+                                "E3A06"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "message"), BAD.values(), ids=BAD.keys())
+def test_bad_evidence_is_refused(tmp_path, changes, message):
+    with pytest.raises(SmmBayesError) as error:
+        read_inputs(changed(tmp_path, *changes))
+    assert message in str(error.value)
+    assert error.value.exit_code == 2
+
+
+def test_a_quarantined_fact_is_admitted_with_a_reason(tmp_path):
+    path = changed(tmp_path, ('"krd-nci-010", "krd-nci-013"', '"krd-nci-010", "dart-smm-001"'),
+                   ("reconstructions = 20", 'reconstructions = 20\nquarantined = { "dart-smm-001" = "to see the rule" }'))  # fmt: skip
+    trust = {source.name: source.trust for source in read_inputs(path).model.sources}
+    assert trust["KRd pilots"] == "quarantined"
+
+
+def test_bad_reconstructions_are_named_by_row(tmp_path):
+    table = tmp_path / "e3a06_2020_pfs.csv"
+    shutil.copy(ROOT / "data/patients/reconstructed/e3a06_2020_pfs.csv", table)
+    lines = table.read_text().splitlines()
+    head = lines[0].split(",")
+    row = lines[4].split(",")
+    row[head.index("time")] = "-3"
+    lines[4] = ",".join(row)
+    table.write_text("\n".join(lines))
+    path = changed(tmp_path, ("../../data/patients/reconstructed/e3a06_2020_pfs.csv", str(table)))
+    with pytest.raises(SmmBayesError, match="column 'time' is not above 0 in row 5"):
+        read_inputs(path)
+
+
+def test_separate_hazards_are_a_choice_of_the_model(tmp_path):
+    text = (ROOT / "models/mgus2/spec.toml").read_text().replace("../../data", str(ROOT / "data"))
+    path = tmp_path / "spec.toml"
+    path.write_text(text.replace('baseline = "smooth"', 'baseline = "smooth"\narms = "separate"'))
+    spec = AnalysisSpec.load(path)
+    assert spec.priors.arms == "separate"
+    drawn = spec.priors.sample(("progression", "death"), 2, 3, 4000, rng=np.random.default_rng(1))["log_hazard"]
+    apart = drawn[:, 1] - drawn[:, 0]
+    assert np.abs(apart.mean(axis=(0, 2))).max() < 0.1
+    assert apart.std(axis=0)[:, 0].min() > 1.0  # two baselines, nothing in common
+    assert len(TimeGrid(spec.model.cuts)) == len(spec.grid)
