@@ -72,3 +72,19 @@ def test_stored_calibration_is_of_this_code_and_passes(folder):
     # and the same ranks, were the posterior shifted by a tenth of the ranks, would not pass
     shifted = {name: np.minimum(values + 10, said["ranked_among"]) for name, values in ranks.items()}
     assert min(calibrated(shifted, said["ranked_among"]).values()) < 0.01
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda path: path.name)
+def test_truth_is_recovered_as_often_as_intervals_say(folder):
+    """Of 1000 simulated truths the central 50, 80 and 90 % posterior intervals hold as many, for every quantity."""
+    rows = _read(folder / "calibration.csv")
+    assert len(rows) >= 200
+    ranked = json.loads((folder / "calibration.json").read_text())["ranked_among"]
+    for name in rows[0]:
+        if name == "divergences":
+            continue
+        ranks = np.array([row[name] for row in rows])
+        for tail in (25, 10, 5):
+            inside = np.mean((ranks >= tail) & (ranks <= ranked - tail))
+            level = 1 - 2 * tail / (ranked + 1)
+            assert abs(inside - level) < 4.5 * np.sqrt(level * (1 - level) / len(rows)), (name, level, inside)
