@@ -98,6 +98,9 @@ class WithEarlierTrials:
     priors: TrialsPriors
     sources: tuple[EvidenceSource, ...]
 
+    def __repr__(self) -> str:
+        return f"{self.trials[0]!r} ({len(self.trials)} reconstructions of the earlier ones, this is the first)"
+
     def build(self) -> pm.Model:
         """Make the PyMC model."""
         from smm_bayes.borrowing.hierarchical import hierarchical_model
@@ -117,7 +120,8 @@ class WithEarlierTrials:
 
     def statements(self) -> dict[str, str]:
         """Every prior in words."""
-        return self.priors.statements()
+        unused = f"hazard ratio of {self.trials[0].causes[0]}"  # a contrast takes its place
+        return {name: words for name, words in self.priors.statements().items() if name != unused}
 
     def prior(self, draws: int, *, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Draw parameters from the prior, ``log_hazard`` (draw, arm, cause, interval) of this trial among them."""

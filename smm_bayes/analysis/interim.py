@@ -219,14 +219,13 @@ def _without(
 
 
 def predict(inputs: InterimInputs, fitted: Fit, *, seed: int, **options: object) -> Prediction:
-    """Complete the trial from the posterior, as the specification says."""
+    """Complete the trial from the posterior, as the specification says; ``options`` take the place of its settings."""
     spec = inputs.spec
     log_hazard = fitted.posterior["log_hazard"].transpose("chain", "draw", "arm", "cause", "interval").values
-    return probability_of_success(
-        inputs.patients, log_hazard, spec.grid, final=inputs.final, rule=spec.rule, seed=seed,
-        enrolment=spec.enrolment_plan(), complete=tuple(spec.prediction.complete), dropout=spec.prediction.dropout,
-        replicates=spec.prediction.replicates, **options,  # type: ignore[arg-type]
-    )  # fmt: skip
+    settings = {"final": inputs.final, "rule": spec.rule, "enrolment": spec.enrolment_plan(),
+                "complete": tuple(spec.prediction.complete), "dropout": spec.prediction.dropout,
+                "replicates": spec.prediction.replicates, **options}  # fmt: skip
+    return probability_of_success(inputs.patients, log_hazard, spec.grid, seed=seed, **settings)  # type: ignore[arg-type]
 
 
 def decide(

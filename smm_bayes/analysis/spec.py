@@ -228,6 +228,7 @@ class AnalysisSpec(Section):
             at=final.at, events=final.events, date=months("date", final.date), follow_up=final.follow_up,
             truncate=final.truncate, cap=float("inf") if cap is None else cap,
             causes=tuple(final.causes) if final.causes else None, on=str(final.date or ""),
+            cap_on=str(final.cap or ""),
         )  # fmt: skip
 
     def enrolment_plan(self) -> Enrolment:

@@ -38,8 +38,8 @@ class FinalAnalysis:
         Calendar time at which the analysis happens at the latest.
     causes : tuple of str, optional
         Causes that count as the event; the others censor. All by default.
-    on : str
-        The date in words, for printing.
+    on, cap_on : str
+        The date and the cap in words, for printing.
     """
 
     at: Literal["events", "date", "follow_up"]
@@ -50,6 +50,7 @@ class FinalAnalysis:
     cap: float = math.inf
     causes: tuple[str, ...] | None = None
     on: str = ""
+    cap_on: str = ""
 
     def __post_init__(self) -> None:
         """Refuse a final analysis without its trigger."""
@@ -83,7 +84,8 @@ class FinalAnalysis:
             "date": f"on {self.on}" if self.on else f"at {self.date or 0:.1f} months since the first enrolment",
             "follow_up": f"when everyone has {self.follow_up or 0:g} months of follow-up",
         }
-        cap = f", at {self.cap:.1f} months at the latest" if math.isfinite(self.cap) else ""
+        latest = f"on {self.cap_on}" if self.cap_on else f"at {self.cap:.1f} months"
+        cap = f", {latest} at the latest" if math.isfinite(self.cap) else ""
         return words[self.at] + cap
 
 

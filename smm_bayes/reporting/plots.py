@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
     from matplotlib.axes import Axes
+
+    from smm_bayes.evidence.made import Reconstructions
 
 COLOURS = {"control": "#b5541c", "experimental": "#1f5f99"}  # readable by the colour-blind and in grey
 BAND = 0.25
@@ -103,11 +106,14 @@ def plot_survival(
 def _risk_table(ax: Axes, patients: Patients, horizon: float) -> None:
     ticks = [tick for tick in ax.get_xticks() if 0 <= tick <= horizon]
     ax.set_xticks(ticks)
-    table = at_risk(patients, np.array(ticks))
+    _rows_below(ax, ticks, at_risk(patients, np.array(ticks)), patients.arms)
+
+
+def _rows_below(ax: Axes, ticks: Sequence[float], table: pd.DataFrame, roles: Sequence[str]) -> None:
     rows = ["Months since enrolment", "Patients at risk:"]
     ax.set_xlabel("\n".join(rows + [""] * len(table)), loc="left")
     transform = ax.get_xaxis_transform()
-    for row, (role, name) in enumerate(zip(patients.arms, patients.arm_names, strict=True)):
+    for row, (role, name) in enumerate(zip(roles, table.index, strict=True)):
         y = -0.24 - 0.062 * row
         style: dict[str, Any] = {"va": "top", "fontsize": 8, "color": COLOURS[role]}
         for tick, count in zip(ticks, table.loc[name], strict=True):
@@ -185,4 +191,161 @@ def plot_prior_survival(
     ax.plot(time, curves[:25].T, color="#777777", linewidth=0.5, alpha=0.5)
     ax.set(xlim=(0, time[-1]), ylim=(0, 1.01), xlabel="months since enrolment", ylabel=label)
     ax.legend(frameon=False, fontsize=8)
+    return ax
+
+
+def plot_probabilities(
+    table: pd.DataFrame, ax: Axes | None = None, reference: float | None = None, label: str = "probability of success"
+) -> Axes:
+    """Draw probabilities with their Monte Carlo errors, one row of the table below the other.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Columns ``probability`` and ``mcse``; its index names the rows.
+    ax : matplotlib.axes.Axes, optional
+    reference : float, optional
+        A probability to compare with, drawn as a line.
+    label : str
+        Of the horizontal axis.
+    """
+    ax = new_axes(ax, figsize=(7.5, 0.9 + 0.2 * len(table)))
+    place = np.arange(len(table))
+    if reference is not None:
+        ax.axvline(reference, color="#777777", linestyle="--", linewidth=1)
+    ax.errorbar(table["probability"], place, xerr=2 * table["mcse"], fmt="o", color=COLOURS["experimental"],
+                markersize=4, linewidth=1.5)  # fmt: skip
+    ax.set_yticks(place, [str(name) for name in table.index], fontsize=8)
+    ax.set(ylim=(len(table) - 0.5, -0.5), xlabel=f"{label} (± 2 Monte Carlo errors)", ylabel=table.index.name or "")
+    ax.grid(axis="x", color="#dddddd", linewidth=0.6)
+    ax.set_axisbelow(True)
+    return ax
+
+
+def plot_forecast(
+    table: pd.DataFrame, happened: Mapping[tuple[str, str], float] | None = None, ax: Axes | None = None,
+    label: str = "forecast", logarithmic: bool = False,
+) -> Axes:  # fmt: skip
+    """Draw forecast medians with their intervals, the wider the thinner, and what happened as a cross.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        One row a forecast, columns ``outcome``, ``quantity``, ``hazards``, ``median`` and ``intervals`` (limits by
+        level), as the quantities of a stored forecast have them.
+    happened : mapping of (outcome, quantity) to float, optional
+    ax : matplotlib.axes.Axes, optional
+    label : str
+        Of the horizontal axis.
+    logarithmic : bool
+        Whether that axis is, as for ratios.
+    """
+    rows = list(dict.fromkeys(zip(table["outcome"], table["quantity"], strict=True)))
+    ax = new_axes(ax, figsize=(7.5, 0.9 + 0.55 * len(rows)))
+    structures = list(dict.fromkeys(table["hazards"]))
+    for colour, hazards in zip(COLOURS.values(), structures, strict=False):
+        chosen = table[table["hazards"] == hazards]
+        shift = 0.32 * (structures.index(hazards) - (len(structures) - 1) / 2)
+        pairs = zip(chosen["outcome"], chosen["quantity"], strict=True)
+        place = np.array([rows.index(pair) for pair in pairs]) + shift
+        levels = sorted(chosen["intervals"].iloc[0], key=float)
+        for width, level in zip(np.linspace(9, 2, len(levels)), levels, strict=True):
+            low, high = np.array([limits[level] for limits in chosen["intervals"]]).T
+            ax.hlines(place, low, high, color=colour, alpha=0.4, linewidth=width)
+        ax.plot(chosen["median"], place, "o", color="white", markeredgecolor=colour, markersize=5)
+        ax.plot([], [], "o-", color=colour, markerfacecolor="white", markersize=5, linewidth=3,
+                label=f"{hazards} hazards")  # fmt: skip
+    seen = [(happened[row], y) for y, row in enumerate(rows) if row in happened] if happened else []
+    if seen:
+        ax.plot(*zip(*seen, strict=True), "x", color="black", markersize=9, markeredgewidth=2, label="what happened")
+    if logarithmic:
+        ax.set_xscale("log")
+        low, high = ax.get_xlim()
+        ticks = [tick for tick in (0.1, 0.15, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5) if low <= tick <= high]
+        ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+        ax.minorticks_off()
+    names = [f"{outcome}: {quantity.replace('_', ' ')}" for outcome, quantity in rows]
+    ax.set_yticks(np.arange(len(rows)), names, fontsize=8)
+    shown = ", ".join(f"{100 * float(level):g}" for level in sorted(table["intervals"].iloc[0], key=float))
+    ax.set(ylim=(len(rows) - 0.5, -0.5), xlabel=f"{label} (median and {shown} % intervals)")
+    ax.grid(axis="x", color="#dddddd", linewidth=0.6)
+    ax.set_axisbelow(True)
+    ax.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
+    return ax
+
+
+def at_risk_ranges(reconstructions: Reconstructions, times: np.ndarray) -> pd.DataFrame:
+    """Fewest to most patients at risk at each time over the reconstructions, one row an arm."""
+    import pandas as pd
+
+    rows = {}
+    for arms in reconstructions.arms.values():
+        counts = np.array([[(arm.time >= time).sum() for time in times] for arm in arms])
+        ends = zip(counts.min(axis=0), counts.max(axis=0), strict=True)
+        rows[arms[0].summary.arm] = [f"{low}" if low == high else f"{low}–{high}" for low, high in ends]
+    return pd.DataFrame(rows, index=times).T
+
+
+def plot_reconstructions(reconstructions: Reconstructions, ax: Axes | None = None) -> Axes:
+    """Draw the Kaplan–Meier curves of all reconstructions, what was printed of them, and the patients at risk.
+
+    Parameters
+    ----------
+    reconstructions : Reconstructions
+        Every curve goes on to its last follow-up; diamonds are printed milestones, squares printed medians.
+    ax : matplotlib.axes.Axes, optional
+    """
+    ax = new_axes(ax, figsize=(7.5, 4.6))
+    horizon = max(float(arm.time.max()) for arms in reconstructions.arms.values() for arm in arms)
+    for role, arms in reconstructions.arms.items():
+        summary = arms[0].summary
+        for arm in arms:
+            time, survival = np.append(0.0, arm.curve.time), np.append(1.0, arm.curve.survival)
+            ax.step(np.append(time, arm.time.max()), np.append(survival, survival[-1]), where="post",
+                    color=COLOURS[role], linewidth=0.7, alpha=0.5)  # fmt: skip
+        ax.plot([], [], color=COLOURS[role], label=f"{summary.arm}: {len(arms)} reconstructions")
+        style: dict[str, Any] = {"linestyle": "none", "color": "white", "markeredgecolor": COLOURS[role],
+                                 "markeredgewidth": 1.8, "markersize": 8, "zorder": 5}  # fmt: skip
+        times, levels = [stone[0] for stone in summary.milestones], [stone[1] for stone in summary.milestones]
+        ax.plot(times, levels, marker="D", label=f"{summary.arm}: printed milestone", **style)
+        if isinstance(summary.median, tuple):
+            ax.plot([summary.median[0]], [0.5], marker="s", label=f"{summary.arm}: printed median", **style)
+    ticks = np.arange(0, horizon, 12).tolist()
+    ax.set_xticks(ticks)
+    ax.set(xlim=(0, horizon), ylim=(0, 1.01), ylabel=f"free of the endpoint ({summary.endpoint})",
+           title="Data: reconstructed")  # fmt: skip
+    ax.legend(frameon=False, fontsize=8, loc="lower left")
+    _rows_below(ax, ticks, at_risk_ranges(reconstructions, np.array(ticks)), tuple(reconstructions.arms))
+    return ax
+
+
+def plot_ratio_table(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
+    """Draw published hazard ratios with their intervals beside what reconstructions and milestones give.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        As :func:`smm_bayes.reporting.words.ratio_table` gives it.
+    ax : matplotlib.axes.Axes, optional
+    """
+    ax = new_axes(ax, figsize=(7.5, 1.2 + 0.6 * len(table)))
+    place, colour = np.arange(len(table)), COLOURS["experimental"]
+    ax.hlines(place - 0.15, table["lower"], table["upper"], color="#333333")
+    ax.plot(table["published"], place - 0.15, "o", color="#333333", markersize=6, label="published, with its interval")
+    ax.hlines(place + 0.15, table["minimum"], table["maximum"], color=colour, linewidth=2)
+    ax.hlines(place + 0.15, table["5 %"], table["95 %"], color=colour, linewidth=7, alpha=0.5)
+    ax.plot(table["median"], place + 0.15, "o", color="white", markeredgecolor=colour, markersize=6,
+            label="reconstructions: all, 90 %, median")  # fmt: skip
+    ax.plot(table["milestones"], place + 0.15, "x", color="black", markersize=8, markeredgewidth=2,
+            label="milestones, proportional hazards")  # fmt: skip
+    ax.set_xscale("log")
+    low, high = ax.get_xlim()
+    ticks = [tick for tick in (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5) if low <= tick <= high]
+    ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    ax.minorticks_off()
+    ax.set_yticks(place, [str(name) for name in table.index])
+    ax.set(ylim=(len(table) - 0.5, -0.5), xlabel="hazard ratio")
+    ax.grid(axis="x", color="#dddddd", linewidth=0.6)
+    ax.set_axisbelow(True)
+    ax.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
     return ax

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
+    from smm_bayes.evidence.consistency import Finding, KnownInconsistency
+    from smm_bayes.evidence.made import Reconstructions
+    from smm_bayes.evidence.pseudo import PseudoArm
+    from smm_bayes.evidence.summaries import ArmSummary
+
 
 BY_INTERVAL = ("log_hazard", "log_baseline")
 
@@ -241,3 +246,59 @@ def mrd_table(patients: Patients, months: Sequence[float]) -> pd.DataFrame:
     counts = pd.DataFrame({"assessed": groups.size(), "negative": groups.sum()})
     counts = counts.reindex(index, fill_value=0).astype(int)
     return counts.assign(share=(counts["negative"] / counts["assessed"]).round(2))
+
+
+def findings_table(findings: Sequence[Finding], known: Sequence[KnownInconsistency]) -> pd.DataFrame:
+    """Put every finding beside its explanation; the explanation is empty where nobody has given one."""
+    import pandas as pd
+
+    answers = {(one.rule, frozenset(one.ids)): one.explanation for one in known}
+    rows = [(one.rule, ", ".join(one.ids), one.words, answers.get((one.rule, frozenset(one.ids)), ""))
+            for one in findings]  # fmt: skip
+    return pd.DataFrame(rows, columns=["rule", "facts", "finding", "explanation"])
+
+
+def milestone_ratio(control: ArmSummary, experimental: ArmSummary) -> float:
+    """Hazard ratio that the last milestone both arms have implies if hazards are proportional: log S₁(t) / log S₀(t).
+
+    NaN where the arms have no milestone at the same time, or one with survival 0 or 1.
+    """
+    at = {time: survival for time, survival, _ in control.milestones}
+    pairs = [(at[time], survival) for time, survival, _ in experimental.milestones if time in at]
+    if not pairs or not all(0 < survival < 1 for survival in pairs[-1]):
+        return float("nan")
+    return float(np.log(pairs[-1][1]) / np.log(pairs[-1][0]))
+
+
+def ratio_table(made: Sequence[Reconstructions]) -> pd.DataFrame:
+    """Published hazard ratios beside those that the milestones and the reconstructions give, one row a declaration.
+
+    Parameters
+    ----------
+    made : sequence of Reconstructions
+        Each of two arms; one without a published hazard ratio has NaN in its place.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``published``, ``lower``, ``upper`` (its interval), ``milestones`` (:func:`milestone_ratio`), and the
+        range over reconstructions: ``minimum``, ``5 %``, ``median``, ``95 %``, ``maximum``.
+    """
+    import pandas as pd
+
+    rows = {}
+    for one in made:
+        declared, found = one.declaration, one.hazard_ratios
+        if found is None:
+            raise SpecificationError(f"{declared.name} has one arm and so no hazard ratio; leave it out")
+        fact = declared.hazard_ratio
+        printed = (None, None, None) if fact is None else (fact.value, fact.lower, fact.upper)
+        implied = milestone_ratio(declared.summaries["control"], declared.summaries["experimental"])
+        rows[declared.name] = (*printed, implied, found.minimum, found.lower, found.median, found.upper, found.maximum)
+    columns = ["published", "lower", "upper", "milestones", "minimum", "5 %", "median", "95 %", "maximum"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns).astype(float)
+
+
+def events_between(arms: Sequence[PseudoArm], start: float, end: float) -> np.ndarray:
+    """Events of the endpoint in (start, end] months, one number a reconstruction."""
+    return np.array([int((arm.event & (arm.time > start) & (arm.time <= end)).sum()) for arm in arms])
