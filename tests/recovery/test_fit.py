@@ -121,10 +121,10 @@ def test_same_seed_same_draws_whatever_the_cores(smooth, priors):
 
 
 def test_parameters_are_recovered(priors):
-    """From four million patient-months the posterior is narrow and holds the truth."""
+    """From twenty million patient-months the posterior is narrow and holds the truth."""
     rng = np.random.default_rng(8)
     truth = priors.sample(("progression", "death"), 2, len(GRID), 1, rng=rng)["log_hazard"][0]
-    exposure = np.full((2, len(GRID)), 4e5)
+    exposure = np.full((2, len(GRID)), 2e6)
     events = rng.poisson(np.exp(truth) * exposure[:, None]).astype(float)
     table = EventTable(events, exposure, GRID, ("control", "experimental"), ("progression", "death"))
     fitted = fit(piecewise_exponential_model(table, priors), seed=9).require_convergence()
