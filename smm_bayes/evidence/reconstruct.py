@@ -112,7 +112,7 @@ class _Attempt:
             return point.low, point.high
         still = max(int(np.count_nonzero(self.limit[~self.event] >= point.time)), 1)
         reach = (1.5 + self.rng.poisson(point.steps)) * self.survival / still
-        if point.low > 0:
+        if point.low > 0.5:
             return point.low, min(point.high, max(0.5 + reach, point.low + 1e-6))
         return max(point.low, 0.5 - reach), point.high
 
