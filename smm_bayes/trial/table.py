@@ -128,20 +128,20 @@ def _parse(text: str, name: str) -> Table:
     ragged: dict[int, list[int]] = {}
     for row in reader:
         line = reader.line_num
-        if not any(cell.strip() for cell in row):
+        row = list(map(str.strip, row))
+        if not any(row):
             continue
         if len(row) != len(header):
             ragged.setdefault(len(row), []).append(line)
             continue
-        values.append([cell.strip() for cell in row])
+        values.append(row)
         rows.append(line)
     for size, lines in ragged.items():
         problems.add(f"{name_rows(lines)}: {size} values where the header has {len(header)}; mend the commas")
     if not rows and not problems:
         problems.add("there is a header but no row; give one row per patient")
     problems.raise_if_any()
-    columns = {label: [row[position] for row in values] for position, label in enumerate(header)}
-    return Table(name, columns, rows)
+    return Table(name, dict(zip(header, map(list, zip(*values, strict=True)), strict=True)), rows)
 
 
 def _check_header(labels: Sequence[str], problems: Problems) -> None:
@@ -198,7 +198,8 @@ def numbers(
     """Read a column of numbers; NaN where it is missing or bad, which is noted."""
     text = table.cells(column)
     result = np.array([_as_number(cell) for cell in text], dtype=float)
-    empty = np.array([is_missing(cell) for cell in text], dtype=bool)
+    unread = np.isnan(result)
+    empty = np.array([nan and is_missing(cell) for nan, cell in zip(unread, text, strict=True)], dtype=bool)
     bad = ~np.isfinite(result) & ~empty
     result[bad] = np.nan
     if required and column in table:
@@ -248,7 +249,9 @@ def dates(
 
 def texts(table: Table, column: str, problems: Problems, *, required: bool = True) -> list[str]:
     """Read a column of words, stripped; an empty string where missing."""
-    result = ["" if is_missing(cell) else cell.strip() for cell in table.cells(column)]
+    cells = table.cells(column)
+    read = {cell: "" if is_missing(cell) else cell.strip() for cell in set(cells)}
+    result = [read[cell] for cell in cells]
     if required and column in table:
         empty = [row for row, cell in zip(table.rows, result, strict=True) if not cell]
         problems.add_rows(column, empty, "no value", "fill it in or leave the patient out")
