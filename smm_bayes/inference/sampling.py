@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
 KEPT_STATS = ("diverging", "energy", "logp", "n_steps", "depth", "step_size", "mean_tree_accept", "maxdepth_reached")
+PART_CHAINS = 2  # of each of several data sets
 
 
 @dataclass(frozen=True)
@@ -194,8 +195,8 @@ def fit_each(
     """Sample the posterior under each of several data sets that are equally likely, and pool the draws.
 
     This is how an uncertain reconstruction of earlier patients is carried into the posterior: the pooled draws are
-    those of the mixture, as after multiple imputation. Each data set gets its own chains, of at least 250 draws and
-    together not fewer than one fit would have. Convergence is judged over all of them at once, by ranks within each
+    those of the mixture, as after multiple imputation. Each data set gets two chains of its own, of at least 250 draws
+    and together not fewer than one fit would have. Convergence is judged over all of them at once, by ranks within each
     data set, because what differs between data sets is no failure to converge; and within each data set for a chain
     that went astray (:func:`~smm_bayes.inference.convergence.diagnose_parts`).
 
@@ -205,12 +206,12 @@ def fit_each(
     data : sequence of mapping of str to array
         One data set's values each, as :func:`fit` takes them. One alone is :func:`fit`.
     seed, draws, tune, chains, cores, target_accept, attempts, progress
-        As in :func:`fit`.
+        As in :func:`fit`; ``draws`` and ``chains`` are those of one data set alone.
 
     Returns
     -------
     Fit
-        With (data sets x chains) chains; log densities are those under each chain's own data, the observed and
+        With two chains a data set; log densities are those under each chain's own data, the observed and
         constant data those of the last data set.
 
     Raises
@@ -228,19 +229,19 @@ def fit_each(
     compiled = compile_model(model)
     seconds = {"compile": time.perf_counter() - started}
     started = time.perf_counter()
-    workers, part_draws = cores or os.cpu_count() or 1, max(250, -(-draws // len(data)))
+    workers, part_draws = cores or os.cpu_count() or 1, max(250, -(-draws * chains // (PART_CHAINS * len(data))))
     for first in range(attempts):
         parts, used, complete = [], [], True
         for index, values in enumerate(data):
             ready, told = compiled.with_data(values), _tell_part(progress, index, len(data))
             for number in range(first, attempts):  # a part that diverges is repeated alone
                 attempt = _attempt(number, target_accept, tune, part_draws)
-                trace, complete = _sample(ready, attempt, seed + 7919 * index + number, chains, workers, number + 1,
-                                          told)  # fmt: skip
+                trace, complete = _sample(ready, attempt, seed + 7919 * index + number, PART_CHAINS, workers,
+                                          number + 1, told)  # fmt: skip
                 if not complete or not _divergences(trace):
                     break
             parts.append(_gather(compiled, trace, complete))
-            used.append((attempt, _fingerprint(compiled, [attempt], seed, chains)))
+            used.append((attempt, _fingerprint(compiled, [attempt], seed, PART_CHAINS)))
             if not complete:
                 break
         divergences = sum(_divergences(part) for part in parts)

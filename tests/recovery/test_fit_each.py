@@ -24,12 +24,12 @@ def test_pooled_draws_are_the_mixture(model):
     seen = np.linspace(-2, 2, 12)
     fitted = fit_each(model, [{"seen": np.array([y])} for y in seen], seed=1, draws=12_000).require_convergence()
     draws = fitted.posterior["at"].values
-    assert draws.shape == (48, 1000)
+    assert draws.shape == (24, 2000)
     parts = draws.reshape(12, -1)
     np.testing.assert_allclose(parts.mean(axis=1), 0.8 * seen, atol=0.1)
     assert draws.mean() == pytest.approx(0.8 * seen.mean(), abs=0.03)
     assert draws.var() == pytest.approx(0.8 + (0.8 * seen).var(), rel=0.05)
-    assert fitted.data["log_likelihood"]["outcome"].shape[:2] == (48, 1000)
+    assert fitted.data["log_likelihood"]["outcome"].shape[:2] == (24, 2000)
 
 
 def test_one_data_set_is_one_fit(model):
