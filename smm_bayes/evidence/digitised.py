@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from smm_bayes.errors import Problems
-from smm_bayes.evidence.curves import kaplan_meier
 from smm_bayes.evidence.figure import AtRisk, DigitisedCurve, read_at_risk, read_curve
+from smm_bayes.trial.curves import kaplan_meier
 
 __all__ = ["AtRisk", "DigitisedArm", "DigitisedCurve", "from_curve", "read_at_risk", "read_curve"]
 

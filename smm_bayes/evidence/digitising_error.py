@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smm_bayes.evidence.curves import hazard_ratio, kaplan_meier
 from smm_bayes.evidence.digitised import AtRisk, DigitisedArm, DigitisedCurve, from_curve
+from smm_bayes.trial.curves import hazard_ratio, kaplan_meier
 
 if TYPE_CHECKING:
     import pandas as pd

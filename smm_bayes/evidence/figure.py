@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from smm_bayes.errors import DataError, Problems
-from smm_bayes.evidence.curves import SurvivalCurve
+from smm_bayes.trial.curves import SurvivalCurve
 from smm_bayes.trial.table import Table, numbers, read_csv, require
 
 

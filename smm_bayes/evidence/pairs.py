@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from smm_bayes.errors import DataError
-from smm_bayes.evidence.curves import hazard_ratio
 from smm_bayes.evidence.pseudo import PseudoArm
 from smm_bayes.evidence.reconstruct import reconstruct
 from smm_bayes.evidence.summaries import ArmSummary, half_unit
+from smm_bayes.trial.curves import hazard_ratio
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smm_bayes.errors import DataError
-from smm_bayes.evidence.curves import SurvivalCurve, kaplan_meier
 from smm_bayes.evidence.summaries import ArmSummary, half_unit
+from smm_bayes.trial.curves import SurvivalCurve, kaplan_meier
 
 if TYPE_CHECKING:
     import pandas as pd

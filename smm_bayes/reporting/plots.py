@@ -10,6 +10,7 @@ import numpy as np
 from smm_bayes.prediction.probability import Prediction
 from smm_bayes.survival.estimands import survival_curve
 from smm_bayes.survival.grid import EventTable, TimeGrid
+from smm_bayes.trial import curves
 from smm_bayes.trial.patients import Patients
 
 if TYPE_CHECKING:
@@ -35,17 +36,13 @@ def new_axes(ax: Axes | None, **size: Any) -> Axes:
 def kaplan_meier(patients: Patients, arm: int) -> pd.DataFrame:
     """Kaplan–Meier estimate of one arm with 95 % log-log limits: time, survival, lower, upper, from 0 on."""
     import pandas as pd
-    from sksurv.nonparametric import kaplan_meier_estimator
 
-    rows = patients.arm == arm
-    columns = ("time", "survival", "lower", "upper")
-    if not patients.event[rows].any():
-        return pd.DataFrame([[0.0, 1, 1, 1], [patients.time[rows].max(), 1, 1, 1]], columns=columns)
-    time, survival, (lower, upper) = kaplan_meier_estimator(
-        patients.event[rows], patients.time[rows], conf_type="log-log"
-    )
-    start = pd.DataFrame([[0.0, 1.0, 1.0, 1.0]], columns=columns)
-    return pd.concat([start, pd.DataFrame(dict(zip(columns, (time, survival, lower, upper), strict=True)))])
+    time, event = patients.time[patients.arm == arm], patients.event[patients.arm == arm]
+    curve, (lower, upper) = curves.kaplan_meier(time, event), curves.kaplan_meier_limits(time, event)
+    found = {"time": curve.time, "survival": curve.survival, "lower": lower, "upper": upper}
+    start = pd.DataFrame([[0.0, 1.0, 1.0, 1.0]], columns=list(found))
+    whole = pd.concat([start, pd.DataFrame(found)], ignore_index=True)
+    return pd.concat([whole, whole.iloc[[-1]].assign(time=time.max())], ignore_index=True)
 
 
 def at_risk(patients: Patients, times: np.ndarray) -> pd.DataFrame:
@@ -94,8 +91,8 @@ def plot_survival(
             ax.plot(time, middle, color=COLOURS[role], linestyle="--", linewidth=1)
     what = " or ".join(causes) if causes else "event"
     others = " (other causes censored)" if causes and set(causes) < set(patients.causes) else ""
-    curves = [kaplan_meier(shown, index) for index in range(len(shown.arms))]
-    lowest = min(float(curve.loc[curve["time"] <= horizon, "survival"].min()) for curve in curves)
+    estimates = [kaplan_meier(shown, index) for index in range(len(shown.arms))]
+    lowest = min(float(curve.loc[curve["time"] <= horizon, "survival"].min()) for curve in estimates)
     ax.set(xlim=(0, horizon), ylim=(max(0.0, lowest - 0.15) if lowest > 0.4 else 0.0, 1.01),
            ylabel=f"free of {what}{others}", title=f"Data: {patients.provenance}")  # fmt: skip
     ax.legend(frameon=False, fontsize=8, loc="lower left")
@@ -224,7 +221,7 @@ def plot_probabilities(
 
 def plot_forecast(
     table: pd.DataFrame, happened: Mapping[tuple[str, str], float] | None = None, ax: Axes | None = None,
-    label: str = "forecast", logarithmic: bool = False,
+    label: str = "forecast", logarithmic: bool = False, data: str = "reconstructed",
 ) -> Axes:  # fmt: skip
     """Draw forecast medians with their intervals, the wider the thinner, and what happened as a cross.
 
@@ -239,6 +236,8 @@ def plot_forecast(
         Of the horizontal axis.
     logarithmic : bool
         Whether that axis is, as for ratios.
+    data : str
+        What the forecast was made from, as a stored forecast says; shown on the figure.
     """
     rows = list(dict.fromkeys(zip(table["outcome"], table["quantity"], strict=True)))
     ax = new_axes(ax, figsize=(7.5, 0.9 + 0.55 * len(rows)))
@@ -268,10 +267,16 @@ def plot_forecast(
     ax.set_yticks(np.arange(len(rows)), names, fontsize=8)
     shown = ", ".join(f"{100 * float(level):g}" for level in sorted(table["intervals"].iloc[0], key=float))
     ax.set(ylim=(len(rows) - 0.5, -0.5), xlabel=f"{label} (median and {shown} % intervals)")
+    _data_and_legend(ax, data, 3)
+    return ax
+
+
+def _data_and_legend(ax: Axes, data: str, columns: int) -> None:
+    """Finish a plot of rows: lines to read along, the legend above it, and what the data are on its right."""
     ax.grid(axis="x", color="#dddddd", linewidth=0.6)
     ax.set_axisbelow(True)
-    ax.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
-    return ax
+    ax.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=columns)
+    ax.set_title(f"Data: {data}", loc="right", fontsize=10)
 
 
 def at_risk_ranges(reconstructions: Reconstructions, times: np.ndarray) -> pd.DataFrame:
@@ -345,7 +350,5 @@ def plot_ratio_table(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax.minorticks_off()
     ax.set_yticks(place, [str(name) for name in table.index])
     ax.set(ylim=(len(table) - 0.5, -0.5), xlabel="hazard ratio")
-    ax.grid(axis="x", color="#dddddd", linewidth=0.6)
-    ax.set_axisbelow(True)
-    ax.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
+    _data_and_legend(ax, "reconstructed", 2)
     return ax

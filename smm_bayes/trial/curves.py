@@ -50,25 +50,70 @@ class SurvivalCurve:
         return f"SurvivalCurve: {len(self.time)} steps, median {self.median:.4g} months, {last}"
 
 
-def kaplan_meier(time: np.ndarray, event: np.ndarray) -> SurvivalCurve:
+def kaplan_meier(time: np.ndarray, event: np.ndarray, entry: np.ndarray | None = None) -> SurvivalCurve:
     """Estimate survival by Kaplan and Meier: S(t) = ∏ over event times u ≤ t of 1 − d(u)/r(u).
 
-    Who is censored at u is still at risk at u.
+    Who is censored at u is still at risk at u; who enters at u is not yet.
 
     Parameters
     ----------
     time : numpy.ndarray, shape (patient,)
         Months to the event or to censoring.
     event : numpy.ndarray of bool, shape (patient,)
+    entry : numpy.ndarray, shape (patient,), optional
+        Months at which each patient came under observation (delayed entry); 0 if not given.
 
     References
     ----------
     Kaplan EL, Meier P. J Am Stat Assoc 1958;53:457-81, doi:10.1080/01621459.1958.10501452.
     """
+    steps, deaths, at_risk = _risk_sets(time, event, entry)
+    return SurvivalCurve(steps, np.cumprod(1 - deaths / at_risk))
+
+
+def kaplan_meier_limits(
+    time: np.ndarray, event: np.ndarray, entry: np.ndarray | None = None, *, level: float = 0.95
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pointwise limits of the Kaplan–Meier estimate at its steps, S^exp(±z·s / log S) with s² = Σ d / (r (r − d)).
+
+    Where the estimate has reached 0 both limits are 0 and 1: Greenwood's variance is then infinite.
+
+    Parameters
+    ----------
+    time, event, entry : numpy.ndarray, shape (patient,)
+        As in :func:`kaplan_meier`.
+    level : float
+
+    Returns
+    -------
+    lower, upper : numpy.ndarray, shape (step,)
+
+    References
+    ----------
+    Kalbfleisch JD, Prentice RL. The Statistical Analysis of Failure Time Data, 2002 (log-log limits).
+    """
+    from statistics import NormalDist
+
+    _, deaths, at_risk = _risk_sets(time, event, entry)
+    survival = np.cumprod(1 - deaths / at_risk)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        spread = NormalDist().inv_cdf((1 + level) / 2) * np.sqrt(np.cumsum(deaths / (at_risk * (at_risk - deaths))))
+        limits = [survival ** np.exp(sign * spread / np.log(survival)) for sign in (-1, 1)]
+    known = survival > 0
+    return np.where(known, limits[0], 0.0), np.where(known, limits[1], 1.0)
+
+
+def _risk_sets(
+    time: np.ndarray, event: np.ndarray, entry: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Times with events, how many there are, and how many patients are at risk then."""
     time, event = np.asarray(time, dtype=float), np.asarray(event, dtype=bool)
     steps, deaths = np.unique(time[event], return_counts=True)
     at_risk = len(time) - np.searchsorted(np.sort(time), steps, side="left")
-    return SurvivalCurve(steps, np.cumprod(1 - deaths / at_risk))
+    if entry is not None:
+        entered = np.sort(np.asarray(entry, dtype=float))
+        at_risk = at_risk - (len(time) - np.searchsorted(entered, steps, side="left"))
+    return steps, deaths, at_risk
 
 
 def hazard_ratio(control: tuple[np.ndarray, np.ndarray], experimental: tuple[np.ndarray, np.ndarray]) -> float:

@@ -12,12 +12,12 @@ from typer.testing import CliRunner
 
 from smm_bayes.cli import app
 from smm_bayes.errors import DataError, SpecificationError
-from smm_bayes.evidence.curves import SurvivalCurve, hazard_ratio, kaplan_meier
 from smm_bayes.evidence.declared import find, load_declarations
 from smm_bayes.evidence.made import make, read_reconstructions
 from smm_bayes.evidence.pairs import HazardRatioRange, hazard_ratio_range, reconstruct_pair
 from smm_bayes.evidence.pseudo import PseudoArm
 from smm_bayes.evidence.reconstruct import ArmSummary, FollowUp, check, reconstruct
+from smm_bayes.trial.curves import SurvivalCurve, hazard_ratio, kaplan_meier, kaplan_meier_limits
 
 ROOT = Path(__file__).parents[2]
 STORED = ROOT / "data/patients/reconstructed"
@@ -257,6 +257,13 @@ def test_kaplan_meier_against_sksurv():
     time, event = np.round(rng.exponential(20, 90), 0) + 1, rng.random(90) < 0.6
     steps, survival = kaplan_meier_estimator(event, time)
     np.testing.assert_allclose(kaplan_meier(time, event).at(steps), survival, atol=1e-12)
+    _, _, limits = kaplan_meier_estimator(event, time, conf_type="log-log")
+    known = np.isin(steps, time[event])
+    for found, target in zip(kaplan_meier_limits(time, event), limits, strict=True):
+        np.testing.assert_allclose(found[survival[known] > 0], target[known & (survival > 0)], atol=1e-12)
+    entry = np.minimum(np.round(rng.uniform(0, 12, 90), 0), time - 1)
+    steps, survival = kaplan_meier_estimator(event, time, time_enter=entry)
+    np.testing.assert_allclose(kaplan_meier(time, event, entry).at(steps), survival, atol=1e-12)
     assert kaplan_meier(np.array([1.0, 2.0]), np.array([True, False])).median == 1.0
     assert np.isinf(SurvivalCurve(np.array([]), np.array([])).median)
 

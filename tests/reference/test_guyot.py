@@ -6,9 +6,9 @@ from typer.testing import CliRunner
 
 from smm_bayes.cli import app
 from smm_bayes.errors import DataError
-from smm_bayes.evidence.curves import hazard_ratio, kaplan_meier
 from smm_bayes.evidence.digitised import AtRisk, DigitisedCurve, from_curve, read_at_risk, read_curve
 from smm_bayes.evidence.digitising_error import digitise, digitising_error
+from smm_bayes.trial.curves import hazard_ratio, kaplan_meier
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,17 @@
 """Tables of a report: what they hold adds up."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+import xarray as xr
 
 from smm_bayes.analysis.decision import Source
-from smm_bayes.analysis.interim import read_inputs
+from smm_bayes.analysis.interim import describe_outcome, read_inputs
+from smm_bayes.errors import SpecificationError
+from smm_bayes.evidence.consistency import Finding, KnownInconsistency
+from smm_bayes.evidence.made import Reconstructions
+from smm_bayes.evidence.reconstruct import ArmSummary, FollowUp, PseudoArm
 from smm_bayes.reporting import words
 
 SPEC = "models/krd_vs_rd/spec.toml"
@@ -45,3 +52,180 @@ def test_a_source_without_its_probability_has_no_row():
     rows = words.source_rows(Shown())
     assert len(rows) == 1
     assert "moved the answer by +0.100" in rows[0][1]
+
+
+def test_rows_print_aligned_and_show_as_escaped_html():
+    rows = words.Rows([("p", "< 0.05"), ("events", "40")])
+    assert repr(rows) == "p       < 0.05\nevents  40"
+    assert (
+        rows._repr_html_() == "<table><tr><th>p</th><td>&lt; 0.05</td></tr><tr><th>events</th><td>40</td></tr></table>"
+    )
+    assert repr(words.Rows()) == ""
+
+
+@pytest.mark.parametrize("ratio", [None, SimpleNamespace(median=0.624, lower=0.301, upper=1.276)])
+def test_the_answer_says_probability_error_and_events(ratio):
+    decision = SimpleNamespace(
+        probability_of_success=0.2834, mcse=0.0041, success_rule="one-sided log-rank p below 0.05", final_analysis="at 40 events",
+        events=SimpleNamespace(observed=17), information_fraction=0.425, hazard_ratio=ratio, data="simulated",
+    )  # fmt: skip
+    said = words.answer(SimpleNamespace(decision=decision))
+    assert (
+        "succeeds is 28.3% (Monte Carlo error 0.4%), success being one-sided log-rank p below 0.05 at 40 events."
+        in said
+    )
+    assert "17 counted events so far, information fraction 42%" in said
+    if ratio:
+        assert "hazard ratio now is 0.62 (95 % credible interval 0.30 to 1.28)" in said
+        assert said.endswith("Data: simulated.")
+
+
+def test_what_happened_stands_beside_what_was_predicted(request):
+    inputs = read_inputs(request.config.rootpath / "models/mgus2/spec.toml")
+    happened = describe_outcome(inputs)
+    name = "control:progression"
+    limits = {name: (50.0, 30.0, happened[name]), "hazard_ratio": (1.0, 0.9, 1.1), "date": (1.0, 0.0, 2.0)}
+    prediction = SimpleNamespace(probability=0.8, patients=inputs.patients, intervals=lambda: limits)
+    interim = SimpleNamespace(inputs=inputs, prediction=prediction)
+    rows = words.outcome_rows(interim)
+    assert rows[0] == ("success", "yes; predicted probability 0.80")
+    assert len(rows) == 3  # no row for the date
+    assert rows[1] == (f"progression, {inputs.patients.arm_names[0]}",
+                       "39; predicted 50 (30 to 39): inside the 95 % interval")  # fmt: skip
+    assert rows[2][1] == f"{happened['hazard_ratio']:.2f}; predicted 1.00 (0.90 to 1.10): OUTSIDE the 95 % interval"
+    assert words.observed_statistic(interim) == happened["hazard_ratio"]
+
+
+def test_nothing_is_said_of_an_outcome_nobody_knows():
+    interim = SimpleNamespace(inputs=SimpleNamespace(outcome=lambda: None))
+    assert words.outcome_rows(interim) is None
+    assert words.observed_statistic(interim) is None
+
+
+def test_prior_curves_start_at_one_and_fall(inputs):
+    curves = words.prior_survival(inputs, np.array([0.0, 12.0, 36.0]), rng=np.random.default_rng(1), draws=50)
+    assert curves.shape == (50, 3)
+    assert curves[:, 0] == pytest.approx(1)
+    assert (np.diff(curves, axis=1) < 0).all()
+
+
+def test_agreement_counts_the_difference_in_monte_carlo_errors():
+    draws = xr.DataArray(np.random.default_rng(1).normal(2, 1, (4, 1000, 2)), dims=("chain", "draw", "arm"),
+                         coords={"arm": ["a", "b"]}, name="x")  # fmt: skip
+    table = words.agreement(draws, np.array([2.0, 3.0]))
+    assert table["posterior"].tolist() == pytest.approx(draws.mean(("chain", "draw")).values)
+    assert abs(table.loc["a", "errors"]) < 4
+    assert table.loc["b", "errors"] == pytest.approx(-1 / 0.016, rel=0.2)  # 1 / sqrt(4000)
+
+
+def test_contraction_compares_prior_and_posterior_variance():
+    rng = np.random.default_rng(1)
+    prior = {"log_hazard": rng.normal(size=(20_000, 1, 1, 2)), "scale": rng.normal(size=20_000)}
+    shrunk = rng.normal(size=(4, 2000, 1, 1, 2)) * np.array([0.5, 1.0])
+    dims, coords = ("chain", "draw", "arm", "cause", "interval"), {"cause": ["death"]}
+    posterior = xr.Dataset({"log_hazard": (dims, shrunk), "scale": (dims[:2], rng.normal(size=(4, 2000)) / 2)}, coords)
+    inputs = SimpleNamespace(
+        patients=SimpleNamespace(causes=("death",)), spec=SimpleNamespace(grid=SimpleNamespace(labels=["first", "second"])),
+        model=SimpleNamespace(prior=lambda draws, rng: prior),
+    )  # fmt: skip
+    interim = SimpleNamespace(inputs=inputs, fit=SimpleNamespace(posterior=posterior))
+    said = dict(words.contraction_rows(interim, rng=rng))
+    assert float(said["contraction of scale"]) == pytest.approx(0.75, abs=0.03)
+    name, left = said["intervals mostly prior, death"].split()
+    assert name == "second"  # the first is at 0.75
+    assert abs(float(left)) < 0.06
+
+
+def test_tables_of_probabilities():
+    shown = SimpleNamespace(
+        probability_of_success=0.3, mcse=0.004,
+        sources=[Source(name="a", trust="published", source="x", probability_without=0.2, mcse_without=0.01),
+                 Source(name="b", trust="published", source="x")],
+    )  # fmt: skip
+    assert words.source_table(shown).to_dict("index") == {
+        "with everything": {"probability": 0.3, "mcse": 0.004}, "without a": {"probability": 0.2, "mcse": 0.01},
+    }  # fmt: skip
+    two = {"early": SimpleNamespace(probability=0.1, mcse=0.01), "late": SimpleNamespace(probability=0.6, mcse=0.02)}
+    assert words.probability_table(two).loc["late"].tolist() == [0.6, 0.02]
+
+
+def test_probability_by_reconstruction_and_its_spread():
+    prediction = SimpleNamespace(success=np.array([1, 1, 1, 0, 0, 0, 0, 0], bool), mcse=0.01)
+    table = words.reconstruction_table(prediction, 2)
+    assert table["probability"].tolist() == [0.75, 0.0]
+    assert table["mcse"].tolist() == pytest.approx([0.01 * np.sqrt(2)] * 2)
+    assert table.index.tolist() == [1, 2]
+    assert words.spread(table) == pytest.approx(np.sqrt(0.75**2 / 2 - 2 * 0.01**2))
+    assert words.spread(table.assign(mcse=1.0)) == 0  # all of it is Monte Carlo error
+    for number in (0, 3):
+        with pytest.raises(SpecificationError, match="cannot come from"):
+            words.reconstruction_table(prediction, number)
+
+
+def test_findings_meet_their_explanations_whatever_the_order():
+    found = [Finding("conflict", ("a-1", "a-2"), 1, 2, "1 and 2"), Finding("total", ("a-1", "a-2"), 1, 2, "3, not 4")]
+    table = words.findings_table(found, [KnownInconsistency("conflict", ("a-2", "a-1"), "swapped")])
+    assert table["explanation"].tolist() == ["swapped", ""]  # another rule about the same facts is another question
+    assert table["facts"].tolist() == ["a-1, a-2"] * 2
+    assert table["finding"].tolist() == ["1 and 2", "3, not 4"]
+    assert words.findings_table([], []).empty
+
+
+def summary(name, milestones=(), n=4, events=2):
+    return ArmSummary("T", name, "TTP", n, events, FollowUp(10, 40), tuple((t, s, 2) for t, s in milestones))
+
+
+def test_milestones_imply_a_hazard_ratio():
+    control = summary("Old", [(12, 0.8), (36, 0.3)])
+    assert words.milestone_ratio(control, summary("New", [(12, 0.9), (36, 0.77)])) == pytest.approx(0.21708, abs=1e-5)
+    assert words.milestone_ratio(control, summary("New", [(12, 0.9), (24, 0.85)])) == pytest.approx(
+        np.log(0.9) / np.log(0.8)  # the last that both have
+    )
+    for other in (summary("New"), summary("New", [(24, 0.9)]), summary("New", [(36, 1.0)])):
+        assert np.isnan(words.milestone_ratio(control, other))
+
+
+def arm(summary, times):
+    events = np.arange(len(times)) < summary.events
+    return PseudoArm(summary, np.array(times, float), np.where(events, "progression", "").astype(object),
+                     np.where(events, "", "administrative").astype(object), np.zeros(len(times)))  # fmt: skip
+
+
+def reconstructions(fact=None):
+    old, new = summary("Old", [(36, 0.5)]), summary("New", [(36, 0.75)])
+    declared = SimpleNamespace(name="t", hazard_ratio=fact, summaries={"control": old, "experimental": new})
+    same, late = [6, 12, 38, 39], [30, 36, 38, 39]
+    arms = {"control": (arm(old, same), arm(old, [1, 2, 38, 39])), "experimental": (arm(new, same), arm(new, late))}
+    return Reconstructions(declared, arms, seed=1)
+
+
+def test_ratio_table_spans_the_pairs():
+    row = words.ratio_table([reconstructions()]).loc["t"]
+    assert row["maximum"] == pytest.approx(1)  # the pair of equal arms
+    late = row["minimum"]  # in the others both control events come first: the score of Cox's likelihood is 0 there
+    assert 2 / late - 4 / (4 + 4 * late) - 4 / (3 + 4 * late) - 4 / (2 + 4 * late) - 3 / (
+        2 + 3 * late
+    ) == pytest.approx(0)
+    assert row["5 %"] == row["median"] == late
+    assert row["95 %"] == row["maximum"]
+    assert row["milestones"] == pytest.approx(np.log(0.75) / np.log(0.5))
+    assert row[["published", "lower", "upper"]].isna().all()
+
+
+def test_ratio_table_shows_what_was_published():
+    table = words.ratio_table([reconstructions(SimpleNamespace(value=0.4, lower=0.2, upper=0.9))])
+    assert table.loc["t", ["published", "lower", "upper"]].tolist() == [0.4, 0.2, 0.9]
+
+
+def test_one_arm_has_no_row_in_the_ratio_table():
+    both = reconstructions()
+    alone = Reconstructions(both.declaration, {"experimental": both.arms["experimental"]}, seed=1)
+    with pytest.raises(SpecificationError, match="t has one arm"):
+        words.ratio_table([alone])
+
+
+def test_events_between_counts_the_end_and_not_the_start():
+    arms = reconstructions().arms["control"]  # events at 6 and 12; at 1 and 2
+    assert words.events_between(arms, 6, 12).tolist() == [1, 0]
+    assert words.events_between(arms, 0, 6).tolist() == [1, 2]
+    assert words.events_between(arms, 12, 40).tolist() == [0, 0]  # who is censored has no event
