@@ -22,7 +22,7 @@ $(READY): requirements.lock pyproject.toml
 	echo "Setting up .venv with $$found (a few minutes, once)"; \
 	rm -rf .venv && "$$found" -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	@if UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.lock; then :; \
+	@if UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements.lock; then :; \
 	  else $(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock; fi
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
 	@touch $@

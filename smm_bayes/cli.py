@@ -55,13 +55,16 @@ def interim(
         progress.say("loading the sampler and compiling the model")
         from smm_bayes.analysis.interim import run_interim
         from smm_bayes.analysis.outputs import save, whole_folder
-        from smm_bayes.reporting.report import write_report
+        from smm_bayes.reporting.report import report_writer
 
-        with whole_folder(out) as folder:
+        with (
+            whole_folder(out) as folder,
+            report_writer(folder, spec=inputs.spec.path, snapshot=inputs.snapshot, seed=seed) as write_report,
+        ):
             result = run_interim(inputs, seed=seed, workers=workers, on_fit=progress.fit, on_predict=progress.predict)
             progress.say("writing the report")
             save(result, folder)
-            write_report(folder, spec=inputs.spec.path, snapshot=inputs.snapshot, seed=seed)
+            write_report()
     if json:
         typer.echo(result.decision.model_dump_json(indent=2))
         return

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jupyter_client.manager import AsyncKernelManager
 
 NOTEBOOK = "interim_report.ipynb"
+NEEDED = ("matplotlib.pyplot", "xarray", "h5netcdf", "smm_bayes.analysis.outputs", "smm_bayes.reporting.plots",
+          "smm_bayes.reporting.words")  # fmt: skip
 
 
 def report_notebook() -> Path:
@@ -16,7 +26,69 @@ def report_notebook() -> Path:
     return beside if beside.is_file() else package / "reporting" / NOTEBOOK
 
 
-def write_report(folder: Path, *, spec: Path, snapshot: Path, seed: int) -> None:
+@contextmanager
+def report_writer(folder: Path, *, spec: Path, snapshot: Path, seed: int) -> Iterator[Callable[[], None]]:
+    """Start a process that loads what the report needs while the fit runs; the call given writes the report.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Where the results will be when the report is written.
+    spec, snapshot : pathlib.Path
+    seed : int
+
+    Raises
+    ------
+    RuntimeError
+        From the call, when the report could not be written: with what the process said.
+    """
+    arguments = [str(folder), str(spec.resolve()), str(snapshot.resolve()), str(seed)]
+    with subprocess.Popen(
+        [sys.executable, "-m", __name__, *arguments], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    ) as process:  # fmt: skip
+
+        def write() -> None:
+            _, said = process.communicate("write\n")
+            if process.returncode:
+                raise RuntimeError(f"the report could not be written:\n{said}")
+
+        try:
+            yield write
+        finally:
+            if process.poll() is None:
+                process.communicate()  # without a word to write, it ends
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Load what a report needs, and write it once standard input says so; the process of :func:`report_writer`."""
+    import nbconvert  # noqa: F401
+    import papermill  # noqa: F401
+
+    folder, spec, snapshot, seed = arguments
+    with _kernel(Path(folder)) as kernel:
+        if sys.stdin.readline().strip() == "write":
+            write_report(Path(folder), kernel, spec=Path(spec), snapshot=Path(snapshot), seed=int(seed))
+
+
+@contextmanager
+def _kernel(folder: Path) -> Iterator[AsyncKernelManager]:
+    """Start the notebook's kernel in ``folder``, importing what the report needs."""
+    from jupyter_client.manager import AsyncKernelManager
+    from jupyter_core.utils import run_sync
+
+    manager = AsyncKernelManager(kernel_name="python3")
+    first = f"--InteractiveShellApp.exec_lines=import {', '.join(NEEDED)}"
+    run_sync(manager.start_kernel)(cwd=str(folder), extra_arguments=["--log-level=ERROR", first])
+    try:
+        yield manager
+    finally:
+        if run_sync(manager.is_alive)():
+            run_sync(manager.shutdown_kernel)(now=True)
+        run_sync(manager.cleanup_resources)()
+
+
+def write_report(folder: Path, kernel: AsyncKernelManager, *, spec: Path, snapshot: Path, seed: int) -> None:
     """Execute the report on the results in ``folder`` and render it there as HTML."""
     import logging
     import warnings
@@ -30,8 +102,7 @@ def write_report(folder: Path, *, spec: Path, snapshot: Path, seed: int) -> None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         papermill.execute_notebook(report_notebook(), target, parameters, kernel_name="python3", progress_bar=False,
-                                   log_output=False, cwd=str(folder),
-                                   extra_arguments=["--log-level=ERROR"])  # fmt: skip
+                                   log_output=False, cwd=str(folder), km=kernel, start_timeout=300)  # fmt: skip
     (folder / "report.html").write_text(render(target), encoding="utf-8")
 
 
@@ -69,3 +140,7 @@ def with_alternative_text(page: str, notebook: Path) -> str:
         return re.sub(r'\salt="[^"]*"', "", match.group(0)).replace("<img", f'<img alt="{words}"', 1)
 
     return re.sub(r'<img[^>]*src="data:image/png[^>]*>', describe, page)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

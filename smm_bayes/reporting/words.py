@@ -140,7 +140,7 @@ def contraction_rows(interim: Interim, *, rng: np.random.Generator, draws: int =
     patients, grid = inputs.patients, inputs.spec.grid
     prior = inputs.model.prior(draws, rng=rng)
     rows = Rows()
-    for name in [str(name) for name in posterior.data_vars if name in prior and name not in BY_INTERVAL]:
+    for name in [name for name in prior if name in posterior and name not in BY_INTERVAL]:
         values = posterior[name]
         left = 1 - values.var(("chain", "draw")).values / prior[name].var(axis=0)
         labels = [values.coords[dim].values for dim in values.dims[2:]]
