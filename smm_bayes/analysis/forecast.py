@@ -1,10 +1,12 @@
 """Forecasts put on record: from reconstructed patients what a later data cut will show, stored once and never edited.
 
 ``python -m smm_bayes.analysis.forecast models/NAME`` reads ``forecast.toml`` and writes ``forecast.json`` beside it.
+With ``--because REASON`` a further record (``forecast_2.json``) is written beside the earlier ones, which stay.
 """
 
 from __future__ import annotations
 
+import argparse
 import datetime
 import hashlib
 import json
@@ -22,7 +24,7 @@ from pydantic import Field, ValidationError
 from smm_bayes.analysis.hazards import WithEarlierTrials
 from smm_bayes.analysis.interim import read_inputs
 from smm_bayes.analysis.sections import Date, LogNormalSection, Number, Section, Whole, Word
-from smm_bayes.errors import Problems, SpecificationError
+from smm_bayes.errors import ConvergenceError, Problems, SmmBayesError, SpecificationError
 from smm_bayes.evidence.facts import load_facts
 from smm_bayes.evidence.made import read_reconstructions
 from smm_bayes.inference.fingerprint import hash_file, versions
@@ -280,32 +282,62 @@ def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
     return {**kept, "seal": hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()}
 
 
-def store(content: Mapping[str, Any], folder: str | Path) -> Path:
-    """Write ``forecast.json``, once.
+def records(folder: str | Path) -> list[Path]:
+    """Forecasts on record in a folder, the oldest first."""
+    stem, suffix = Path(STORED).stem, Path(STORED).suffix
+    found = [Path(folder) / STORED]
+    while found[-1].exists():
+        found.append(Path(folder) / f"{stem}_{len(found) + 1}{suffix}")
+    return found[:-1]
+
+
+def store(content: Mapping[str, Any], folder: str | Path, *, because: str = "") -> Path:
+    """Put a forecast on record, beside those that are there already.
+
+    Parameters
+    ----------
+    content : mapping
+    folder : path
+    because : str
+        Why there is another forecast, required where one is on record. The new one names the seal of the one before.
 
     Raises
     ------
     SpecificationError
-        When there is one: a forecast on record is not made anew.
+        When there is one and no reason is given.
     """
-    path = Path(folder) / STORED
-    if path.exists():
-        raise SpecificationError(f"{path} is on record; a forecast is never made anew. Declare another folder")
+    there = records(folder)
+    if there and not because:
+        raise SpecificationError(
+            f"{there[-1]} is on record and stays as it is; a forecast made beside it needs a reason (--because)"
+        )
+    if there:
+        content = sealed({**content, "after": read_forecast(folder)["seal"], "because": because})
+    path = Path(folder) / (f"{Path(STORED).stem}_{len(there) + 1}.json" if there else STORED)
     temporary = path.with_suffix(".tmp")
     temporary.write_text(json.dumps(content, indent=1) + "\n")
     os.replace(temporary, path)
     return path
 
 
-def read_forecast(folder: str | Path) -> dict[str, Any]:
-    """Read ``forecast.json`` and check its seal.
+def read_forecast(folder: str | Path, number: int | None = None) -> dict[str, Any]:
+    """Read a forecast on record and check its seal.
+
+    Parameters
+    ----------
+    folder : path
+    number : int, optional
+        1 is the oldest; the newest if not given.
 
     Raises
     ------
     SpecificationError
-        When it was edited since it was made.
+        When there is no such record, or it was edited since it was made.
     """
-    path = Path(folder) / STORED
+    there = records(folder)
+    if not 1 <= (number or 1) <= len(there):
+        raise SpecificationError(f"{folder} has {len(there)} forecasts on record; there is no number {number or 1}")
+    path = there[(number or len(there)) - 1]
     content = json.loads(path.read_text())
     if sealed(content)["seal"] != content.get("seal"):
         raise SpecificationError(f"{path} was edited after it was made; restore it")
@@ -337,5 +369,21 @@ def forecast_table(content: Mapping[str, Any], happened: Mapping[tuple[str, str]
     return pd.DataFrame(rows)
 
 
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Make the forecast a folder declares and put it on record."""
+    parser = argparse.ArgumentParser(prog="python -m smm_bayes.analysis.forecast", description=main.__doc__)
+    parser.add_argument("folder", help="folder with forecast.toml")
+    parser.add_argument("--because", default="", metavar="REASON", help="why another is made beside earlier ones")
+    options = parser.parse_args(arguments)
+    try:
+        if records(options.folder) and not options.because:
+            store({}, options.folder)  # refused before anything is computed
+        print(store(make_forecast(options.folder), options.folder, because=options.because))
+    except SmmBayesError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1 if isinstance(error, ConvergenceError) else 2
+    return 0
+
+
 if __name__ == "__main__":
-    print(store(make_forecast(sys.argv[1]), sys.argv[1]))
+    raise SystemExit(main())

@@ -7,7 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from smm_bayes.analysis.forecast import forecast_table, load_forecast, read_forecast, sealed, store, summarise
+from smm_bayes.analysis.forecast import (
+    forecast_table,
+    load_forecast,
+    main,
+    read_forecast,
+    records,
+    sealed,
+    store,
+    summarise,
+)
 from smm_bayes.errors import SpecificationError
 from smm_bayes.inference.fingerprint import hash_file
 
@@ -15,15 +24,28 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "models/quiredex_2013"
 
 
-def test_the_forecast_on_record_is_unedited_and_of_these_files():
+def test_the_forecasts_on_record_are_unedited_and_of_files_that_are_there():
+    assert len(records(FOLDER)) == 2
+    kept = {hash_file(path) for path in (ROOT / "data/patients").rglob("*.csv")} | {hash_file(FOLDER / "forecast.toml")}
+    for number in (1, 2):
+        content = read_forecast(FOLDER, number)
+        assert set(content["sha256"].values()) <= kept
+        horizons = {entry["horizon"] for entry in content["quantities"]}
+        assert horizons == set(load_forecast(FOLDER).horizons)
+        assert {entry["hazards"] for entry in content["quantities"]} == {"proportional", "separate"}
+
+
+def test_the_newest_forecast_is_of_the_tables_in_use():
     content = read_forecast(FOLDER)
-    assert content["sha256"]["forecast.toml"] == hash_file(FOLDER / "forecast.toml")
     for outcome in load_forecast(FOLDER).outcome:
-        file = FOLDER / outcome.file
-        assert content["sha256"][file.name] == hash_file(file)
-    horizons = {entry["horizon"] for entry in content["quantities"]}
-    assert horizons == set(load_forecast(FOLDER).horizons)
-    assert {entry["hazards"] for entry in content["quantities"]} == {"proportional", "separate"}
+        assert content["sha256"][Path(outcome.file).name] == hash_file(FOLDER / outcome.file)
+
+
+@pytest.mark.parametrize("folder", sorted(path.parent for path in ROOT.glob("models/*/forecast_2.json")), ids=lambda p: p.name)
+def test_a_later_record_names_the_one_before_and_why(folder):
+    first, second = read_forecast(folder, 1), read_forecast(folder, 2)
+    assert second["after"] == first["seal"]
+    assert second["because"]
 
 
 def test_an_edited_forecast_is_known(tmp_path):
@@ -36,10 +58,19 @@ def test_an_edited_forecast_is_known(tmp_path):
         read_forecast(tmp_path)
 
 
-def test_a_forecast_is_never_made_anew(tmp_path):
-    store(sealed({"quantities": []}), tmp_path)
-    with pytest.raises(SpecificationError, match="never made anew"):
+def test_a_forecast_on_record_stays_and_another_needs_a_reason(tmp_path, capsys):
+    first = store(sealed({"quantities": []}), tmp_path)
+    kept = first.read_bytes()
+    with pytest.raises(SpecificationError, match="needs a reason"):
         store(sealed({"quantities": []}), tmp_path)
+    assert main([str(tmp_path)]) == 2
+    assert "on record" in capsys.readouterr().err
+    second = store(sealed({"quantities": [1]}), tmp_path, because="the tables were mended")
+    assert records(tmp_path) == [first, second]
+    assert first.read_bytes() == kept
+    assert read_forecast(tmp_path)["after"] == read_forecast(tmp_path, 1)["seal"]
+    with pytest.raises(SpecificationError, match="2 forecasts on record; there is no number 3"):
+        read_forecast(tmp_path, 3)
 
 
 def test_bad_declarations_are_refused(tmp_path):
