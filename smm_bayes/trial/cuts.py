@@ -16,6 +16,7 @@ def cut_by_date(patients: Patients, cutoff: float | datetime.date) -> Patients:
 
     Patients enrolled later are left out; an event on the day of the cut is known; who was still followed is
     censored administratively at the cut; earlier censoring keeps its reason; MRD results made later are dropped.
+    With delayed entry a patient's clock stands at ``entry + (cutoff - enrolled)`` at the cut.
 
     Parameters
     ----------
@@ -40,6 +41,8 @@ def cut_by_date(patients: Patients, cutoff: float | datetime.date) -> Patients:
         when = calendar_date(first, patients.origin).isoformat() if patients.origin else f"{first:.1f} months"
         raise DataError(f"nobody had been enrolled at the data cut; choose a date after the first enrolment ({when})")
     followed = np.maximum(cutoff - patients.enrolled[known], 0.0)
+    if patients.entry is not None:
+        followed = patients.entry[known] + followed
     later = patients.time[known] > followed + 1e-9
     return patients.take(
         known,
@@ -70,7 +73,7 @@ def cut_by_events(patients: Patients, events: int, *causes: str) -> Patients:
     if patients.enrolled is None:
         raise DataError("a data cut needs the calendar time of enrolment; give column STARTDT (or 'enrolled')")
     counted = patients.count_only(*causes) if causes else patients
-    when = np.sort((patients.enrolled + patients.time)[counted.event])
+    when = np.sort((patients.enrolled + patients.follow_up)[counted.event])
     if not 1 <= events <= len(when):
         raise DataError(f"a cut at {events} events, but the patients have {len(when)}; choose a number from 1 to that")
     return cut_by_date(patients, float(when[events - 1]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smm_bayes.errors import DataError, Problems
-from smm_bayes.trial.calendar import calendar_time, months_per
+from smm_bayes.trial.calendar import calendar_date, calendar_time, months_per
 from smm_bayes.trial.mrd import read_mrd
 from smm_bayes.trial.patients import PROVENANCES, REASONS, ROLES, Patients
-from smm_bayes.trial.table import Table, dates, numbers, require, texts
+from smm_bayes.trial.table import Table, dates, is_missing, numbers, require, texts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,8 +45,11 @@ def read_adtte(
     """Read one parameter of an ADaM time-to-event table (ADTTE).
 
     Columns: STUDYID, USUBJID, PARAMCD, AVAL (time), AVALU (day, week, month or year), CNSR (0 = event, 1 and
-    above = censored), TRT01P (arm); where there are any: STARTDT (date of enrolment), EVNTDESC (what happened),
-    CNSDTDSC (why censored), STRATUM or STRATA1.
+    above = censored), TRT01P (arm); where there are any: STARTDT (the date AVAL counts from: enrolment, without
+    ENTRYTM), EVNTDESC (what happened), CNSDTDSC (why censored), STRATUM or STRATA1, ENTRYTM.
+
+    ENTRYTM is for delayed entry (left truncation): the time from STARTDT to enrolment, in the unit AVALU, 0 for who was
+    at risk from STARTDT on. ADaM has no standard variable for it; the name is this package's own.
 
     Parameters
     ----------
@@ -95,21 +99,20 @@ def read_adtte(
     other = [bool(name) and name != trials[0] for name in trials]
     problems.add_rows("STUDYID", table.where(other), f"another trial than {trials[0]!r}", "give one trial a file",
                       next((repr(name) for name, hit in zip(trials, other, strict=True) if hit), ""))  # fmt: skip
-    time = _times(table, problems)
+    factor = _units(table, problems)
+    time = _times(table, factor, problems)
+    entry = _entry(table, "ENTRYTM", factor, time, problems)
     code = _censor_codes(table, problems)
     event = code == 0
     cause, cause_names = _causes(table, event, causes, problems)
     start = dates(table, "STARTDT", problems) if "STARTDT" in table else None
-    origin = min((date for date in start if date is not None), default=None) if start else None
-    enrolled = None
-    if start and origin:
-        enrolled = np.array([np.nan if date is None else calendar_time(date, origin) for date in start])
+    origin, enrolled = _calendar(start, entry) if start else (None, None)
     stratum = next((name for name in ("STRATUM", "STRATA1") if name in table), None)
     reason = _reasons(table, code, censoring or {}, problems)
     return _assemble(
         table, problems, "USUBJID", "TRT01P", "AVAL", arms, time, event, cause, cause_names, reason, enrolled, mrd,
         trial=trials[0] if trials else "trial", provenance=provenance, origin=origin,
-        stratum=np.array(texts(table, stratum, problems), dtype=object) if stratum else None,
+        entry=entry, stratum=np.array(texts(table, stratum, problems), dtype=object) if stratum else None,
     )  # fmt: skip
 
 
@@ -127,7 +130,9 @@ def read_frame(
     """Read patients from a plain table.
 
     Columns: ``patient``, ``arm``, ``time``, ``event`` (0 or 1); where there are any: ``cause`` (of the event),
-    ``censoring`` (the reason; ``administrative`` is assumed), ``enrolled`` (calendar time, a number), ``stratum``.
+    ``censoring`` (the reason; ``administrative`` is assumed), ``enrolled`` (calendar time of enrolment, a number),
+    ``entry`` (delayed entry: the time at which the patient was enrolled, on the clock of ``time``; 0 for who was at
+    risk from time 0), ``stratum``.
 
     Parameters
     ----------
@@ -135,7 +140,7 @@ def read_frame(
     arms : mapping of str to str
         Role (``control``, ``experimental``) to the name in column ``arm``.
     unit : str
-        Unit of ``time`` and ``enrolled``: day, week, month or year.
+        Unit of ``time``, ``enrolled`` and ``entry``: day, week, month or year.
     causes : sequence of str, optional
         Names of the causes in their order; needed where column ``cause`` is given.
     covariates : sequence of str
@@ -162,6 +167,7 @@ def read_frame(
         problems.raise_if_any()
     assert factor is not None
     time = numbers(table, "time", problems, minimum=0) * factor
+    entry = _entry(table, "entry", factor, time, problems)
     flags = [word.lower() for word in texts(table, "event", problems)]
     wrong = [bool(word) and word not in YES and word not in NO for word in flags]
     problems.add_rows("event", table.where(wrong), "neither 0 nor 1", "write 1 for an event, 0 for censoring",
@@ -178,7 +184,7 @@ def read_frame(
     enrolled = numbers(table, "enrolled", problems) * factor if "enrolled" in table else None
     return _assemble(
         table, problems, "patient", "arm", "time", arms, time, event, cause, cause_names, reason, enrolled, mrd,
-        trial=trial, provenance=provenance,
+        trial=trial, provenance=provenance, entry=entry,
         stratum=np.array(texts(table, "stratum", problems), dtype=object) if "stratum" in table else None,
         covariates={name: numbers(table, name, problems) for name in covariates},
     )  # fmt: skip
@@ -198,6 +204,8 @@ def _assemble(
     reason: np.ndarray,
     enrolled: np.ndarray | None,
     mrd: Table | pd.DataFrame | str | Path | None,
+    *,
+    entry: np.ndarray | None,
     **others: object,
 ) -> Patients:
     """Make the checks that every door shares, then the value."""
@@ -230,12 +238,16 @@ def _assemble(
     assessments = None
     if mrd is not None and patient_column in table:
         assessments = read_mrd(mrd, position, time, event, enrolled, origin, problems)  # type: ignore[arg-type]
+    if mrd is not None and entry is not None and np.any(entry > 0):
+        problems.add("MRD assessments count from enrolment, so they do not go with delayed entry yet; "
+                     "give no MRD table, or count time from enrolment and give no entry")  # fmt: skip
     problems.raise_if_any()
-    cutoff = float(np.max(enrolled + time)) if enrolled is not None else None
+    seen_for = time if entry is None else time - entry
+    cutoff = float(np.max(enrolled + seen_for)) if enrolled is not None else None
     return Patients(
         patient=np.array(names, dtype=object), arm=arm, time=time, event=event, cause=cause, censoring=reason,
         enrolled=enrolled, arms=tuple(ordered), arm_names=tuple(arms[role] for role in ordered), causes=causes,
-        mrd=assessments, data_cutoff=cutoff, **others,  # type: ignore[arg-type]
+        mrd=assessments, data_cutoff=cutoff, entry=entry, **others,  # type: ignore[arg-type]
     )  # fmt: skip
 
 
@@ -257,18 +269,55 @@ def _only_parameter(table: Table, parameter: str, problems: Problems) -> Table:
     return chosen
 
 
-def _times(table: Table, problems: Problems) -> np.ndarray:
+def _units(table: Table, problems: Problems) -> np.ndarray:
+    """Months in the unit of each row; NaN where AVALU is no unit."""
     units = texts(table, "AVALU", problems)
     wrong = [bool(unit) and months_per(unit) is None for unit in units]
     problems.add_rows("AVALU", table.where(wrong), "not a unit of time", "write DAY, WEEK, MONTH or YEAR",
                       next((repr(u) for u, bad in zip(units, wrong, strict=True) if bad), ""))  # fmt: skip
-    factor = np.array([months_per(unit) or np.nan for unit in units])
+    return np.array([months_per(unit) or np.nan for unit in units])
+
+
+def _times(table: Table, factor: np.ndarray, problems: Problems) -> np.ndarray:
     time = numbers(table, "AVAL", problems, minimum=0) * factor
     problems.add_rows("AVAL", table.where(time > LONGEST), f"more than {LONGEST / 12:g} years",
                       "correct the time or its unit in AVALU",
                       next((text for text, long in zip(table.cells("AVAL"), time > LONGEST, strict=True) if long), ""),
                       )  # fmt: skip
     return time
+
+
+def _entry(
+    table: Table, column: str, factor: np.ndarray | float, time: np.ndarray, problems: Problems
+) -> np.ndarray | None:
+    """Months on the clock of ``time`` at which each patient was enrolled; None where there is no such column."""
+    if column not in table:
+        for name in table.columns:
+            if name.lower() == column.lower():  # left unread it would bias every hazard without a word
+                problems.add(f"column '{name}': is it '{column}', delayed entry? names are case-sensitive; rename it")
+        return None
+    entry = numbers(table, column, problems, minimum=0, required=False) * factor
+    empty = [is_missing(cell) for cell in table.cells(column)]
+    problems.add_rows(column, table.where(empty), "no value", "write 0 for who was at risk from time 0")
+    late = (entry > 0) & (entry >= time)
+    problems.add_rows(column, table.where(late), "not before the end of follow-up",
+                      "correct the time or the entry, or leave out who was never under observation",
+                      next((cell for cell, hit in zip(table.cells(column), late, strict=True) if hit), ""),
+                      )  # fmt: skip
+    return entry
+
+
+def _calendar(
+    start: Sequence[datetime.date | None], entry: np.ndarray | None
+) -> tuple[datetime.date | None, np.ndarray | None]:
+    """Date of the first enrolment and months from it to each; enrolment is ``start``, or ``entry`` months later."""
+    first = min((date for date in start if date is not None), default=None)
+    if first is None:
+        return None, None
+    late = np.zeros(len(start)) if entry is None else entry
+    enrolled = late + [np.nan if date is None else calendar_time(date, first) for date in start]
+    origin = calendar_date(float(np.nanmin(enrolled)), first) if np.isfinite(enrolled).any() else first
+    return origin, enrolled - calendar_time(origin, first)
 
 
 def _censor_codes(table: Table, problems: Problems) -> np.ndarray:

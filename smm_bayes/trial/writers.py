@@ -52,7 +52,8 @@ def write_adtte(
     Raises
     ------
     DataError
-        When the table could not say what the patients say: covariates, or enrolment that is no calendar day.
+        When the table could not say what the patients say: covariates, time that starts on no calendar day, or
+        delayed entry on the day of the data cut.
 
     References
     ----------
@@ -62,6 +63,11 @@ def write_adtte(
         raise DataError(f"an ADTTE table has no column for covariates ({', '.join(patients.covariates)}); "
                         "write them in a table of their own")  # fmt: skip
     columns = [name for name in COLUMNS if name != "STARTDT" or patients.enrolled is not None]
+    entry = np.zeros(len(patients)) if patients.entry is None else patients.entry
+    if np.any(patients.delayed & (entry == patients.time)):
+        raise DataError("some patients came under observation on the day of the data cut, and have no time at risk; "
+                        "leave them out")  # fmt: skip
+    entrytm = _in_unit(entry, unit)
     start = _start_dates(patients)
     aval = _in_unit(patients.time, unit)
     rows = []
@@ -75,7 +81,10 @@ def write_adtte(
         })  # fmt: skip
         if patients.stratum is not None:
             rows[-1]["STRATUM"] = patients.stratum[i]
-    _write(path, columns + (["STRATUM"] if patients.stratum is not None else []), rows)
+        if patients.entry is not None:
+            rows[-1]["ENTRYTM"] = entrytm[i]
+    more = {"STRATUM": patients.stratum, "ENTRYTM": patients.entry}
+    _write(path, columns + [name for name, values in more.items() if values is not None], rows)
 
 
 def write_mrd(patients: Patients, path: str | Path, *, unit: str = "month") -> None:
@@ -105,14 +114,16 @@ def write_mrd(patients: Patients, path: str | Path, *, unit: str = "month") -> N
 
 
 def _start_dates(patients: Patients) -> list[str]:
+    """Dates the times count from."""
     if patients.enrolled is None:
         return [""] * len(patients)
     if patients.origin is None:
         raise DataError("enrolment is in months without a date of origin; an ADTTE table needs dates (STARTDT)")
-    days = patients.enrolled * DAYS_PER_MONTH
+    start = patients.enrolled if patients.entry is None else patients.enrolled - patients.entry
+    days = start * DAYS_PER_MONTH
     if np.any(np.abs(days - np.round(days)) > 1e-6):
-        raise DataError("some patients were enrolled between days; an ADTTE table has whole days (STARTDT)")
-    return [calendar_date(time, patients.origin).isoformat() for time in patients.enrolled]
+        raise DataError("some patients' time starts between days; an ADTTE table has whole days (STARTDT)")
+    return [calendar_date(time, patients.origin).isoformat() for time in start]
 
 
 def _in_unit(months: np.ndarray, unit: str) -> list[str]:
