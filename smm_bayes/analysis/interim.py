@@ -186,7 +186,7 @@ def run_interim(
     ConvergenceError
         When the fit may not be used for a decision.
     """
-    from smm_bayes.inference.sampling import fit_each
+    from smm_bayes.inference.each import fit_each
 
     sampling = inputs.spec.sampling
     settings = {"draws": sampling.draws, "tune": sampling.tune, "chains": sampling.chains}
@@ -209,7 +209,7 @@ def _without(
     settings: dict[str, int],
 ) -> Prediction:  # fmt: skip
     """Predict once more with some sources silent, from fewer reconstructions of the others."""
-    from smm_bayes.inference.sampling import fit_each
+    from smm_bayes.inference.each import fit_each
 
     assert isinstance(inputs.model, WithEarlierTrials)
     all_silent = len(names) == len(inputs.model.sources)

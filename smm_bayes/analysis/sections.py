@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from smm_bayes.survival.grid import TimeGrid
+from smm_bayes.survival.priors import BaselinePrior
 from smm_bayes.trial.patients import REASONS
 
 
@@ -114,6 +115,42 @@ class SmoothnessSection(Section):
     fold_change: Annotated[Number, Field(gt=1)]
 
 
+class BaselineSection(Section):
+    """A baseline prior by the median time to the event, or by survival at a time; ``upper`` is the 97.5 % point."""
+
+    median: Annotated[Number, Field(gt=0)] | None = None
+    time: Annotated[Number, Field(gt=0)] | None = None
+    survival: Annotated[Number, Field(gt=0, lt=1)] | None = None
+    upper: Annotated[Number, Field(gt=0)]
+
+    @model_validator(mode="after")
+    def _stated_once(self) -> BaselineSection:
+        milestone = (self.time, self.survival)
+        if self.median is None and None in milestone:
+            raise ValueError("is stated by median and upper, or by time, survival and upper; add what is missing")
+        if self.median is not None and milestone != (None, None):
+            raise ValueError("is stated by median or by time and survival, not both; remove one")
+        if self.survival is not None and not self.survival < self.upper < 1:
+            raise ValueError(f"upper ({self.upper:g}) must be above survival ({self.survival:g}) and below 1")
+        if self.median is not None and not self.median < self.upper:
+            raise ValueError(f"upper ({self.upper:g}) must be above median ({self.median:g})")
+        return self
+
+    @property
+    def prior(self) -> BaselinePrior:
+        """The prior as a value."""
+        if self.time is not None and self.survival is not None:
+            return BaselinePrior.from_milestone(self.time, self.survival, self.upper)
+        assert self.median is not None
+        return BaselinePrior(self.median, self.upper)
+
+
+class WaningSection(LogNormalSection):
+    """When treatment stops, and how fast its effect halves afterwards (months)."""
+
+    stops: Annotated[Number, Field(ge=0)]
+
+
 class GammaSection(Section):
     """A conjugate prior of every hazard."""
 
@@ -124,9 +161,11 @@ class GammaSection(Section):
 class PriorSection(Section):
     """Priors by their consequence."""
 
-    baseline: dict[str, LogNormalSection] = Field(default_factory=dict)
+    baseline: dict[str, BaselineSection] = Field(default_factory=dict)
     hazard_ratio: dict[str, LogNormalSection] = Field(default_factory=dict)
     smoothness: SmoothnessSection | None = None
+    ratio_smoothness: SmoothnessSection | None = None
+    waning: WaningSection | None = None
     gamma: GammaSection | None = None
 
 
@@ -135,7 +174,7 @@ class ModelSection(Section):
 
     cuts: list[Number]
     baseline: Literal["smooth", "gamma"] = "smooth"
-    arms: Literal["proportional", "separate"] = "proportional"
+    effect: Literal["proportional", "separate", "varying", "waning"] = "proportional"
     prior: PriorSection
 
     @field_validator("cuts")
@@ -150,6 +189,13 @@ class ModelSection(Section):
             raise ValueError("baseline = 'gamma' needs prior.gamma with shape and rate")
         if self.baseline == "smooth" and not self.prior.baseline:
             raise ValueError("baseline = 'smooth' needs prior.baseline with median and upper for every cause")
+        for key, effect in (("ratio_smoothness", "varying"), ("waning", "waning")):
+            if getattr(self.prior, key) is not None and self.effect != effect:
+                raise ValueError(f"prior.{key} is of effect = '{effect}', but effect is '{self.effect}'; remove either")
+        if self.effect == "waning" and self.prior.waning is None:
+            raise ValueError("effect = 'waning' needs prior.waning with stops, median and upper (months)")
+        if self.baseline == "gamma" and self.effect != "proportional":
+            raise ValueError("baseline = 'gamma' has arms of their own and no effect; remove the key effect")
         return self
 
 
@@ -276,3 +322,9 @@ class SamplingSection(Section):
     draws: Annotated[Whole, Field(ge=100)] = 1000
     tune: Annotated[Whole, Field(ge=100)] = 500
     chains: Annotated[Whole, Field(ge=2)] = 4
+
+
+class CalibrationSection(Section):
+    """How long the calibration of this model is (``make validate``)."""
+
+    replicates: Annotated[Whole, Field(ge=200)] = 1000

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import PrivateAttr, ValidationError, field_validator, model_validator
 
 from smm_bayes.analysis.sections import (
+    CalibrationSection,
     EnrolmentSection,
     EvidenceSection,
     FinalSection,
@@ -26,8 +27,10 @@ from smm_bayes.borrowing.priors import BetweenTrials, Contrast, TrialsPriors
 from smm_bayes.errors import Problems, SpecificationError
 from smm_bayes.prediction.final import Enrolment, FinalAnalysis
 from smm_bayes.prediction.success import Combined, EventCount, SuccessRule, rule_from
+from smm_bayes.survival.effects import EFFECTS, Effect, Varying, Waning
 from smm_bayes.survival.grid import TimeGrid
-from smm_bayes.survival.priors import BaselinePrior, GammaPrior, HazardRatioPrior, SmoothnessPrior, SurvivalPriors
+from smm_bayes.survival.model_priors import GammaPrior, SurvivalPriors
+from smm_bayes.survival.priors import HazardRatioPrior, SmoothnessPrior
 from smm_bayes.trial.calendar import calendar_date, calendar_time
 from smm_bayes.trial.patients import Patients
 
@@ -48,6 +51,7 @@ class AnalysisSpec(Section):
     evidence: EvidenceSection | None = None
     prediction: PredictionSection = PredictionSection()
     sampling: SamplingSection = SamplingSection()
+    calibration: CalibrationSection = CalibrationSection()
     _path: Path = PrivateAttr(Path("spec.toml"))
 
     @field_validator("success")
@@ -100,8 +104,8 @@ class AnalysisSpec(Section):
         problems, first = [], next(iter(self.snapshot.causes), "event")
         if self.model.baseline != "smooth":
             problems.append("evidence needs model.baseline = 'smooth'")
-        if self.model.arms != "proportional":
-            problems.append("evidence needs model.arms = 'proportional'")
+        if self.model.effect != "proportional":
+            problems.append("evidence needs model.effect = 'proportional'")
         if first in self.model.prior.hazard_ratio:
             problems.append(f"model.prior.hazard_ratio.{first}: with evidence its prior is a contrast; remove it here")
         if (section.regimens.control is not None) != ("control" in arms):
@@ -165,11 +169,21 @@ class AnalysisSpec(Section):
             assert prior.gamma is not None
             return GammaPrior(prior.gamma.shape, prior.gamma.rate)
         return SurvivalPriors(
-            baseline={name: BaselinePrior(p.median, p.upper) for name, p in prior.baseline.items()},
+            baseline={name: stated.prior for name, stated in prior.baseline.items()},
             hazard_ratio={name: HazardRatioPrior(p.median, p.upper) for name, p in prior.hazard_ratio.items()},
             smoothness=SmoothnessPrior(prior.smoothness.fold_change) if prior.smoothness else SmoothnessPrior(),
-            arms=self.model.arms,
+            effect=self._effect(),
         )
+
+    def _effect(self) -> Effect:
+        """How the arms differ, with its own priors."""
+        prior, effect = self.model.prior, self.model.effect
+        if effect == "varying" and prior.ratio_smoothness is not None:
+            return Varying(SmoothnessPrior(prior.ratio_smoothness.fold_change))
+        if effect == "waning":
+            assert prior.waning is not None
+            return Waning(prior.waning.stops, prior.waning.median, prior.waning.upper)
+        return EFFECTS[effect]()
 
     @property
     def trials_priors(self) -> TrialsPriors:

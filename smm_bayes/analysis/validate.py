@@ -1,7 +1,8 @@
 """Long calibrations of every pre-specified model, resumable, stored beside it with hashes that fast tests verify.
 
-``python -m smm_bayes.analysis.validate models`` continues every ``models/*/calibration.csv`` to its full length and
-writes ``calibration.json``.
+``python -m smm_bayes.analysis.validate models`` continues the calibration of every ``models/*/spec*.toml`` to the
+length it asks for: ``calibration.csv`` and ``calibration.json`` of ``spec.toml``, ``calibration_x.csv`` of
+``spec_x.toml``.
 """
 
 from __future__ import annotations
@@ -30,10 +31,10 @@ from smm_bayes.survival.piecewise import PiecewiseExponential
 if TYPE_CHECKING:
     import xarray as xr
 
-SEED, REPLICATES, RANKED, SHORT = 20261121, 1000, 99, {"draws": 500, "tune": 500, "chains": 2}
+SEED, RANKED, SHORT = 20261121, 99, {"draws": 300, "tune": 300, "chains": 2}
 
-SUMMARIES = ("level", "log_hazard_ratio", "smoothness", "between_hazard", "between_effect", "log_contrast",
-             "endpoint_offset")  # fmt: skip
+SUMMARIES = ("level", "log_hazard_ratio", "smoothness", "ratio_smoothness", "log_half_life", "between_hazard",
+             "between_effect", "log_contrast", "endpoint_offset")  # fmt: skip
 
 
 def design_hash(inputs: InterimInputs) -> str:
@@ -44,10 +45,11 @@ def design_hash(inputs: InterimInputs) -> str:
     from smm_bayes.borrowing import cohorts, hierarchical
     from smm_bayes.borrowing import priors as trials_priors
     from smm_bayes.inference import compiled, sampling
-    from smm_bayes.survival import grid, model, piecewise, priors, walk
+    from smm_bayes.survival import effects, grid, model, model_priors, piecewise, priors, walk
 
     digest = hashlib.sha256()
-    modules: list[ModuleType] = [grid, piecewise, priors, walk, sampling, compiled, sys.modules[__name__]]
+    modules: list[ModuleType] = [grid, piecewise, priors, model_priors, effects, walk, sampling, compiled]
+    modules.append(sys.modules[__name__])
     earlier = isinstance(inputs.model, WithEarlierTrials)
     for module in (*modules, *((cohorts, hierarchical, trials_priors) if earlier else (model,))):
         digest.update(_code(inspect.getsource(module)).encode())
@@ -57,7 +59,7 @@ def design_hash(inputs: InterimInputs) -> str:
     for array in (patients.arm, patients.enrolled):
         digest.update(b"" if array is None else np.ascontiguousarray(array).tobytes())
     evidence = inputs.spec.evidence.model_dump_json() if inputs.spec.evidence else ""
-    said = (inputs.spec.model.model_dump_json(), evidence, SEED, REPLICATES, RANKED, sorted(SHORT.items()),
+    said = (inputs.spec.model.model_dump_json(), evidence, SEED, RANKED, sorted(SHORT.items()),
             sorted(versions("pymc", "nutpie").items()))  # fmt: skip
     digest.update(repr(said).encode())
     return digest.hexdigest()
@@ -116,9 +118,23 @@ def rank_one(inputs: InterimInputs, model: object, replicate: int) -> dict[str, 
     for cell in ((0, 0, 0), (-1, -1, -1)):
         true = truth["log_hazard"][(0, *cell)]
         ranks[f"log_hazard:{cell}"] = rank_of(true, draws["log_hazard"][(slice(None), *cell)], rng=rng)
+    estimands = _estimands(draws["log_hazard"], inputs)
+    for name, true in _estimands(truth["log_hazard"], inputs).items():
+        ranks[name] = rank_of(float(true[0]), estimands[name], rng=rng)
     ranks["log_likelihood"] = rank_of(float(drawn.log_likelihood(truth)[0]), drawn.log_likelihood(draws), rng=rng)
     ranks["divergences"] = fitted.convergence.divergences
     return ranks
+
+
+def _estimands(log_hazard: np.ndarray, inputs: InterimInputs) -> dict[str, np.ndarray]:
+    """Survival and restricted mean at the last cut, by arm, from log hazards (draw, arm, cause, interval)."""
+    grid, arms = inputs.spec.grid, inputs.patients.arms
+    horizon = grid.cuts[-1] if grid.cuts else 12.0
+    law = PiecewiseExponential(np.logaddexp.reduce(log_hazard, axis=2), grid)
+    survival, mean = law.survival(horizon)[..., 0], law.rmst(horizon)
+    found = {f"survival:{arm}": survival[:, index] for index, arm in enumerate(arms)}
+    found |= {f"rmst:{arm}": mean[:, index] for index, arm in enumerate(arms)}
+    return found | ({"rmst_difference": mean[:, 1] - mean[:, 0]} if len(arms) > 1 else {})
 
 
 def _first(values: xr.DataArray) -> np.ndarray:
@@ -127,20 +143,26 @@ def _first(values: xr.DataArray) -> np.ndarray:
     return array.reshape(-1, *array.shape[2:])
 
 
-def validate(folder: Path) -> dict[str, object]:
-    """Calibrate the model of ``folder/spec.toml``, going on where an earlier run stopped."""
-    inputs = read_inputs(folder / "spec.toml")
-    design = design_hash(inputs)
-    path, said = folder / "calibration.csv", folder / "calibration.json"
+def stored(spec: Path) -> tuple[Path, Path]:
+    """Where the ranks of a specification's calibration are, and what is said of them."""
+    name = spec.stem.replace("spec", "calibration", 1)
+    return spec.with_name(f"{name}.csv"), spec.with_name(f"{name}.json")
+
+
+def validate(spec: Path) -> dict[str, object]:
+    """Calibrate the model of a specification, going on where an earlier run stopped."""
+    inputs = read_inputs(spec)
+    design, wanted = design_hash(inputs), inputs.spec.calibration.replicates
+    path, said = stored(spec)
     done = _read(path) if path.is_file() and _design(said) == design else []
     said.write_text(json.dumps({"design": design, "complete": False}) + "\n")
-    if len(done) < REPLICATES:
+    if len(done) < wanted:
         model = inputs.model.build()
-        for replicate in range(len(done), REPLICATES):
+        for replicate in range(len(done), wanted):
             done.append(rank_one(inputs, model, replicate))
-            if replicate % 25 == 24 or replicate == REPLICATES - 1:
+            if replicate % 25 == 24 or replicate == wanted - 1:
                 _write(path, done)
-                print(f"{folder.name}: {replicate + 1} of {REPLICATES} replicates", flush=True)
+                print(f"{spec.parent.name}/{spec.name}: {replicate + 1} of {wanted} replicates", flush=True)
     ranks = {name: np.array([row[name] for row in done]) for name in done[0] if name != "divergences"}
     result = {
         "design": design, "complete": True, "replicates": len(done), "ranked_among": RANKED, "seed": SEED,
@@ -173,6 +195,6 @@ def _write(path: Path, rows: list[dict[str, int]]) -> None:
 
 
 if __name__ == "__main__":
-    for spec in sorted(Path(sys.argv[1]).glob("*/spec.toml")):
-        for key, value in validate(spec.parent).items():
-            print(f"{spec.parent.name}: {key}: {value}")
+    for found in sorted(Path(sys.argv[1]).glob("*/spec*.toml")):
+        for key, value in validate(found).items():
+            print(f"{found.parent.name}/{found.name}: {key}: {value}")

@@ -9,7 +9,8 @@ import numpy as np
 
 from smm_bayes.borrowing.cohorts import Trials
 from smm_bayes.errors import SpecificationError
-from smm_bayes.survival.priors import HazardRatioPrior, SmoothnessPrior, SurvivalPriors
+from smm_bayes.survival.model_priors import SurvivalPriors
+from smm_bayes.survival.priors import HazardRatioPrior, SmoothnessPrior
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ class TrialsPriors:
         """Draw every parameter in NumPy, apart from the PyMC model; the names are the model's, draws first."""
         self.check(trials)
         causes, survival = trials.causes, self.survival
-        found = survival.sample(causes, 1, len(trials.grid), draws, rng=rng)
+        found = survival.sample(causes, 1, trials.grid, draws, rng=rng)
         others = [survival.for_cause(cause)[1] for cause in causes[1:]]
 
         def normal(priors: list[HazardRatioPrior], *shape: int) -> np.ndarray:

@@ -6,10 +6,7 @@ These values are what a specification contains; the PyMC model and the NumPy sim
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-
-import numpy as np
+from dataclasses import dataclass
 
 from smm_bayes.errors import SpecificationError
 
@@ -67,6 +64,24 @@ class BaselinePrior:
         """Refuse values that name no distribution."""
         _check_order("baseline", self.median, self.upper)
 
+    @classmethod
+    def from_milestone(cls, time: float, survival: float, upper: float) -> BaselinePrior:
+        """Give the prior under which survival at ``time`` months is most plausibly ``survival`` and at most ``upper``.
+
+        As in the median, the hazard is taken as constant and alone: λ = -log S(t) / t.
+
+        Parameters
+        ----------
+        time : float
+        survival, upper : float
+            Most plausible and upper plausible (97.5 %) probability.
+        """
+        if not (0 < time < math.inf and 0 < survival < upper < 1):
+            raise SpecificationError(
+                f"baseline: need a time above 0 and 0 < survival < upper < 1; got {survival} and {upper} at {time}"
+            )
+        return cls(*(time * math.log(2) / -math.log(share) for share in (survival, upper)))
+
     @property
     def mean(self) -> float:
         """Mean of the log hazard per month."""
@@ -89,7 +104,8 @@ class SmoothnessPrior:
     Parameters
     ----------
     fold_change : float
-        95 % of prior changes of hazard between neighbouring intervals are smaller than this many fold.
+        95 % of prior changes of hazard between neighbouring intervals whose middles are the grid's mean distance
+        apart are smaller than this many fold; the variance of a step is proportional to the distance.
     """
 
     fold_change: float = 3.0
@@ -106,112 +122,6 @@ class SmoothnessPrior:
 
     def __str__(self) -> str:
         return f"95 % of prior changes between neighbouring intervals less than {self.fold_change:.3g}-fold"
-
-
-@dataclass(frozen=True)
-class SurvivalPriors:
-    """Priors of a piecewise-exponential model with a smooth baseline by cause.
-
-    Parameters
-    ----------
-    baseline : mapping of str to BaselinePrior
-        By cause of event.
-    hazard_ratio : mapping of str to HazardRatioPrior
-        By cause; a cause not named has the default.
-    smoothness : SmoothnessPrior
-    arms : str
-        ``proportional``: one baseline by cause and a hazard ratio. ``separate``: a baseline by arm and cause.
-    """
-
-    baseline: Mapping[str, BaselinePrior]
-    hazard_ratio: Mapping[str, HazardRatioPrior] = field(default_factory=dict)
-    smoothness: SmoothnessPrior = SmoothnessPrior()
-    arms: str = "proportional"
-
-    def __post_init__(self) -> None:
-        """Refuse a structure that there is not."""
-        if self.arms not in ("proportional", "separate"):
-            raise SpecificationError(f"arms must be 'proportional' or 'separate'; got {self.arms!r}")
-
-    def for_cause(self, cause: str) -> tuple[BaselinePrior, HazardRatioPrior]:
-        """Priors of one cause's baseline and hazard ratio."""
-        if cause not in self.baseline:
-            raise SpecificationError(
-                f"no prior for the baseline of cause {cause!r}; give prior.baseline.{cause} a median and an upper value"
-            )
-        return self.baseline[cause], self.hazard_ratio.get(cause, HazardRatioPrior())
-
-    def statements(self) -> dict[str, str]:
-        """Every prior in words."""
-        words: dict[str, str] = {}
-        for cause in self.baseline:
-            baseline, ratio = self.for_cause(cause)
-            words[f"baseline of {cause}"] = str(baseline)
-            if self.arms == "proportional":
-                words[f"hazard ratio of {cause}"] = str(ratio)
-        words["smoothness"] = str(self.smoothness)
-        if self.arms == "separate":
-            words["arms"] = "each with hazards of its own, the same prior for both"
-        return words
-
-    def sample(
-        self, causes: tuple[str, ...], arms: int, intervals: int, draws: int, *, rng: np.random.Generator
-    ) -> dict[str, np.ndarray]:
-        """Draw from the prior in NumPy: a code path apart from the PyMC model.
-
-        Returns
-        -------
-        dict of str to numpy.ndarray
-            ``level`` and ``smoothness`` (draw, cause) and ``log_hazard`` (draw, arm, cause, interval); with
-            proportional arms ``log_hazard_ratio`` (draw, cause), with separate ones smoothness by arm and cause.
-        """
-        pairs = [self.for_cause(cause) for cause in causes]
-        curves = arms if self.arms == "separate" else 1
-        shape = (draws, curves, len(causes))
-        level = rng.normal([b.mean for b, _ in pairs], [b.sd for b, _ in pairs], shape)
-        step_sd = np.abs(rng.normal(0, self.smoothness.scale, shape))
-        walk = np.cumsum(rng.normal(size=(*shape, intervals)) * step_sd[..., None], axis=-1)
-        log_hazard = level[..., None] + walk - walk.mean(axis=-1, keepdims=True)
-        found = {"level": level[:, 0]}
-        if self.arms == "separate":
-            return found | {"smoothness": step_sd.reshape(draws, -1), "log_hazard": log_hazard}
-        ratio = rng.normal([r.mean for _, r in pairs], [r.sd for _, r in pairs], (draws, len(causes)))
-        treated = np.arange(arms)[None, :, None, None] if arms > 1 else np.zeros((1, 1, 1, 1))
-        log_hazard = log_hazard + treated * ratio[:, None, :, None]
-        return found | {"log_hazard_ratio": ratio, "smoothness": step_sd[:, 0], "log_hazard": log_hazard}
-
-
-@dataclass(frozen=True)
-class GammaPrior:
-    """Independent Gamma(shape, rate) prior of every hazard; conjugate, no smoothing, arms separate.
-
-    Parameters
-    ----------
-    shape, rate : float
-        The prior is worth ``shape`` events in ``rate`` patient-months in every interval.
-    """
-
-    shape: float = 0.1
-    rate: float = 0.1
-
-    def __post_init__(self) -> None:
-        """Refuse values that name no distribution."""
-        if not (self.shape > 0 and self.rate > 0):
-            raise SpecificationError(f"gamma: shape and rate must be above 0; got {self.shape} and {self.rate}")
-
-    def statements(self) -> dict[str, str]:
-        """Give the prior in words."""
-        return {"hazards": f"each worth {self.shape:g} events in {self.rate:g} patient-months, independent"}
-
-    def sample(
-        self, causes: tuple[str, ...], arms: int, intervals: int, draws: int, *, rng: np.random.Generator
-    ) -> dict[str, np.ndarray]:
-        """Draw log hazards from the prior, ``log_hazard`` (draw, arm, cause, interval)."""
-        from smm_bayes.survival.gamma import GammaHazards
-
-        shape = (arms, len(causes), intervals)
-        hazards = GammaHazards(np.full(shape, self.shape), np.full(shape, self.rate))
-        return {"log_hazard": hazards.sample(draws, rng=rng)}
 
 
 def _check_order(name: str, median: float, upper: float) -> None:

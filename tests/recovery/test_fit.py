@@ -123,7 +123,7 @@ def test_same_seed_same_draws_whatever_the_cores(smooth, priors):
 def test_parameters_are_recovered(priors):
     """From twenty million patient-months the posterior is narrow and holds the truth."""
     rng = np.random.default_rng(8)
-    truth = priors.sample(("progression", "death"), 2, len(GRID), 1, rng=rng)["log_hazard"][0]
+    truth = priors.sample(("progression", "death"), 2, GRID, 1, rng=rng)["log_hazard"][0]
     exposure = np.full((2, len(GRID)), 2e6)
     events = rng.poisson(np.exp(truth) * exposure[:, None]).astype(float)
     table = EventTable(events, exposure, GRID, ("control", "experimental"), ("progression", "death"))
@@ -207,7 +207,7 @@ def test_posterior_without_data_is_the_prior():
     grid = TimeGrid((6, 12))
     table = EventTable(np.zeros((2, 1, 3)), np.zeros((2, 3)), grid, ("control", "experimental"), ("event",))
     fitted = fit(piecewise_exponential_model(table, prior), seed=10, draws=4000).require_convergence()
-    draws = prior.sample(("event",), 2, 3, 100_000, rng=np.random.default_rng(1))
+    draws = prior.sample(("event",), 2, TimeGrid((1, 2)), 100_000, rng=np.random.default_rng(1))
     import arviz as az
 
     for name in ("level", "log_hazard_ratio", "smoothness"):

@@ -7,7 +7,7 @@ import xarray as xr
 
 from smm_bayes.errors import SpecificationError
 from smm_bayes.inference.convergence import diagnose_parts
-from smm_bayes.inference.sampling import fit_each
+from smm_bayes.inference.each import fit_each
 
 
 @pytest.fixture(scope="module")

@@ -76,8 +76,8 @@ BAD = {
                     "with evidence its prior is a contrast"),
     "arm without regimen": ([('[evidence.regimens]\ncontrol = "Rd"\n', "[evidence.regimens]\n")],
                             "must name the regimen of every arm"),
-    "separate hazards": ([('baseline = "smooth"\n', 'baseline = "smooth"\narms = "separate"\n')],
-                         "evidence needs model.arms = 'proportional'"),
+    "separate hazards": ([('baseline = "smooth"\n', 'baseline = "smooth"\neffect = "separate"\n')],
+                         "evidence needs model.effect = 'proportional'"),
     "upper below median": ([("median = 3.0\nupper = 12.0", "median = 3.0\nupper = 2.0")], "must be above median"),
     "unknown key": ([("reconstructions = 20", "reconstruction = 20")], "'evidence.reconstruction' is not known"),
     "no such file": ([("e3a06_2020_pfs.csv", "e3a06_2021_pfs.csv")], "e3a06_2021_pfs.csv"),
@@ -124,10 +124,10 @@ def test_bad_reconstructions_are_named_by_row(tmp_path):
 def test_separate_hazards_are_a_choice_of_the_model(tmp_path):
     text = (ROOT / "models/mgus2/spec.toml").read_text().replace("../../data", str(ROOT / "data"))
     path = tmp_path / "spec.toml"
-    path.write_text(text.replace('baseline = "smooth"', 'baseline = "smooth"\narms = "separate"'))
+    path.write_text(text.replace('baseline = "smooth"', 'baseline = "smooth"\neffect = "separate"'))
     spec = AnalysisSpec.load(path)
-    assert spec.priors.arms == "separate"
-    drawn = spec.priors.sample(("progression", "death"), 2, 3, 4000, rng=np.random.default_rng(1))["log_hazard"]
+    assert spec.priors.separate
+    drawn = spec.priors.sample(("progression", "death"), 2, TimeGrid((1, 2)), 4000, rng=np.random.default_rng(1))["log_hazard"]
     apart = drawn[:, 1] - drawn[:, 0]
     assert np.abs(apart.mean(axis=(0, 2))).max() < 0.1
     assert apart.std(axis=0)[:, 0].min() > 1.0  # two baselines, nothing in common
