@@ -92,10 +92,28 @@ class AnalysisSpec(Section):
                 problems.append(f"success.arm: {rule.arm!r} is none of the arms {', '.join(arms)}; correct it")
         if self.enrolment and set(self.enrolment.planned) - set(self.snapshot.arms):
             problems.append("enrolment.planned names an arm that snapshot.arms does not; correct either")
-        problems += self._evidence_problems(causes, arms)
+        problems += self._effect_problems(arms) + self._evidence_problems(causes, arms)
         if problems:
             raise ValueError(*problems)
         return self
+
+    def _effect_problems(self, arms: list[str]) -> list[str]:
+        """An effect that could do nothing, or priors that nothing would use."""
+        effect, prior, grid = self.model.effect, self.model.prior, TimeGrid(self.model.cuts)
+        problems = []
+        if effect != "proportional" and len(arms) < 2:
+            problems.append(f"model.effect = '{effect}' compares two arms, but snapshot.arms names one; remove it")
+        if effect in ("varying", "waning") and not grid.cuts:
+            problems.append(f"model.effect = '{effect}' changes between intervals, but there is one; give model.cuts")
+        elif effect == "waning" and prior.waning is not None and prior.waning.stops >= grid.ends[-1]:
+            problems.append(f"model.prior.waning.stops = {prior.waning.stops:g} is after the last interval, taken to end "
+                            f"at {grid.ends[-1]:g}; the effect would never wane. Correct it, or add cuts")  # fmt: skip
+        if effect == "separate" and prior.hazard_ratio:
+            problems.append("model.prior.hazard_ratio is not used with effect = 'separate'; remove it")
+        if self.model.baseline == "gamma":
+            unused = [name for name in ("baseline", "hazard_ratio", "smoothness") if getattr(prior, name)]
+            problems += [f"model.prior.{name} is not used with baseline = 'gamma'; remove it" for name in unused]
+        return problems
 
     def _evidence_problems(self, causes: set[str], arms: list[str]) -> list[str]:
         section = self.evidence

@@ -92,22 +92,24 @@ def fit_each(
     for first in range(attempts):
         parts, used, complete = [], [], True
         ahead: Run | None = None
-        for index, values in enumerate(data):
-            running, told = ahead or begin(index, first), _tell_part(progress, index, len(data))
-            # the next is sampled while this one's draws are put in order
-            ahead = begin(index + 1, first) if workers > 1 and index + 1 < len(data) else None
-            for number in range(first, attempts):  # a part that diverges is repeated alone
-                trace, complete = (running if number == first else begin(index, number)).finish(told)
-                if not complete or not count_divergences(trace):
+        try:
+            for index, values in enumerate(data):
+                running, told = ahead or begin(index, first), _tell_part(progress, index, len(data))
+                # the next is sampled while this one's draws are put in order
+                ahead = begin(index + 1, first) if workers > 1 and index + 1 < len(data) else None
+                for number in range(first, attempts):  # a part that diverges is repeated alone
+                    trace, complete = (running if number == first else begin(index, number)).finish(told)
+                    if not complete or not count_divergences(trace):
+                        break
+                compiled.with_data(values)
+                parts.append(gather(compiled, trace, complete))
+                attempt = next_attempt(number, target_accept, tune, part_draws)
+                used.append((attempt, fingerprint_of(compiled, [attempt], seed, PART_CHAINS)))
+                if not complete:
                     break
-            compiled.with_data(values)
-            parts.append(gather(compiled, trace, complete))
-            attempt = next_attempt(number, target_accept, tune, part_draws)
-            used.append((attempt, fingerprint_of(compiled, [attempt], seed, PART_CHAINS)))
-            if not complete:
-                if ahead is not None:
-                    ahead.sampler.abort()
-                break
+        finally:
+            if ahead is not None and len(parts) < len(data):  # nobody will ask for its draws
+                ahead.sampler.cancel()
         divergences = sum(count_divergences(part) for part in parts)
         posteriors = [part["posterior"].dataset for part in parts]
         shortest = min(posterior.sizes["draw"] for posterior in posteriors)
@@ -158,5 +160,7 @@ def _thin(dataset: xr.Dataset, draws: int) -> xr.Dataset:
     """Keep so many draws of every chain, evenly spaced."""
     if dataset.sizes.get("draw", draws) == draws:
         return dataset
+    if not draws:
+        return dataset.isel(draw=slice(0, 0))
     kept = dataset.isel(draw=slice(None, None, dataset.sizes["draw"] // draws)).isel(draw=slice(0, draws))
     return kept.assign_coords(draw=np.arange(draws))
