@@ -107,7 +107,7 @@ class AnalysisSpec(Section):
             problems.append(f"model.effect = '{effect}' changes between intervals, but there is one; give model.cuts")
         elif effect == "waning" and prior.waning is not None and prior.waning.stops >= grid.ends[-1]:
             problems.append(f"model.prior.waning.stops = {prior.waning.stops:g} is after the last interval, which "
-                            f"counts to {grid.ends[-1]:g}; the effect would never wane. Correct it, or add cuts")  # fmt: skip
+                            f"counts to {grid.ends[-1]:g}; it would never wane. Correct it, or add cuts")  # fmt: skip
         if effect == "separate" and prior.hazard_ratio:
             problems.append("model.prior.hazard_ratio is not used with effect = 'separate'; remove it")
         if self.model.baseline == "gamma":

@@ -141,7 +141,7 @@ def test_separate_hazards_are_a_choice_of_the_model(tmp_path):
 
 @pytest.mark.parametrize(("change", "words"), [
     (("cuts = [6, 12, 18, 24, 30, 36, 48, 60]", "cuts = []"), "changes between intervals, but there is one"),
-    (("stops = 24", "stops = 80"), "the effect would never wane"),
+    (("stops = 24", "stops = 80"), "it would never wane"),
     (('experimental = "Rd"', 'experimental = "Rd"\n[model.prior.ratio_smoothness]\nfold_change = 2'), "is of effect = 'varying'"),
     (("median = 24\nupper = 96", "time = 36\nsurvival = 0.5\nupper = 0.4"), "must be above survival"),
     (("median = 24\nupper = 96", "time = 36\nupper = 0.4"), "add what is missing"),
