@@ -31,7 +31,7 @@ from smm_bayes.survival.piecewise import PiecewiseExponential
 if TYPE_CHECKING:
     import xarray as xr
 
-SEED, RANKED, SHORT = 20261121, 99, {"draws": 300, "tune": 300, "chains": 2}
+SEED, RANKED, SHORT = 20261121, 99, {"draws": 1000, "tune": 500, "chains": 2}
 
 SUMMARIES = ("level", "log_hazard_ratio", "smoothness", "ratio_smoothness", "log_half_life", "between_hazard",
              "between_effect", "log_contrast", "endpoint_offset")  # fmt: skip
@@ -155,6 +155,8 @@ def validate(spec: Path) -> dict[str, object]:
     design, wanted = design_hash(inputs), inputs.spec.calibration.replicates
     path, said = stored(spec)
     done = _read(path) if path.is_file() and _design(said) == design else []
+    if not done:
+        path.unlink(missing_ok=True)  # or a run stopped early would leave the old ranks to the new design
     said.write_text(json.dumps({"design": design, "complete": False}) + "\n")
     if len(done) < wanted:
         model = inputs.model.build()

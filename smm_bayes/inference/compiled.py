@@ -35,15 +35,17 @@ class CompiledModel:
     def with_data(self, data: Mapping[str, np.ndarray]) -> Any:
         """Give the compiled model new data, in the PyMC model too, after checking names, shapes and ranges.
 
-        The compiled code checks nothing: an index out of range reads memory it does not own.
+        What is not given is as the model holds it now, from the last refit. The compiled code checks nothing: an index
+        out of range reads memory it does not own.
         """
         cleaned = {name: self._check(name, values) for name, values in data.items()}
         with self.model:
             for name, values in cleaned.items():
                 self.model.set_data(name, values)
         packed = _packable(self.model)
-        given = {name: values for name, values in cleaned.items() if name not in packed}
-        if any(name in packed for name in cleaned):
+        known = {variable.name for variable in self.compiled.shared_var_keys}
+        given = {name: values for name, values in self.current_data().items() if name in known}
+        if packed:
             given[PACKED] = _pack(packed)
         return self.compiled.with_data(**given) if given else self.compiled
 

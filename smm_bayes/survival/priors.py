@@ -121,7 +121,7 @@ class SmoothnessPrior:
         return math.log(self.fold_change) / STEP_95
 
     def __str__(self) -> str:
-        return f"95 % of prior changes between neighbouring intervals less than {self.fold_change:.3g}-fold"
+        return f"95 % of prior changes between intervals a mean distance apart less than {self.fold_change:.3g}-fold"
 
 
 def _check_order(name: str, median: float, upper: float) -> None:

@@ -229,3 +229,16 @@ def test_coordinates_change_the_speed_and_not_the_posterior(smooth, priors):
         apart = good.posterior[name].mean(("chain", "draw")) - bad.posterior[name].mean(("chain", "draw"))
         error = np.hypot(az.mcse(good.posterior[name]), az.mcse(bad.posterior[name]))
         assert float(np.abs(apart / error).max()) < 4.5
+
+
+def test_a_fit_without_data_is_of_what_the_model_holds():
+    """After a refit to other data a fit that names none samples those, not what was compiled."""
+    with pm.Model() as model:
+        seen, spread = pm.Data("seen", np.zeros(1)), pm.Data("spread", np.ones(1))
+        at = pm.Normal("at", 0.0, 10.0)
+        pm.Normal("outcome", at, spread, observed=seen)
+    fit(model, seed=1, draws=300)
+    fit(model, seed=1, draws=300, data={"seen": np.array([5.0])})
+    again = fit(model, seed=1, draws=300)
+    assert float(again.posterior["at"].mean()) == pytest.approx(5 / 1.01, abs=0.3)
+    assert float(again.data["observed_data"]["outcome"][0]) == 5.0
