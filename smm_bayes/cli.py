@@ -43,7 +43,7 @@ def interim(
     """Predict at an interim analysis whether the final analysis will succeed.
 
     Writes report.ipynb, report.html, posterior.nc and decision.json. Exit code 0: done; 1: the fit is not fit for a
-    decision; 2: bad input, nothing written.
+    decision; 2: bad input, nothing written; 3: the report could not be written, and nothing was.
     """
     from smm_bayes.analysis.interim import read_inputs
     from smm_bayes.analysis.outputs import check_out

@@ -30,6 +30,12 @@ class ConvergenceError(SmmBayesError, RuntimeError):
     exit_code = 1
 
 
+class ReportError(SmmBayesError, RuntimeError):
+    """The report of a finished analysis could not be written."""
+
+    exit_code = 3
+
+
 class Problems:
     """Collects every problem found in one thing, then raises once.
 

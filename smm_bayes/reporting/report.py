@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -10,6 +11,8 @@ from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from smm_bayes.errors import ReportError
 
 if TYPE_CHECKING:
     from jupyter_client.manager import AsyncKernelManager
@@ -39,7 +42,7 @@ def report_writer(folder: Path, *, spec: Path, snapshot: Path, seed: int) -> Ite
 
     Raises
     ------
-    RuntimeError
+    ReportError
         From the call, when the report could not be written: with what the process said.
     """
     arguments = [str(folder), str(spec.resolve()), str(snapshot.resolve()), str(seed)]
@@ -51,13 +54,13 @@ def report_writer(folder: Path, *, spec: Path, snapshot: Path, seed: int) -> Ite
         def write() -> None:
             _, said = process.communicate("write\n")
             if process.returncode:
-                raise RuntimeError(f"the report could not be written:\n{said}")
+                raise ReportError(f"the report could not be written, so nothing was:\n{said}")
 
         try:
             yield write
         finally:
             if process.poll() is None:
-                process.communicate()  # without a word to write, it ends
+                process.terminate()  # it has a session of its own and does not see Ctrl-C
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -65,6 +68,7 @@ def main(arguments: Sequence[str]) -> None:
     import nbconvert  # noqa: F401
     import papermill  # noqa: F401
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the kernel is stopped too
     folder, spec, snapshot, seed = arguments
     with _kernel(Path(folder)) as kernel:
         if sys.stdin.readline().strip() == "write":
