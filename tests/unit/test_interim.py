@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from smm_bayes.analysis import read_inputs
 from smm_bayes.analysis.decision import Decision
 from smm_bayes.analysis.interim import describe_outcome
 from smm_bayes.analysis.outputs import load, whole_folder
+from smm_bayes.errors import ReportError
 
 ROOT = Path(__file__).parents[2]
 SPEC = ROOT / "models/mgus2/spec.toml"
@@ -130,3 +132,24 @@ def test_information_fraction_is_of_the_data_not_the_plan(finished):
     decision = json.loads((finished / "decision.json").read_text())
     mean = load(read_inputs(SPEC), finished).prediction.counted_events.mean()
     assert decision["information_fraction"] == pytest.approx(36 / np.mean(mean))
+
+
+def test_a_report_that_cannot_be_written_is_said(tmp_path, monkeypatch):
+    """Its process ends without writing: one error with an exit code of its own, and the process is gone."""
+    from smm_bayes.reporting import report
+
+    monkeypatch.setattr(report.sys, "executable", shutil.which("false"))
+    with (
+        report.report_writer(tmp_path, spec=SPEC, snapshot=SPEC, seed=1) as write,
+        pytest.raises(ReportError, match="the report could not be written, so nothing was") as found,
+    ):
+        write()
+    assert found.value.exit_code == 3
+
+
+def test_a_report_nobody_asks_for_ends_with_the_analysis(tmp_path):
+    from smm_bayes.reporting.report import report_writer
+
+    with pytest.raises(KeyError), report_writer(tmp_path, spec=SPEC, snapshot=SPEC, seed=1):
+        raise KeyError
+    assert not any(tmp_path.iterdir())
