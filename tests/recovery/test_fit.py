@@ -175,13 +175,17 @@ def test_a_bad_posterior_is_tried_again_then_refused():
 
 
 def test_ctrl_c_gives_an_incomplete_fit_that_is_refused(smooth, priors):
-    """Pressed while the chains run: from a timer it may come while Python destroys something and be lost."""
+    """Pressed while the chains run; a shell starts background jobs, perhaps these tests, with Ctrl-C ignored."""
     table, model = smooth
 
     def press(state):
         signal.raise_signal(signal.SIGINT)
 
-    fitted = fit(model, seed=1, data=model_data(table, priors), draws=500_000, attempts=1, progress=press)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        fitted = fit(model, seed=1, data=model_data(table, priors), draws=500_000, attempts=1, progress=press)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert not fitted.convergence.complete
     with pytest.raises(ConvergenceError, match="interrupted"):
         fitted.require_convergence()
