@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from smm_bayes.survival.grid import TimeGrid
-from smm_bayes.survival.priors import BaselinePrior
+from smm_bayes.survival.priors import YEAR, BaselinePrior, SmoothnessPrior
 from smm_bayes.trial.patients import REASONS
 
 
@@ -110,9 +110,15 @@ class LogNormalSection(Section):
 
 
 class SmoothnessSection(Section):
-    """How much the hazard may change between neighbours."""
+    """How much a hazard, or a hazard ratio, may change within so many months."""
 
     fold_change: Annotated[Number, Field(gt=1)]
+    months: Annotated[Number, Field(gt=0)] = YEAR
+
+    @property
+    def prior(self) -> SmoothnessPrior:
+        """The prior that is stated."""
+        return SmoothnessPrior(self.fold_change, self.months)
 
 
 class BaselineSection(Section):

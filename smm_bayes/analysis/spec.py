@@ -30,7 +30,7 @@ from smm_bayes.prediction.success import Combined, EventCount, SuccessRule, rule
 from smm_bayes.survival.effects import EFFECTS, Effect, Varying, Waning
 from smm_bayes.survival.grid import TimeGrid
 from smm_bayes.survival.model_priors import GammaPrior, SurvivalPriors
-from smm_bayes.survival.priors import HazardRatioPrior, SmoothnessPrior
+from smm_bayes.survival.priors import HazardRatioPrior, SmoothnessPrior, SpreadPrior
 from smm_bayes.trial.calendar import calendar_date, calendar_time
 from smm_bayes.trial.patients import Patients
 
@@ -62,7 +62,7 @@ class AnalysisSpec(Section):
         except SpecificationError:
             raise
         except (TypeError, ValueError, AttributeError):  # a list or a word where a table of settings belongs
-            raise ValueError("is not understood; write rule = \"log_rank\" and its settings") from None
+            raise ValueError('is not understood; write rule = "log_rank" and its settings') from None
         for rule in rules:
             for name, value in vars(rule).items():
                 infinite = isinstance(value, float) and not math.isfinite(value) and name != "at_most"
@@ -189,7 +189,7 @@ class AnalysisSpec(Section):
         return SurvivalPriors(
             baseline={name: stated.prior for name, stated in prior.baseline.items()},
             hazard_ratio={name: HazardRatioPrior(p.median, p.upper) for name, p in prior.hazard_ratio.items()},
-            smoothness=SmoothnessPrior(prior.smoothness.fold_change) if prior.smoothness else SmoothnessPrior(),
+            smoothness=prior.smoothness.prior if prior.smoothness else SmoothnessPrior(),
             effect=self._effect(),
         )
 
@@ -197,7 +197,7 @@ class AnalysisSpec(Section):
         """How the arms differ, with its own priors."""
         prior, effect = self.model.prior, self.model.effect
         if effect == "varying" and prior.ratio_smoothness is not None:
-            return Varying(SmoothnessPrior(prior.ratio_smoothness.fold_change))
+            return Varying(prior.ratio_smoothness.prior)
         if effect == "waning":
             assert prior.waning is not None
             return Waning(prior.waning.stops, prior.waning.median, prior.waning.upper)
@@ -221,7 +221,7 @@ class AnalysisSpec(Section):
                 Contrast(c.regimen, c.versus, HazardRatioPrior(c.median, c.upper)) for c in section.contrast
             ),
             reference=section.reference,
-            between=BetweenTrials(SmoothnessPrior(section.between.hazard), SmoothnessPrior(section.between.effect)),
+            between=BetweenTrials(SpreadPrior(section.between.hazard), SpreadPrior(section.between.effect)),
             endpoints={name: HazardRatioPrior(p.median, p.upper) for name, p in section.endpoint.items()},
         )
 

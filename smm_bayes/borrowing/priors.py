@@ -10,7 +10,7 @@ import numpy as np
 from smm_bayes.borrowing.cohorts import Trials
 from smm_bayes.errors import SpecificationError
 from smm_bayes.survival.model_priors import SurvivalPriors
-from smm_bayes.survival.priors import HazardRatioPrior, SmoothnessPrior
+from smm_bayes.survival.priors import HazardRatioPrior, SpreadPrior
 
 
 @dataclass(frozen=True)
@@ -34,14 +34,14 @@ class BetweenTrials:
 
     Attributes
     ----------
-    hazard : SmoothnessPrior
+    hazard : SpreadPrior
         95 % of prior trials have a hazard within this many fold of the typical one.
-    effect : SmoothnessPrior
+    effect : SpreadPrior
         95 % of prior trials have a hazard ratio within this many fold of the contrast's.
     """
 
-    hazard: SmoothnessPrior = field(default_factory=lambda: SmoothnessPrior(2.5))
-    effect: SmoothnessPrior = field(default_factory=lambda: SmoothnessPrior(1.5))
+    hazard: SpreadPrior = field(default_factory=lambda: SpreadPrior(2.5))
+    effect: SpreadPrior = field(default_factory=lambda: SpreadPrior(1.5))
 
 
 @dataclass(frozen=True)
@@ -111,8 +111,8 @@ class TrialsPriors:
         said |= {f"{c.regimen} v {c.versus}": str(c.prior) for c in self.contrasts}
         said |= {f"endpoint {name}": f"progression of this analysis {prior.median:.3g} times as frequent, at most "
                  f"{prior.upper:.3g} times" for name, prior in self.endpoints.items()}  # fmt: skip
-        said["hazard between trials"] = f"95 % within {self.between.hazard.fold_change:.3g}-fold of the typical"
-        said["hazard ratio between trials"] = f"95 % within {self.between.effect.fold_change:.3g}-fold of the contrast"
+        said["hazard between trials"] = str(self.between.hazard)
+        said["hazard ratio between trials"] = f"95 % within {self.between.effect.fold:.3g}-fold of the contrast"
         return said
 
     def sample(self, trials: Trials, draws: int, *, rng: np.random.Generator) -> dict[str, np.ndarray]:

@@ -8,11 +8,11 @@ from smm_bayes.survival.likelihood import log_likelihood, maximum_likelihood, pa
 from smm_bayes.survival.model import model_data, piecewise_exponential_model
 from smm_bayes.survival.model_priors import GammaPrior, SurvivalPriors
 from smm_bayes.survival.piecewise import PiecewiseExponential, cumulative_incidence
-from smm_bayes.survival.priors import BaselinePrior, HazardRatioPrior, SmoothnessPrior
+from smm_bayes.survival.priors import BaselinePrior, HazardRatioPrior, SmoothnessPrior, SpreadPrior
 
 __all__ = [
     "BaselinePrior", "Estimands", "EventTable", "GammaHazards", "GammaPrior", "HazardRatioPrior",
-    "PiecewiseExponential", "Proportional", "Separate", "SmoothnessPrior", "SurvivalPriors", "TimeGrid", "Varying",
-    "Waning", "cumulative_incidence", "follow_up_horizon", "log_likelihood", "maximum_likelihood", "model_data",
-    "patient_log_likelihood", "piecewise_exponential_model",
+    "PiecewiseExponential", "Proportional", "Separate", "SmoothnessPrior", "SpreadPrior", "SurvivalPriors", "TimeGrid",
+    "Varying", "Waning", "cumulative_incidence", "follow_up_horizon", "log_likelihood", "maximum_likelihood",
+    "model_data", "patient_log_likelihood", "piecewise_exponential_model",
 ]  # fmt: skip

@@ -43,7 +43,7 @@ class Varying:
     Parameters
     ----------
     smoothness : SmoothnessPrior
-        95 % of prior changes of the hazard ratio between neighbouring intervals are smaller than this many fold.
+        How much the hazard ratio may change within so many months.
     """
 
     smoothness: SmoothnessPrior = field(default_factory=lambda: SmoothnessPrior(1.5))

@@ -13,6 +13,7 @@ from smm_bayes.errors import SpecificationError
 Z_UPPER = 1.959963984540054  # 97.5 % point of the standard normal
 # 95 % point of |X·Z| for X ~ HalfNormal(1), Z ~ Normal(0, 1): the product of two standard normals, density K0/π
 STEP_95 = 2.181948983966455
+YEAR = 12.0  # months
 
 
 @dataclass(frozen=True)
@@ -99,29 +100,60 @@ class BaselinePrior:
 
 @dataclass(frozen=True)
 class SmoothnessPrior:
-    """Half-normal prior of the random walk's step, from how much the hazard may change between neighbours.
+    """Half-normal prior of a random walk's SD in a year, from how much a hazard may change in so many months.
+
+    The variance of a change is proportional to the time between, so the prior does not depend on the intervals.
 
     Parameters
     ----------
     fold_change : float
-        95 % of prior changes of hazard between neighbouring intervals whose middles are the grid's mean distance
-        apart are smaller than this many fold; the variance of a step is proportional to the distance.
+        95 % of prior changes within ``months`` are smaller than this many fold.
+    months : float
     """
 
     fold_change: float = 3.0
+    months: float = YEAR
 
     def __post_init__(self) -> None:
         """Refuse values that name no distribution."""
-        if not self.fold_change > 1:
-            raise SpecificationError(f"smoothness: fold_change must be above 1; got {self.fold_change}")
+        if not (1 < self.fold_change < math.inf and 0 < self.months < math.inf):
+            raise SpecificationError(
+                f"smoothness: fold_change must be above 1 and months above 0; got {self.fold_change} and {self.months}"
+            )
 
     @property
     def scale(self) -> float:
-        """Scale of the half-normal prior of the step's standard deviation."""
-        return math.log(self.fold_change) / STEP_95
+        """Scale of the half-normal prior of the standard deviation of a change in a year."""
+        return math.log(self.fold_change) / STEP_95 * math.sqrt(YEAR / self.months)
 
     def __str__(self) -> str:
-        return f"95 % of prior changes between intervals a mean distance apart less than {self.fold_change:.3g}-fold"
+        return f"95 % of prior changes within {self.months:g} months less than {self.fold_change:.3g}-fold"
+
+
+@dataclass(frozen=True)
+class SpreadPrior:
+    """Half-normal prior of a standard deviation between groups, from the range that the groups' hazards span.
+
+    Parameters
+    ----------
+    fold : float
+        95 % of prior groups have a hazard (or a hazard ratio) within this many fold of the typical one.
+    """
+
+    fold: float
+
+    def __post_init__(self) -> None:
+        """Refuse values that name no distribution."""
+        if not 1 < self.fold < math.inf:
+            raise SpecificationError(f"spread between groups: the fold must be above 1; got {self.fold}")
+
+    @property
+    def scale(self) -> float:
+        """Scale of the half-normal prior of the standard deviation."""
+        return math.log(self.fold) / STEP_95
+
+    def __str__(self) -> str:
+        return f"95 % within {self.fold:.3g}-fold of the typical"
 
 
 def _check_order(name: str, median: float, upper: float) -> None:

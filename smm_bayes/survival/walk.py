@@ -2,7 +2,8 @@ r"""A smooth log hazard over the intervals, and the coordinates in which its pos
 
 The prior of one log hazard (or log hazard ratio) is a level and a first-order random walk: with :math:`h` its
 values in J intervals, :math:`\bar h \sim N(m, s^2)` and :math:`h_{j+1} - h_j \sim N(0, w_j \sigma^2)`, where
-:math:`w_j` is the distance between the middles of the two intervals over the mean of these distances.
+:math:`w_j` is the distance between the middles of the two intervals in years: :math:`\sigma` is the SD of the change
+in a year, whatever the intervals.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 
 from smm_bayes.survival.grid import TimeGrid
+from smm_bayes.survival.priors import YEAR
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -67,12 +69,11 @@ def _crude(prior: LogNormal, events: np.ndarray, exposure: np.ndarray) -> np.nda
 
 
 def spacing(grid: TimeGrid) -> np.ndarray:
-    """Distances between the middles of neighbouring intervals over their mean, shape (interval - 1,).
+    """Distances in years between the middles of neighbouring intervals, shape (interval - 1,).
 
     The last interval has no end: it counts as wide as the one before.
     """
-    distances = np.diff(grid.middles)
-    return distances / distances.mean() if len(distances) else distances
+    return np.diff(grid.middles) / YEAR
 
 
 def whitening(curves: Sequence[Curve], grid: TimeGrid, name: str = "walk") -> dict[str, np.ndarray]:
@@ -124,7 +125,7 @@ def smooth_curves(
     name: str, curves: Sequence[Curve], smoothness: SmoothnessPrior, grid: TimeGrid, *, dim: str, step: str,
     coordinates: str = "walk",
 ) -> pm.TensorVariable:  # fmt: skip
-    """Add curves ``name`` (dim, interval) and the SD of their steps ``step`` (dim) to the model being built.
+    """Add curves ``name`` (dim, interval) and the SDs ``step`` (dim) of their yearly change to the model being built.
 
     Parameters
     ----------
@@ -176,11 +177,15 @@ def smooth_curves(
         shape = np.shape(mean) if size is None else tuple(size)
         return draw_walk(np.broadcast_to(mean, shape), np.broadcast_to(sd, shape), step, grid, rng=rng)
 
+    def middle(_: Any, __: Any, *inputs: Any) -> Any:  # where u = 0: a start that is near the posterior for any data
+        basis, centre, shrunk = _coordinates(*inputs)
+        return (basis * (centre * shrunk)[..., None, :]).sum(axis=-1)
+
     steps = pm.HalfNormal(step, smoothness.scale, dims=dim)
     data = [pm.Data(label, values, shape=values.shape) for label, values in whitened.items()]
     return pm.CustomDist(
-        name, mean, sd, steps, *data, logp=log_prior, random=draw, signature="(),(),(),(j,j),(j),(j)->(j)",
-        transform=Whitened(), dims=(dim, "interval"),
+        name, mean, sd, steps, *data, logp=log_prior, random=draw, support_point=middle,
+        signature="(),(),(),(j,j),(j),(j)->(j)", transform=Whitened(), dims=(dim, "interval"),
     )  # fmt: skip
 
 

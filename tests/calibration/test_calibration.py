@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from smm_bayes.analysis.calibrate import COUNTED, design_hash
 from smm_bayes.analysis.interim import read_inputs
-from smm_bayes.analysis.validate import _read, design_hash, stored
+from smm_bayes.analysis.validate import ranks_of, read_ranks, stored
 from smm_bayes.inference.calibration import calibrated, rank_of, uniformity
 
 ROOT = Path(__file__).parents[2]
@@ -97,10 +98,11 @@ def test_stored_calibration_is_of_this_code_and_passes(spec):
     assert said["design"] == design_hash(inputs), "the model changed: run make validate"
     assert said["ranks"] == hashlib.sha256(table.read_bytes()).hexdigest()
     assert said["replicates"] == inputs.spec.calibration.replicates
-    rows = _read(table)
+    rows = read_ranks(table)
     assert len(rows) == said["replicates"]
-    assert len(rows[0]) <= QUANTITIES
-    ranks = {name: np.array([row[name] for row in rows]) for name in rows[0] if name != "divergences"}
+    assert len(rows[0]) <= QUANTITIES + len(COUNTED)
+    assert said["fits_failed"] == sum(row["failed"] for row in rows) <= 0.02 * len(rows)
+    ranks = ranks_of(rows)
     found = calibrated(ranks, said["ranked_among"])
     assert min(found.values()) > 0.05, found
     for name, values in found.items():
@@ -114,13 +116,10 @@ def test_stored_calibration_is_of_this_code_and_passes(spec):
 def test_truth_is_recovered_as_often_as_intervals_say(spec):
     """Of the simulated truths the central 50, 80 and 90 % posterior intervals hold as many, for every quantity."""
     table, summary = stored(spec)
-    rows = _read(table)
+    rows = read_ranks(table)
     assert len(rows) >= 200
     ranked = json.loads(summary.read_text())["ranked_among"]
-    for name in rows[0]:
-        if name == "divergences":
-            continue
-        ranks = np.array([row[name] for row in rows])
+    for name, ranks in ranks_of(rows).items():
         for tail in (25, 10, 5):
             inside = np.mean((ranks >= tail) & (ranks <= ranked - tail))
             level = 1 - 2 * tail / (ranked + 1)

@@ -16,6 +16,7 @@ from smm_bayes.survival import (
     Proportional,
     Separate,
     SmoothnessPrior,
+    SpreadPrior,
     TimeGrid,
     Varying,
     Waning,
@@ -117,7 +118,9 @@ def test_patients_sum_to_the_table(mgus2_1985, grid12):
     np.testing.assert_allclose(by_patient.sum(axis=-1), log_likelihood(log_hazard, table), rtol=1e-12)
 
 
-@pytest.mark.parametrize("effect", [Proportional(), Separate(), Varying(), Waning(24, 12, 60)], ids=lambda e: type(e).__name__)
+@pytest.mark.parametrize(
+    "effect", [Proportional(), Separate(), Varying(), Waning(24, 12, 60)], ids=lambda e: type(e).__name__
+)
 def test_model_log_likelihood_equals_its_numpy_twin(mgus2_1985, grid12, priors, effect):
     """The PyMC graph and NumPy agree at random parameters; after new data too."""
     priors = replace(priors, effect=effect)
@@ -159,15 +162,15 @@ def test_prior_of_the_model_is_that_of_its_numpy_twin(mgus2_1985, grid12, priors
 
 
 def test_splitting_the_walk_by_distance_keeps_its_variance():
-    """A walk's variance between two times does not depend on how the time between them is cut."""
+    """A walk's variance between two times is that of the years between, however they are cut."""
     rng = np.random.default_rng(4)
-    even, uneven = TimeGrid((10, 20, 30, 40)), TimeGrid((2, 4, 10, 40))
-    for grid in (even, uneven):
-        assert spacing(grid).mean() == pytest.approx(1)
-        draws = draw_walk(np.zeros(200_000), np.zeros(200_000), np.ones(200_000), grid, rng=rng)
+    for grid in (TimeGrid((10, 20, 30, 40)), TimeGrid((2, 4, 10, 40))):
+        draws = draw_walk(np.zeros(200_000), np.zeros(200_000), np.full(200_000, 0.5), grid, rng=rng)
         moves = np.diff(draws, axis=-1).var(axis=0)
-        np.testing.assert_allclose(moves, np.diff(grid.middles) / np.diff(grid.middles).mean(), rtol=0.02)
-    np.testing.assert_allclose(spacing(even), 1)
+        np.testing.assert_allclose(moves, 0.25 * np.diff(grid.middles) / 12, rtol=0.02)
+    np.testing.assert_allclose(spacing(TimeGrid((12, 24, 36))), 1)
+    coarse, fine = (spacing(TimeGrid(cuts)) for cuts in ((24, 48, 72), (24, 36, 48, 60, 72)))
+    assert coarse.sum() == pytest.approx(fine.sum() + 0.5)  # from 12 to 84 months; the finer grid's last middle is 78
 
 
 def test_effects_that_do_not_change_are_proportional(mgus2_1985, grid12, priors):
@@ -175,7 +178,9 @@ def test_effects_that_do_not_change_are_proportional(mgus2_1985, grid12, priors)
     for effect in (Varying(SmoothnessPrior(1 + 1e-9)), Waning(24, 1e9, 2e9), Waning(1e6, 12, 60)):
         drawn = replace(priors, effect=effect).sample(("progression", "death"), 2, grid12, 50, rng=rng)
         ratio = drawn["log_hazard"][:, 1] - drawn["log_hazard"][:, 0]
-        np.testing.assert_allclose(ratio, np.repeat(drawn["log_hazard_ratio"][..., None], len(grid12), axis=-1), atol=1e-6)
+        np.testing.assert_allclose(
+            ratio, np.repeat(drawn["log_hazard_ratio"][..., None], len(grid12), axis=-1), atol=1e-6
+        )
     shrunk = Waning(0, 1e-6, 2e-6).weights(np.log([1e-6]), grid12)
     assert shrunk.max() < 1e-5  # at once gone: no effect
 
@@ -230,9 +235,12 @@ def test_priors_mean_what_they_say():
     draws = np.exp(rng.normal(ratio.mean, ratio.sd, 200_000))
     assert np.median(draws) == pytest.approx(0.8, rel=0.01)
     assert np.quantile(draws, 0.975) == pytest.approx(2.0, rel=0.02)
-    smooth = SmoothnessPrior(3.0)
-    change = np.exp(np.abs(rng.normal(size=400_000) * np.abs(rng.normal(0, smooth.scale, 400_000))))
-    assert (change < 3.0).mean() == pytest.approx(0.95, abs=0.0015)
+    for smooth in (SmoothnessPrior(3.0), SmoothnessPrior(2.0, 3.0)):
+        spread = np.abs(rng.normal(0, smooth.scale, 400_000)) * np.sqrt(smooth.months / 12)
+        change = np.exp(np.abs(rng.normal(size=400_000) * spread))
+        assert (change < smooth.fold_change).mean() == pytest.approx(0.95, abs=0.0015)
+    between = np.exp(np.abs(rng.normal(size=400_000) * rng.normal(0, SpreadPrior(2.5).scale, 400_000)))
+    assert (between < 2.5).mean() == pytest.approx(0.95, abs=0.0015)
 
 
 def test_gamma_posterior_and_small_shapes(mgus2_1985, grid12):
@@ -244,7 +252,9 @@ def test_gamma_posterior_and_small_shapes(mgus2_1985, grid12):
     assert np.isfinite(draws).all()
     error = draws.std(axis=0) / np.sqrt(len(draws))
     assert np.abs((draws.mean(axis=0) - posterior.mean_log()) / error).max() < 4.5
-    assert GammaPrior(0.1, 0.1).sample(("a",), 1, TimeGrid((1, 2)), 5, rng=np.random.default_rng(1))["log_hazard"].shape == (
+    assert GammaPrior(0.1, 0.1).sample(("a",), 1, TimeGrid((1, 2)), 5, rng=np.random.default_rng(1))[
+        "log_hazard"
+    ].shape == (
         5,
         1,
         1,
