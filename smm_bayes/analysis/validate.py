@@ -2,7 +2,8 @@
 
 ``python -m smm_bayes.analysis.validate models`` continues the calibration of every ``models/*/spec*.toml`` to the
 length it asks for: ``calibration.csv`` and ``calibration.json`` of ``spec.toml``, ``calibration_x.csv`` of
-``spec_x.toml``.
+``spec_x.toml``. What no trial's specification uses (:data:`smm_bayes.analysis.designs.VARIANTS`) is in
+``models/variants``. Further arguments name the ones to run.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import json
 import os
 import sys
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,54 +22,93 @@ from typing import Any
 import numpy as np
 
 from smm_bayes.analysis.calibrate import COUNTED, RANKED, SEED, design_hash, rank_one
+from smm_bayes.analysis.designs import VARIANTS, Design, InterimDesign
 from smm_bayes.analysis.interim import read_inputs
 from smm_bayes.execution import run_chunks
 from smm_bayes.inference.calibration import calibrated
 from smm_bayes.inference.fingerprint import versions
 
-CHUNK = 25
+CHUNK, OF_VARIANTS = 25, 1000
 
 
-def stored(spec: Path) -> tuple[Path, Path]:
-    """Where the ranks of a specification's calibration are, and what is said of them."""
-    name = spec.stem.replace("spec", "calibration", 1)
-    return spec.with_name(f"{name}.csv"), spec.with_name(f"{name}.json")
+@dataclass(frozen=True)
+class Calibration:
+    """A stored calibration: of a specification, or of a variant.
 
-
-def validate(spec: Path, *, workers: int | None = None) -> dict[str, object]:
-    """Calibrate the model of a specification, going on where an earlier run stopped.
-
-    Parameters
+    Attributes
     ----------
-    spec : Path
-    workers : int, optional
-        Processes; as many as there are cores by default. The ranks do not depend on it.
+    name : str
+    spec : Path or None
+        None for a variant.
+    table, summary : Path
+        The ranks, and what is said of them.
     """
-    inputs = read_inputs(spec)
-    design, wanted = design_hash(inputs), inputs.spec.calibration.replicates
-    path, said = stored(spec)
-    done = read_ranks(path) if path.is_file() and _design(said) == design else []
-    if not done:
-        path.unlink(missing_ok=True)  # or a run stopped early would leave the old ranks to the new design
-    said.write_text(json.dumps({"design": design, "complete": False}) + "\n")
-    starts = range(len(done), wanted, CHUNK)
-    with ProcessPoolExecutor(workers) as executor:
-        chunks = [(spec, start, min(start + CHUNK, wanted)) for start in starts]
-        for rows in run_chunks(_rank_chunk, chunks, executor):
-            done.extend(rows)
-            _write(path, done)
-            print(f"{spec.parent.name}/{spec.name}: {len(done)} of {wanted} replicates", flush=True)
-    result = {
-        "design": design, "complete": True, "replicates": len(done), "ranked_among": RANKED, "seed": SEED,
-        "ranks": hashlib.sha256(path.read_bytes()).hexdigest(), "versions": versions("pymc", "nutpie", "numpy"),
-        "fits_done_again": sum(row["again"] for row in done),
-        "fits_failed": sum(row["failed"] for row in done),
-        "p_values_holm": {name: round(value, 4) for name, value in calibrated(ranks_of(done), RANKED).items()},
-    }  # fmt: skip
-    temporary = said.with_suffix(".tmp")
-    temporary.write_text(json.dumps(result, indent=2) + "\n")
-    os.replace(temporary, said)
-    return result
+
+    name: str
+    spec: Path | None
+    table: Path
+    summary: Path
+
+    @classmethod
+    def all(cls, models: Path) -> list[Calibration]:
+        """Those of a folder of models."""
+        found = []
+        for spec in sorted(models.glob("*/spec*.toml")):
+            stem = spec.stem.replace("spec", "calibration", 1)
+            files = spec.with_name(f"{stem}.csv"), spec.with_name(f"{stem}.json")
+            found.append(cls(f"{spec.parent.name}/{spec.stem}", spec, *files))
+        stems = [(name, models / "variants" / f"calibration_{name}") for name in sorted(VARIANTS)]
+        return found + [cls(f"variants/{name}", None, stem.with_suffix(".csv"), stem.with_suffix(".json"))
+                        for name, stem in stems]  # fmt: skip
+
+    def design(self) -> tuple[Design, int]:
+        """Give the design, and how many replicates are wanted."""
+        if self.spec is None:
+            return VARIANTS[self.name.removeprefix("variants/")](), OF_VARIANTS
+        inputs = read_inputs(self.spec)
+        return InterimDesign(inputs), inputs.spec.calibration.replicates
+
+    def rows(self) -> list[dict[str, int]]:
+        """Ranks of every replicate so far, and what is counted beside them."""
+        with self.table.open(newline="") as source:
+            return [{name: int(value) for name, value in row.items()} for row in csv.DictReader(source)]
+
+    def run(self, *, workers: int | None = None) -> dict[str, object]:
+        """Calibrate, going on where an earlier run stopped.
+
+        Parameters
+        ----------
+        workers : int, optional
+            Processes; as many as there are cores by default. The ranks do not depend on it.
+        """
+        design, wanted = self.design()
+        digest = design_hash(design)
+        self.table.parent.mkdir(exist_ok=True)
+        done = self.rows() if self.table.is_file() and self._digest() == digest else []
+        if not done:
+            self.table.unlink(missing_ok=True)  # or a run stopped early would leave the old ranks to the new design
+        self.summary.write_text(json.dumps({"design": digest, "complete": False}) + "\n")
+        with ProcessPoolExecutor(workers) as executor:
+            chunks = [(self, start, min(start + CHUNK, wanted)) for start in range(len(done), wanted, CHUNK)]
+            for rows in run_chunks(_rank_chunk, chunks, executor):
+                done.extend(rows)
+                _write(self.table, done)
+                print(f"{self.name}: {len(done)} of {wanted} replicates", flush=True)
+        result = {
+            "design": digest, "complete": True, "replicates": len(done), "ranked_among": RANKED, "seed": SEED,
+            "ranks": hashlib.sha256(self.table.read_bytes()).hexdigest(),
+            "versions": versions("pymc", "nutpie", "numpy"),
+            "fits_done_again": sum(row["again"] for row in done),
+            "fits_failed": sum(row["failed"] for row in done),
+            "p_values_holm": {name: round(value, 4) for name, value in calibrated(ranks_of(done), RANKED).items()},
+        }  # fmt: skip
+        temporary = self.summary.with_suffix(".tmp")
+        temporary.write_text(json.dumps(result, indent=2) + "\n")
+        os.replace(temporary, self.summary)
+        return result
+
+    def _digest(self) -> str:
+        return json.loads(self.summary.read_text()).get("design", "") if self.summary.is_file() else ""
 
 
 def ranks_of(rows: list[dict[str, int]]) -> dict[str, np.ndarray]:
@@ -75,26 +116,16 @@ def ranks_of(rows: list[dict[str, int]]) -> dict[str, np.ndarray]:
     return {name: np.array([row[name] for row in rows]) for name in rows[0] if name not in COUNTED}
 
 
-def read_ranks(path: Path) -> list[dict[str, int]]:
-    """Rows of a stored calibration."""
-    with path.open(newline="") as source:
-        return [{name: int(value) for name, value in row.items()} for row in csv.DictReader(source)]
-
-
-def _rank_chunk(spec: Path, start: int, stop: int) -> list[dict[str, int]]:
-    inputs, model = _prepared(spec)
-    return [rank_one(inputs, model, replicate) for replicate in range(start, stop)]
+def _rank_chunk(calibration: Calibration, start: int, stop: int) -> list[dict[str, int]]:
+    design, model = _prepared(calibration)
+    return [rank_one(design, model, replicate) for replicate in range(start, stop)]
 
 
 @lru_cache(maxsize=1)
-def _prepared(spec: Path) -> tuple[Any, Any]:
-    """Inputs and model, once a process: the model is compiled at its first fit."""
-    inputs = read_inputs(spec)
-    return inputs, inputs.model.build()
-
-
-def _design(path: Path) -> str:
-    return json.loads(path.read_text()).get("design", "") if path.is_file() else ""
+def _prepared(calibration: Calibration) -> tuple[Design, Any]:
+    """Design and model, once a process: the model is compiled at its first fit."""
+    design, _ = calibration.design()
+    return design, design.build()
 
 
 def _write(path: Path, rows: list[dict[str, int]]) -> None:
@@ -106,9 +137,16 @@ def _write(path: Path, rows: list[dict[str, int]]) -> None:
     os.replace(temporary, path)
 
 
-if __name__ == "__main__":
-    from smm_bayes.analysis import validate as module  # not __main__: what workers run must be importable by name
+def main() -> None:
+    """Run those named on the command line, or all."""
+    models, *named = sys.argv[1:]
+    for calibration in Calibration.all(Path(models)):
+        if not named or calibration.name in named:
+            for key, value in calibration.run().items():
+                print(f"{calibration.name}: {key}: {value}")
 
-    for found in sorted(Path(sys.argv[1]).glob("*/spec*.toml")):
-        for key, value in module.validate(found).items():
-            print(f"{found.parent.name}/{found.name}: {key}: {value}")
+
+if __name__ == "__main__":
+    from smm_bayes.analysis import validate  # not __main__: what the workers run must be importable by name
+
+    validate.main()

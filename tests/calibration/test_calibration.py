@@ -8,16 +8,11 @@ import numpy as np
 import pytest
 
 from smm_bayes.analysis.calibrate import COUNTED, design_hash
-from smm_bayes.analysis.interim import read_inputs
-from smm_bayes.analysis.validate import ranks_of, read_ranks, stored
+from smm_bayes.analysis.validate import Calibration, ranks_of
 from smm_bayes.inference.calibration import calibrated, rank_of, uniformity
 
 ROOT = Path(__file__).parents[2]
-SPECS = sorted((ROOT / "models").glob("*/spec*.toml"))
-
-
-def named(spec):
-    return f"{spec.parent.name}/{spec.stem}"
+STORED = Calibration.all(ROOT / "models")
 
 
 QUANTITIES = 25  # no stored calibration ranks more: the level of each under Holm's correction is at least 0.05 / 25
@@ -89,16 +84,15 @@ def test_level_of_the_check():
     assert 0.01 <= np.mean(np.array(p_values) < 0.05) <= 0.10
 
 
-@pytest.mark.parametrize("spec", SPECS, ids=named)
-def test_stored_calibration_is_of_this_code_and_passes(spec):
+@pytest.mark.parametrize("stored", STORED, ids=lambda stored: stored.name)
+def test_stored_calibration_is_of_this_code_and_passes(stored):
     """`make validate` computed the ranks; here they are judged anew, and tied to the code by hash."""
-    table, summary = stored(spec)
-    said, inputs = json.loads(summary.read_text()), read_inputs(spec)
+    said, (design, wanted) = json.loads(stored.summary.read_text()), stored.design()
     assert said["complete"], "run make validate"
-    assert said["design"] == design_hash(inputs), "the model changed: run make validate"
-    assert said["ranks"] == hashlib.sha256(table.read_bytes()).hexdigest()
-    assert said["replicates"] == inputs.spec.calibration.replicates
-    rows = read_ranks(table)
+    assert said["design"] == design_hash(design), "the model changed: run make validate"
+    assert said["ranks"] == hashlib.sha256(stored.table.read_bytes()).hexdigest()
+    assert said["replicates"] == wanted
+    rows = stored.rows()
     assert len(rows) == said["replicates"]
     assert len(rows[0]) <= QUANTITIES + len(COUNTED)
     assert said["fits_failed"] == sum(row["failed"] for row in rows) <= 0.02 * len(rows)
@@ -112,13 +106,12 @@ def test_stored_calibration_is_of_this_code_and_passes(spec):
     assert min(calibrated(shifted, said["ranked_among"]).values()) < 0.01
 
 
-@pytest.mark.parametrize("spec", SPECS, ids=named)
-def test_truth_is_recovered_as_often_as_intervals_say(spec):
+@pytest.mark.parametrize("stored", STORED, ids=lambda stored: stored.name)
+def test_truth_is_recovered_as_often_as_intervals_say(stored):
     """Of the simulated truths the central 50, 80 and 90 % posterior intervals hold as many, for every quantity."""
-    table, summary = stored(spec)
-    rows = read_ranks(table)
+    rows = stored.rows()
     assert len(rows) >= 200
-    ranked = json.loads(summary.read_text())["ranked_among"]
+    ranked = json.loads(stored.summary.read_text())["ranked_among"]
     for name, ranks in ranks_of(rows).items():
         for tail in (25, 10, 5):
             inside = np.mean((ranks >= tail) & (ranks <= ranked - tail))

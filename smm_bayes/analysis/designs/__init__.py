@@ -1,0 +1,14 @@
+"""Designs of calibrations: what is drawn, simulated, fitted and ranked.
+
+Every pre-specified analysis is a design (:class:`InterimDesign`). What no specification of a trial uses has a small
+design of its own in this room, in :data:`VARIANTS` by name.
+"""
+
+from collections.abc import Callable
+
+from smm_bayes.analysis.designs.design import Design
+from smm_bayes.analysis.designs.interim import InterimDesign
+
+VARIANTS: dict[str, Callable[[], Design]] = {}
+
+__all__ = ["VARIANTS", "Design", "InterimDesign"]
