@@ -75,8 +75,12 @@ def model_data(table: EventTable, priors: SurvivalPriors | GammaPrior) -> dict[s
     """Arrays that a refit hands to a compiled model of the same shape and priors."""
     if not isinstance(priors, SurvivalPriors):
         return cell_data(table)
-    effect = whitening(ratio_curves_of(table, priors), table.grid, "effect") if _varies(table, priors) else {}
-    return {**cell_data(table), **whitening(curves_of(table, priors), table.grid), **effect}
+    return {**cell_data(table), **whitening(curves_of(table, priors), table.grid), **effect_data(table, priors)}
+
+
+def effect_data(table: EventTable, priors: SurvivalPriors) -> dict[str, np.ndarray]:
+    """Give the sampler's coordinates of an effect that varies."""
+    return whitening(ratio_curves_of(table, priors), table.grid, "effect") if _varies(table, priors) else {}
 
 
 def cell_data(table: EventTable) -> dict[str, np.ndarray]:
@@ -139,11 +143,11 @@ def _smooth(table: EventTable, priors: SurvivalPriors) -> Any:
     cell = cause * size + interval
     if len(table.arms) == 1:
         return baseline.ravel()[cell]
-    return baseline.ravel()[cell] + _effect(table, priors).ravel()[cell] * arm.astype(float)
+    return baseline.ravel()[cell] + log_hazard_ratios(table, priors).ravel()[cell] * arm.astype(float)
 
 
-def _effect(table: EventTable, priors: SurvivalPriors) -> Any:
-    """Log hazard ratio by cause and interval."""
+def log_hazard_ratios(table: EventTable, priors: SurvivalPriors) -> Any:
+    """Add the effect of treatment to the model being built; the log hazard ratios (cause, interval)."""
     import pymc as pm
     import pytensor.tensor as pt
 

@@ -78,9 +78,19 @@ class SurvivalPriors:
         found = {"level": log_hazard.mean(axis=-1)[:, 0]}
         if self.separate:
             return found | {"smoothness": step.reshape(draws, -1), "log_hazard": log_hazard}
-        mean, sd = ([getattr(r, name) for _, r in pairs] for name in ("mean", "sd"))
+        effect, curve = self.sample_effect(causes, grid, draws, rng=rng)
+        treated = np.arange(arms)[None, :, None, None] if arms > 1 else np.zeros((1, 1, 1, 1))
+        return found | effect | {"smoothness": step[:, 0], "log_hazard": log_hazard + treated * curve[:, None]}
+
+    def sample_effect(
+        self, causes: tuple[str, ...], grid: TimeGrid, draws: int, *, rng: np.random.Generator
+    ) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """Draw the effect of treatment: its parameters, and the log hazard ratios (draw, cause, interval)."""
+        ratios = [self.for_cause(cause)[1] for cause in causes]
+        mean, sd = ([getattr(r, name) for r in ratios] for name in ("mean", "sd"))
         ratio = rng.normal(mean, sd, (draws, len(causes)))
         curve = np.repeat(ratio[..., None], len(grid), axis=-1)
+        found = {"log_hazard_ratio": ratio}
         if isinstance(self.effect, Varying):
             found["ratio_smoothness"] = np.abs(rng.normal(0, self.effect.smoothness.scale, ratio.shape))
             none = np.zeros(ratio.shape)
@@ -88,9 +98,7 @@ class SurvivalPriors:
         elif isinstance(self.effect, Waning):
             found["log_half_life"] = rng.normal(self.effect.mean, self.effect.sd, draws)
             curve = curve * self.effect.weights(found["log_half_life"][:, None], grid)[:, None]
-        treated = np.arange(arms)[None, :, None, None] if arms > 1 else np.zeros((1, 1, 1, 1))
-        return found | {"log_hazard_ratio": ratio, "smoothness": step[:, 0],
-                        "log_hazard": log_hazard + treated * curve[:, None]}  # fmt: skip
+        return found, curve
 
 
 @dataclass(frozen=True)
