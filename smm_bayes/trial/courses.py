@@ -49,8 +49,9 @@ class Courses:
     Made by :meth:`from_table`, which checks everything; never changed afterwards. An
     :class:`~smm_bayes.trial.endpoints.Endpoint` makes :class:`~smm_bayes.trial.patients.Patients` of it.
 
-    In every patient enrolled < response < progression < second progression ≤ death as far as they happened, nothing
-    is later than ``last_alive``, and response and progressions are no later than ``last_assessment``.
+    In every patient enrolled < response < progression < second progression ≤ death and enrolled < new therapy ≤ death
+    as far as they happened, nothing is later than ``last_alive``, and response and progressions are no later than
+    ``last_assessment``.
 
     Attributes
     ----------

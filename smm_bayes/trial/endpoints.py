@@ -158,8 +158,9 @@ class Endpoint:
         Returns
         -------
         Patients
-            Time in months since the start. With ``start="response"`` there are only responders, and ``enrolled`` is
-            the calendar time of the response, where their clock starts: data cuts stay right.
+            Time in months since the start, whose own day is 0: courses have no event on it. With ``start="response"``
+            there are only responders, and ``enrolled`` is the calendar time of the response, where their clock starts:
+            data cuts stay right.
 
         Raises
         ------
