@@ -34,7 +34,7 @@ def top(
 @app.command()
 def interim(
     spec: Annotated[Path, typer.Argument(help="The pre-specified analysis, a spec.toml.")],
-    snapshot: Annotated[Path | None, typer.Option(help="ADTTE table (CSV) instead of the specification's.")] = None,
+    snapshot: Annotated[Path | None, typer.Option(help="Patients (CSV) instead of the specification's.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for report, posterior and decision.json.")] = Path("out"),
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The same seed gives the same answer.")] = 2026,
     workers: Annotated[int, typer.Option(min=1, help="Threads that complete trials.")] = 2,

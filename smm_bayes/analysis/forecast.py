@@ -259,7 +259,7 @@ def _from_history(folder: Path, declared: HistorySection) -> dict[str, Any]:
     values |= {f"hazard ratio, {cause}": np.exp(log_hazard[:, :, 1, index, 0] - log_hazard[:, :, 0, index, 0])
                for index, cause in enumerate(inputs.patients.causes)}  # fmt: skip
     facts, rng = load_facts(), np.random.default_rng(declared.seed)
-    said = {"outcome": inputs.spec.snapshot.parameter, "horizon": "before any patient", "hazards": "proportional"}
+    said = {"outcome": inputs.spec.snapshot.outcome, "horizon": "before any patient", "hazards": "proportional"}
     quantities = [{**said, "quantity": name, **summarise(drawn.reshape(sets, -1))} for name, drawn in values.items()]
     for rate in declared.rate:
         (fact,) = facts.require((rate.fact,))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime
+from dataclasses import replace
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from smm_bayes.survival.grid import TimeGrid
 from smm_bayes.survival.priors import YEAR, BaselinePrior, SmoothnessPrior
+from smm_bayes.trial.endpoints import CHOICES, ENDPOINTS, Endpoint
 from smm_bayes.trial.patients import REASONS
 
 
@@ -47,11 +49,44 @@ class TrialSection(Section):
     question: str = ""
 
 
-class SnapshotSection(Section):
-    """Which patients, and how the table says what it says."""
+class EndpointSection(Section):
+    """A ready-made endpoint, and in what this trial defines it differently.
 
-    file: Word
-    parameter: Word
+    ``causes`` are those that count as the event, and the other causes compete; the other keys are those of
+    :class:`~smm_bayes.trial.endpoints.Endpoint`.
+    """
+
+    name: Literal["PFS", "TTP", "OS", "PFS2", "TIME_TO_RESPONSE", "DURATION_OF_RESPONSE"]
+    start: Literal["enrolment", "response"] | None = None
+    new_therapy: Literal["ignored", "censored", "event"] | None = None
+    censored_at: Literal["last_assessment", "last_alive"] | None = None
+    competing_as: Literal["cause", "censored"] | None = None
+    causes: Annotated[list[Word], Field(min_length=1)] | None = None
+
+    @property
+    def definition(self) -> Endpoint:
+        """The endpoint as a value."""
+        stated = {key: getattr(self, key) for key in CHOICES if getattr(self, key) is not None}
+        endpoint = replace(ENDPOINTS[self.name], **stated)
+        return endpoint.counting(*self.causes) if self.causes else endpoint
+
+    @model_validator(mode="after")
+    def _defined(self) -> EndpointSection:
+        _ = self.definition  # a SpecificationError is a ValueError: pydantic collects it
+        return self
+
+
+class SnapshotSection(Section):
+    """Which patients, and how the table says what it says.
+
+    Either an ADTTE table (``file``, ``parameter``, and ``causes`` by the texts of EVNTDESC), or a table of dates
+    (``courses``) and the ``endpoint`` that is derived from it.
+    """
+
+    file: Word | None = None
+    parameter: Word | None = None
+    courses: Word | None = None
+    endpoint: EndpointSection | None = None
     arms: dict[Role, Word]
     causes: dict[Word, list[Word]] = Field(default_factory=dict)
     censoring: dict[str, Reason] = Field(default_factory=dict)
@@ -84,16 +119,39 @@ class SnapshotSection(Section):
 
     @field_validator("censoring")
     @classmethod
-    def _codes(cls, censoring: dict[str, Reason]) -> dict[str, Reason]:
-        if any(not code.isdecimal() or int(code) < 1 for code in censoring):
+    def _codes(cls, censoring: dict[str, Reason], info: ValidationInfo) -> dict[str, Reason]:
+        if not info.data.get("courses") and any(not code.isdecimal() or int(code) < 1 for code in censoring):
             raise ValueError("has values of CNSR as keys: give whole numbers from 1")
         return censoring
 
     @model_validator(mode="after")
     def _consistent(self) -> SnapshotSection:
+        problems = []
         if self.cut_by_date and self.cut_by_events:
-            raise ValueError("give cut_by_date or cut_by_events, not both")
+            problems.append("give cut_by_date or cut_by_events, not both")
+        wanted = ("courses", "endpoint") if self.courses or self.endpoint else ("file", "parameter")
+        problems += [f"key '{key}' is missing; add it" for key in wanted if not getattr(self, key)]
+        if self.courses or self.endpoint:
+            problems += [f"'{key}' is of an ADTTE table; remove it, or courses and endpoint"
+                         for key in ("file", "parameter", "causes", "mrd") if getattr(self, key)]  # fmt: skip
+        if problems:
+            raise ValueError(*problems)
         return self
+
+    @property
+    def table(self) -> str:
+        """The file of patients."""
+        return self.courses or self.file or ""
+
+    @property
+    def outcome(self) -> str:
+        """Name of the endpoint."""
+        return self.endpoint.name if self.endpoint else self.parameter or ""
+
+    @property
+    def cause_names(self) -> tuple[str, ...]:
+        """Causes of event that the patients will have."""
+        return self.endpoint.definition.causes if self.endpoint else tuple(self.causes) or ("event",)
 
 
 class LogNormalSection(Section):

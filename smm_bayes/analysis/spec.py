@@ -73,7 +73,7 @@ class AnalysisSpec(Section):
     @model_validator(mode="after")
     def _consistent(self) -> AnalysisSpec:
         problems = []
-        causes = set(self.snapshot.causes) or {"event"}
+        causes = set(self.snapshot.cause_names)
         prior = self.model.prior
         if self.model.baseline == "smooth":
             for cause in sorted(causes - set(prior.baseline)):
@@ -92,10 +92,23 @@ class AnalysisSpec(Section):
                 problems.append(f"success.arm: {rule.arm!r} is none of the arms {', '.join(arms)}; correct it")
         if self.enrolment and set(self.enrolment.planned) - set(self.snapshot.arms):
             problems.append("enrolment.planned names an arm that snapshot.arms does not; correct either")
-        problems += self._effect_problems(arms) + self._evidence_problems(causes, arms)
+        problems += self._endpoint_problems() + self._effect_problems(arms) + self._evidence_problems(causes, arms)
         if problems:
             raise ValueError(*problems)
         return self
+
+    def _endpoint_problems(self) -> list[str]:
+        """What does not go with the definition of the endpoint."""
+        if self.snapshot.endpoint is None:
+            return []
+        endpoint = self.snapshot.endpoint.definition
+        other = set(endpoint.causes) - set(endpoint.counted)
+        problems = [f"final.causes: '{cause}' competes by snapshot.endpoint; remove it here, or count it in its causes"
+                    for cause in self.final.causes or () if cause in other]  # fmt: skip
+        if endpoint.start == "response" and self.enrolment:
+            problems.append("enrolment: snapshot.endpoint starts at response, and who is still to come has not "
+                            "responded; remove the section")  # fmt: skip
+        return problems
 
     def _effect_problems(self, arms: list[str]) -> list[str]:
         """An effect that could do nothing, or priors that nothing would use."""
@@ -119,7 +132,7 @@ class AnalysisSpec(Section):
         section = self.evidence
         if section is None:
             return []
-        problems, first = [], next(iter(self.snapshot.causes), "event")
+        problems, first = [], self.snapshot.cause_names[0]
         if self.model.baseline != "smooth":
             problems.append("evidence needs model.baseline = 'smooth'")
         if self.model.effect != "proportional":
@@ -234,6 +247,14 @@ class AnalysisSpec(Section):
         """Path of a file that the specification names relative to itself."""
         return (self.path.parent / name).resolve()
 
+    @property
+    def counted(self) -> tuple[str, ...] | None:
+        """Causes that count at the final analysis, as it says or as the endpoint does; None for all."""
+        if self.final.causes or self.snapshot.endpoint is None:
+            return tuple(self.final.causes or ()) or None
+        endpoint = self.snapshot.endpoint.definition
+        return endpoint.counted if set(endpoint.counted) < set(endpoint.causes) else None
+
     def final_analysis(self, patients: Patients) -> FinalAnalysis:
         """Give the final analysis on the calendar of ``patients``.
 
@@ -259,7 +280,7 @@ class AnalysisSpec(Section):
         return FinalAnalysis(
             at=final.at, events=final.events, date=months("date", final.date), follow_up=final.follow_up,
             truncate=final.truncate, cap=float("inf") if cap is None else cap,
-            causes=tuple(final.causes) if final.causes else None, on=str(final.date or ""),
+            causes=self.counted, on=str(final.date or ""),
             cap_on=str(final.cap or ""),
         )  # fmt: skip
 

@@ -66,6 +66,10 @@ class Patients:
     data_cutoff : float or None
         Calendar time at which the data were cut.
     provenance : {"real", "reconstructed", "simulated"}
+    unit : str
+        Always ``month``.
+    endpoint : str
+        What ``time`` is the time to, in a sentence, where a definition made it (:mod:`smm_bayes.trial.endpoints`).
     """
 
     patient: np.ndarray
@@ -87,6 +91,7 @@ class Patients:
     data_cutoff: float | None = None
     provenance: str = "real"
     unit: str = "month"
+    endpoint: str = ""
 
     def __post_init__(self) -> None:
         """Refuse a state that no reader could have made."""
@@ -230,7 +235,8 @@ class Patients:
             f"{int((self.cause == index).sum())} {name}" for index, name in enumerate(self.causes)
         )
         events = f"{self.events} ({by_cause})" if len(self.causes) > 1 else str(self.events)
-        rows = [("patients", counts), ("events", events),
+        rows = [("endpoint", self.endpoint)] if self.endpoint else []
+        rows += [("patients", counts), ("events", events),
                 ("median follow-up", f"{self.median_follow_up:.1f} months")]  # fmt: skip
         if self.entry is not None and self.delayed.any():
             late = self.entry[self.delayed]

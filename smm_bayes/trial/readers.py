@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smm_bayes.errors import DataError, Problems
+from smm_bayes.errors import Problems
 from smm_bayes.trial.calendar import calendar_date, calendar_time, months_per
+from smm_bayes.trial.columns import (
+    arm_positions,
+    check_options,
+    check_reasons,
+    has_optional,
+    patient_names,
+    reason_in,
+    trial_name,
+)
 from smm_bayes.trial.mrd import read_mrd
-from smm_bayes.trial.patients import PROVENANCES, REASONS, ROLES, Patients
+from smm_bayes.trial.patients import REASONS, Patients
 from smm_bayes.trial.table import Table, dates, is_missing, numbers, require, texts
 
 if TYPE_CHECKING:
     import pandas as pd
 
-REASON_WORDS = (
-    ("lost", "lost"),
-    ("withdr", "withdrawn"), ("consent", "withdrawn"),
-    ("new therapy", "new_therapy"), ("new treatment", "new_therapy"), ("new anti", "new_therapy"),
-    ("subsequent", "new_therapy"),
-    ("administrative", "administrative"), ("ongoing", "administrative"), ("cut", "administrative"),
-    ("alive", "administrative"), ("no event", "administrative"), ("study end", "administrative"),
-    ("end of study", "administrative"), ("event-free", "administrative"), ("event free", "administrative"),
-)  # fmt: skip
 YES = {"1": True, "1.0": True, "true": True, "yes": True}
 NO = {"0": False, "0.0": False, "false": False, "no": False}
 LONGEST = 150 * 12.0  # months; a longer time is in another unit than AVALU says
@@ -81,10 +81,8 @@ def read_adtte(
     """
     table = Table.of(source, "ADTTE table")
     problems = Problems(table.name)
-    _check_options(arms, provenance, problems)
-    unknown = sorted(set((censoring or {}).values()) - set(REASONS))
-    if unknown:
-        problems.add(f"censoring: {', '.join(unknown)} is no reason; give one of {', '.join(REASONS)}")
+    check_options(arms, provenance, problems)
+    check_reasons(censoring, problems)
     roles = [("STUDYID", "the trial"), ("USUBJID", "the patient"), ("PARAMCD", "the endpoint"),
              ("AVAL", "the time to event or censoring"), ("AVALU", "its unit"),
              ("CNSR", "0 for an event, 1 or above for censoring"), ("TRT01P", "the planned arm")]  # fmt: skip
@@ -95,10 +93,7 @@ def read_adtte(
         table = _only_parameter(table, parameter, problems)
     if "PARAMCD" not in table or not len(table):
         problems.raise_if_any()  # which rows are meant is not known, so nothing else can be checked
-    trials = texts(table, "STUDYID", problems)
-    other = [bool(name) and name != trials[0] for name in trials]
-    problems.add_rows("STUDYID", table.where(other), f"another trial than {trials[0]!r}", "give one trial a file",
-                      next((repr(name) for name, hit in zip(trials, other, strict=True) if hit), ""))  # fmt: skip
+    trial = trial_name(table, problems)
     factor = _units(table, problems)
     time = _times(table, factor, problems)
     entry = _entry(table, "ENTRYTM", factor, time, problems)
@@ -111,7 +106,7 @@ def read_adtte(
     reason = _reasons(table, code, censoring or {}, problems)
     return _assemble(
         table, problems, "USUBJID", "TRT01P", "AVAL", arms, time, event, cause, cause_names, reason, enrolled, mrd,
-        trial=trials[0] if trials else "trial", provenance=provenance, origin=origin,
+        trial=trial, provenance=provenance, origin=origin,
         entry=entry, stratum=np.array(texts(table, stratum, problems), dtype=object) if stratum else None,
     )  # fmt: skip
 
@@ -155,7 +150,7 @@ def read_frame(
     """
     table = Table.of(source, "patients")
     problems = Problems(table.name)
-    _check_options(arms, provenance, problems)
+    check_options(arms, provenance, problems)
     factor = months_per(unit)
     if factor is None:
         problems.add(f"unit {unit!r} is not a unit of time; give day, week, month or year")
@@ -209,28 +204,8 @@ def _assemble(
     **others: object,
 ) -> Patients:
     """Make the checks that every door shares, then the value."""
-    names = texts(table, patient_column, problems)
-    seen: dict[str, int] = {}
-    again: list[int] = []
-    twice = ""
-    for row, name in zip(table.rows, names, strict=True):
-        if name and seen.setdefault(name, row) != row:
-            again.append(row)
-            twice = twice or f"{name!r}, first in row {seen[name]}"
-    problems.add_rows(patient_column, again, "a patient that appears twice",
-                      "keep one row per patient and endpoint", twice)  # fmt: skip
-    ordered = [role for role in ROLES if role in arms]
-    words = texts(table, arm_column, problems)
-    arm = np.array([next((i for i, role in enumerate(ordered) if arms[role] == word), -1) for word in words])
-    unknown = (arm < 0) & np.array([bool(word) for word in words])
-    found = next((repr(word) for word, bad in zip(words, unknown, strict=True) if bad), "")
-    declared = ", ".join(f"{role} = {name!r}" for role, name in arms.items())
-    problems.add_rows(arm_column, table.where(unknown), "an arm that is not declared",
-                      f"declared are {declared}; correct the name or the declaration", found)  # fmt: skip
-    for index, role in enumerate(ordered):
-        if arm_column in table and not (arm == index).any():
-            problems.add(f"column '{arm_column}': arm {arms[role]!r} ({role}) has no patient; "
-                         "correct its name or declare the other arm only")  # fmt: skip
+    names = patient_names(table, patient_column, problems, one_row="patient and endpoint")
+    ordered, arm = arm_positions(table, arm_column, arms, problems)
     problems.add_rows(time_column, table.where(event & (time == 0)), "an event at time 0",
                       "the time to an event is positive; count the first day as 1")  # fmt: skip
     position = {name: index for index, name in enumerate(names)}
@@ -246,18 +221,9 @@ def _assemble(
     cutoff = float(np.max(enrolled + seen_for)) if enrolled is not None else None
     return Patients(
         patient=np.array(names, dtype=object), arm=arm, time=time, event=event, cause=cause, censoring=reason,
-        enrolled=enrolled, arms=tuple(ordered), arm_names=tuple(arms[role] for role in ordered), causes=causes,
+        enrolled=enrolled, arms=ordered, arm_names=tuple(arms[role] for role in ordered), causes=causes,
         mrd=assessments, data_cutoff=cutoff, entry=entry, **others,  # type: ignore[arg-type]
     )  # fmt: skip
-
-
-def _check_options(arms: Mapping[str, str], provenance: str, problems: Problems) -> None:
-    if "experimental" not in arms or set(arms) - set(ROLES):
-        raise DataError(f"arms must name 'experimental', and 'control' if there is one; got {dict(arms)!r}")
-    if len(set(arms.values())) < len(arms):
-        raise DataError(f"both arms are called {arms['experimental']!r}; give each its own name")
-    if provenance not in PROVENANCES:
-        problems.add(f"provenance {provenance!r} is not known; say real, reconstructed or simulated")
 
 
 def _only_parameter(table: Table, parameter: str, problems: Problems) -> Table:
@@ -291,10 +257,7 @@ def _entry(
     table: Table, column: str, factor: np.ndarray | float, time: np.ndarray, problems: Problems
 ) -> np.ndarray | None:
     """Months on the clock of ``time`` at which each patient was enrolled; None where there is no such column."""
-    if column not in table:
-        for name in table.columns:
-            if name.lower() == column.lower():  # left unread it would bias every hazard without a word
-                problems.add(f"column '{name}': is it '{column}', delayed entry? names are case-sensitive; rename it")
+    if not has_optional(table, column, "delayed entry", problems):
         return None
     entry = numbers(table, column, problems, minimum=0, required=False) * factor
     empty = [is_missing(cell) for cell in table.cells(column)]
@@ -363,10 +326,8 @@ def _reasons(table: Table, code: np.ndarray, codes: Mapping[int, str], problems:
     for row, number, text in zip(table.rows, code, given, strict=True):
         reason = ""
         if number >= 1:
-            meant = {name for word, name in REASON_WORDS if word in text.lower()}
-            said = meant.pop() if len(meant) == 1 else ""  # "alive without new therapy" could be either: ask
             assumed = "administrative" if number == 1 and not text else ""
-            reason = codes.get(int(number), "") or said or assumed
+            reason = codes.get(int(number), "") or reason_in(text) or assumed
             if not reason and text:
                 unknown.append(row)
                 found = found or repr(text)
