@@ -116,9 +116,9 @@ class RegressionPriors:
         if len(table.arms) > 1:
             effect, curve = self.survival.sample_effect(table.causes, table.grid, draws, rng=rng)
             found |= effect | {"log_hazard_ratio_curve": curve}
-        ratios = [self.covariates[name].ratio for name in table.covariate_names]
-        mean, sd = [r.mean for r in ratios], [r.sd for r in ratios]
-        found["covariate_effect"] = rng.normal(mean, sd, (draws, causes, len(ratios)))
+        if ratios := [self.covariates[name].ratio for name in table.covariate_names]:
+            mean, sd = [r.mean for r in ratios], [r.sd for r in ratios]
+            found["covariate_effect"] = rng.normal(mean, sd, (draws, causes, len(ratios)))
         owner = factor_of(table)
         for name, prior in self.spreads(table).items():
             found[f"{name}_spread"] = np.abs(rng.normal(0, prior.scale, (draws, causes, factors)))

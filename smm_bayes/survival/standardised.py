@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -145,7 +146,7 @@ class Standardised:
             one = self.table.only(first[k])
             yield summed[k], pattern_log_hazard(self._parameters, one, self.priors, arm=arm)[:, 0]
 
-    @property
+    @cached_property
     def _parameters(self) -> dict[str, np.ndarray]:
         found = {}
         for name, values in self.posterior.data_vars.items():

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from smm_bayes.errors import DataError, Problems
 from smm_bayes.trial.patients import PROVENANCES, REASONS, ROLES
-from smm_bayes.trial.table import Table, texts
+from smm_bayes.trial.table import Table, numbers, texts
 
 REASON_WORDS = (
     ("lost", "lost"),
@@ -92,3 +92,16 @@ def has_optional(table: Table, column: str, role: str, problems: Problems) -> bo
         if column not in table and name.lower() == column.lower():
             problems.add(f"column '{name}': is it '{column}', {role}? names are case-sensitive; rename it")
     return column in table
+
+
+def covariate_roles(covariates: Sequence[str], subgroups: Sequence[str]) -> list[tuple[str, str]]:
+    """Columns that must be there, and what they are."""
+    return [(name, "a covariate") for name in covariates] + [(name, "a subgroup") for name in subgroups]
+
+
+def read_covariates(
+    table: Table, covariates: Sequence[str], subgroups: Sequence[str], problems: Problems
+) -> dict[str, np.ndarray]:
+    """Numeric columns, and columns whose texts name subgroups; no cell may be empty."""
+    found = {name: numbers(table, name, problems) for name in covariates if name in table}
+    return found | {name: np.array(texts(table, name, problems), dtype=object) for name in subgroups if name in table}

@@ -15,13 +15,15 @@ from smm_bayes.trial.columns import (
     arm_positions,
     check_options,
     check_reasons,
+    covariate_roles,
     has_optional,
     patient_names,
+    read_covariates,
     reason_in,
     trial_name,
 )
 from smm_bayes.trial.courses import Courses, breaches
-from smm_bayes.trial.table import YEARS, Table, dates, is_missing, numbers, require, texts
+from smm_bayes.trial.table import YEARS, Table, dates, is_missing, require, texts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,6 +49,7 @@ def read_courses(
     arms: Mapping[str, str],
     censoring: Mapping[str, str] | None = None,
     covariates: Sequence[str] = (),
+    subgroups: Sequence[str] = (),
     provenance: str = "real",
 ) -> Courses:
     """Read the courses of a trial's patients from a table of dates.
@@ -86,6 +89,8 @@ def read_courses(
         Text of DCSREAS to reason, for texts that do not say so themselves.
     covariates : sequence of str
         Numeric columns to keep.
+    subgroups : sequence of str
+        Columns to keep whose texts name subgroups.
     provenance : {"real", "reconstructed", "simulated"}
 
     Returns
@@ -108,7 +113,7 @@ def read_courses(
     check_reasons(censoring, problems)
     roles = [("STUDYID", "the trial"), ("USUBJID", "the patient"), ("TRT01P", "the planned arm")]
     roles += [(column, f"the date of {what}") for name, (column, what) in COLUMNS.items() if name not in OPTIONAL]
-    require(table, [*roles, *((name, "a covariate") for name in covariates)], problems)
+    require(table, [*roles, *covariate_roles(covariates, subgroups)], problems)
     trial = trial_name(table, problems)
     names = patient_names(table, "USUBJID", problems, one_row="patient")
     ordered, arm = arm_positions(table, "TRT01P", arms, problems)
@@ -117,7 +122,7 @@ def read_courses(
     alive = np.array([is_missing(cell) for cell in table.cells("DTHDT")], dtype=bool)
     reason = _reasons(table, alive, censoring or {}, problems)
     stratum = np.array(texts(table, "STRATUM", problems), dtype=object) if "STRATUM" in table else None
-    kept = {name: numbers(table, name, problems) for name in covariates}
+    kept = read_covariates(table, covariates, subgroups, problems)
     problems.raise_if_any()
     when["last_alive"] = np.where(alive, when["last_alive"], when["death"])
     return Courses(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -121,14 +121,16 @@ class Patients:
         arms: Mapping[str, str],
         causes: Mapping[str, list[str]] | None = None,
         censoring: Mapping[int, str] | None = None,
+        covariates: Sequence[str] = (),
+        subgroups: Sequence[str] = (),
         mrd: Table | pd.DataFrame | str | Path | None = None,
         provenance: str = "real",
     ) -> Patients:
         """Read patients from an ADaM time-to-event table; see :func:`smm_bayes.trial.readers.read_adtte`."""
         from smm_bayes.trial.readers import read_adtte
 
-        return read_adtte(source, parameter, arms=arms, causes=causes, censoring=censoring, mrd=mrd,
-                          provenance=provenance)  # fmt: skip
+        return read_adtte(source, parameter, arms=arms, causes=causes, censoring=censoring, covariates=covariates,
+                          subgroups=subgroups, mrd=mrd, provenance=provenance)  # fmt: skip
 
     @classmethod
     def from_frame(

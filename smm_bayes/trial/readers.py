@@ -15,8 +15,10 @@ from smm_bayes.trial.columns import (
     arm_positions,
     check_options,
     check_reasons,
+    covariate_roles,
     has_optional,
     patient_names,
+    read_covariates,
     reason_in,
     trial_name,
 )
@@ -39,6 +41,8 @@ def read_adtte(
     arms: Mapping[str, str],
     causes: Mapping[str, Sequence[str]] | None = None,
     censoring: Mapping[int, str] | None = None,
+    covariates: Sequence[str] = (),
+    subgroups: Sequence[str] = (),
     mrd: Table | pd.DataFrame | str | Path | None = None,
     provenance: str = "real",
 ) -> Patients:
@@ -62,6 +66,10 @@ def read_adtte(
         Cause of event to the texts of EVNTDESC that mean it. Without it every event is of the one cause ``event``.
     censoring : mapping of int to str, optional
         Value of CNSR to reason. Without it the words of CNSDTDSC decide; a 1 without words is administrative.
+    covariates : sequence of str
+        Numeric columns to keep.
+    subgroups : sequence of str
+        Columns to keep whose texts name subgroups.
     mrd : Table, pandas.DataFrame or path, optional
         Table of MRD assessments; see :func:`smm_bayes.trial.mrd.read_mrd`.
     provenance : {"real", "reconstructed", "simulated"}
@@ -88,7 +96,7 @@ def read_adtte(
              ("CNSR", "0 for an event, 1 or above for censoring"), ("TRT01P", "the planned arm")]  # fmt: skip
     if causes and len(causes) > 1:
         roles.append(("EVNTDESC", "what the event was"))
-    require(table, roles, problems)
+    require(table, [*roles, *covariate_roles(covariates, subgroups)], problems)
     if "PARAMCD" in table:
         table = _only_parameter(table, parameter, problems)
     if "PARAMCD" not in table or not len(table):
@@ -108,6 +116,7 @@ def read_adtte(
         table, problems, "USUBJID", "TRT01P", "AVAL", arms, time, event, cause, cause_names, reason, enrolled, mrd,
         trial=trial, provenance=provenance, origin=origin,
         entry=entry, stratum=np.array(texts(table, stratum, problems), dtype=object) if stratum else None,
+        covariates=read_covariates(table, covariates, subgroups, problems),
     )  # fmt: skip
 
 
@@ -118,6 +127,7 @@ def read_frame(
     unit: str = "month",
     causes: Sequence[str] | None = None,
     covariates: Sequence[str] = (),
+    subgroups: Sequence[str] = (),
     mrd: Table | pd.DataFrame | str | Path | None = None,
     trial: str = "trial",
     provenance: str = "real",
@@ -140,6 +150,8 @@ def read_frame(
         Names of the causes in their order; needed where column ``cause`` is given.
     covariates : sequence of str
         Numeric columns to keep.
+    subgroups : sequence of str
+        Columns to keep whose texts name subgroups.
     mrd, trial, provenance
         As in :func:`read_adtte`.
 
@@ -156,7 +168,7 @@ def read_frame(
         problems.add(f"unit {unit!r} is not a unit of time; give day, week, month or year")
     roles = [("patient", "the patient"), ("arm", "the arm"), ("time", "the time to event or censoring"),
              ("event", "1 for an event, 0 for censoring")]  # fmt: skip
-    roles += [(name, "a covariate") for name in covariates]
+    roles += covariate_roles(covariates, subgroups)
     roles += [("cause", "the cause of the event")] if causes and len(causes) > 1 else []
     if not require(table, roles, problems) or factor is None:
         problems.raise_if_any()
@@ -181,7 +193,7 @@ def read_frame(
         table, problems, "patient", "arm", "time", arms, time, event, cause, cause_names, reason, enrolled, mrd,
         trial=trial, provenance=provenance, entry=entry,
         stratum=np.array(texts(table, "stratum", problems), dtype=object) if "stratum" in table else None,
-        covariates={name: numbers(table, name, problems) for name in covariates},
+        covariates=read_covariates(table, covariates, subgroups, problems),
     )  # fmt: skip
 
 
