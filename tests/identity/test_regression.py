@@ -271,3 +271,22 @@ def test_likelihood_of_a_covariate_is_that_of_poisson_regression(people, regress
     found = minimize(loss, fitted.params + 0.1, method="BFGS", options={"gtol": 1e-6})
     np.testing.assert_allclose(found.x, fitted.params, atol=2e-5)
     assert loss(fitted.params) <= found.fun + 1e-6
+
+
+def test_table_of_subgroups_counts_everybody(people, posterior):
+    from smm_bayes.survival.subgroups import subgroup_hazard_ratios, subgroup_table
+
+    table, draws = posterior
+    found = subgroup_table(draws, table, "progression")
+    assert list(found.index) == ["all patients", *table.level_names]
+    for arm, index in (("control", 0), ("experimental", 1)):
+        assert found[f"patients_{arm}"].iloc[0] == (people.arm == index).sum()
+        assert found[f"events_{arm}"].iloc[0] == ((people.arm == index) & (people.cause == 0)).sum()
+        assert found[f"patients_{arm}"].iloc[1:3].sum() == found[f"patients_{arm}"].iloc[0]
+        women = (people.covariates["sex"] == "F") & (people.arm == index)
+        assert found.loc["sex: F", f"patients_{arm}"] == women.sum()
+    ratios = np.log(subgroup_hazard_ratios(draws, table, "progression"))
+    for factor, name in ((["sex: F", "sex: M"], "sex"), (["band: 0", "band: 1", "band: 2"], "band")):
+        sizes = [np.sum(people.covariates[name] == label.split(": ")[1]) for label in factor]
+        mean = np.average(ratios.sel(level=factor).values, axis=-1, weights=sizes)
+        np.testing.assert_allclose(mean, ratios.sel(level="all patients").values, rtol=1e-10)
