@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 from smm_bayes.analysis.designs.design import Design
 from smm_bayes.analysis.designs.interim import InterimDesign
+from smm_bayes.analysis.designs.visits import VisitsDesign
 
-VARIANTS: dict[str, Callable[[], Design]] = {}
+VARIANTS: dict[str, Callable[[], Design]] = {"visits": VisitsDesign}
 
-__all__ = ["VARIANTS", "Design", "InterimDesign"]
+__all__ = ["VARIANTS", "Design", "InterimDesign", "VisitsDesign"]
