@@ -52,30 +52,48 @@ def piecewise_exponential_model(table: EventTable, priors: SurvivalPriors | Gamm
     """
     import pymc as pm
 
-    coords = {
+    with pm.Model(coords=model_coords(table)) as model:
+        observe_events(add_log_hazard(table, priors).ravel(), table)
+    return model
+
+
+def model_coords(table: EventTable) -> dict[str, list[Any]]:
+    """Labels of the model's dims."""
+    return {
         "arm": list(table.arms),
         "cause": list(table.causes),
         "curve": [f"{arm}:{cause}" for arm in table.arms for cause in table.causes],
         "interval": list(table.grid.labels),
         "cell": list(range(table.events.size)),
     }
-    with pm.Model(coords=coords) as model:
-        if isinstance(priors, GammaPrior):
-            hazard = pm.Gamma("hazard", alpha=priors.shape, beta=priors.rate, dims=("arm", "cause", "interval"))
-            log_hazard = pm.math.log(hazard).ravel()
-        else:
-            log_hazard = _smooth(table, priors)
-        shaped = log_hazard.reshape(table.events.shape)
-        log_hazard = pm.Deterministic("log_hazard", shaped, dims=("arm", "cause", "interval"))
-        observe_events(log_hazard.ravel(), table)
-    return model
+
+
+def add_log_hazard(table: EventTable, priors: SurvivalPriors | GammaPrior) -> Any:
+    """Add parameters and ``log_hazard`` (arm, cause, interval) to the model being built.
+
+    Of ``table`` only the shape counts, and what its events and exposure do to the sampler's coordinates.
+    """
+    import pymc as pm
+
+    if isinstance(priors, GammaPrior):
+        hazard = pm.Gamma("hazard", alpha=priors.shape, beta=priors.rate, dims=("arm", "cause", "interval"))
+        log_hazard = pm.math.log(hazard).ravel()
+    else:
+        log_hazard = _smooth(table, priors)
+    shaped = log_hazard.reshape(table.events.shape)
+    return pm.Deterministic("log_hazard", shaped, dims=("arm", "cause", "interval"))
 
 
 def model_data(table: EventTable, priors: SurvivalPriors | GammaPrior) -> dict[str, np.ndarray]:
     """Arrays that a refit hands to a compiled model of the same shape and priors."""
+    return {**cell_data(table), **coordinate_data(table, priors)}
+
+
+def coordinate_data(table: EventTable, priors: SurvivalPriors | GammaPrior) -> dict[str, np.ndarray]:
+    """Coordinates of the sampler, made from events and exposure; the posterior does not depend on them."""
     if not isinstance(priors, SurvivalPriors):
-        return cell_data(table)
-    return {**cell_data(table), **whitening(curves_of(table, priors), table.grid), **effect_data(table, priors)}
+        return {}
+    return {**whitening(curves_of(table, priors), table.grid), **effect_data(table, priors)}
 
 
 def effect_data(table: EventTable, priors: SurvivalPriors) -> dict[str, np.ndarray]:

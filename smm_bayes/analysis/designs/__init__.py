@@ -9,7 +9,8 @@ from collections.abc import Callable
 from smm_bayes.analysis.designs.design import Design
 from smm_bayes.analysis.designs.interim import InterimDesign
 from smm_bayes.analysis.designs.regression import RegressionDesign
+from smm_bayes.analysis.designs.visits import VisitsDesign
 
-VARIANTS: dict[str, Callable[[], Design]] = {"regression": RegressionDesign}
+VARIANTS: dict[str, Callable[[], Design]] = {"regression": RegressionDesign, "visits": VisitsDesign}
 
 __all__ = ["VARIANTS", "Design", "InterimDesign"]
