@@ -56,7 +56,7 @@ def regression_model(table: PatternTable, priors: RegressionPriors) -> pm.Model:
 
     References
     ----------
-    Jones HE et al. Clinical Trials 2011;8:129-43, doi:10.1177/1740774510396933 (subgroup effects that shrink).
+    Dixon DO, Simon R. Biometrics 1991;47:871-81 (subgroup effects that shrink).
     """
     import pymc as pm
     import pytensor.tensor as pt

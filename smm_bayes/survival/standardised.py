@@ -50,7 +50,7 @@ class Standardised:
 
     References
     ----------
-    Daniel R, Zhang J, Farewell D. Biometrical Journal 2021;63:528-57, doi:10.1002/bimj.201900297.
+    Daniel R, Zhang J, Farewell D. Biometrical Journal 2021;63:528-57.
     """
 
     posterior: xr.Dataset

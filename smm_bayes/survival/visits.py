@@ -22,10 +22,10 @@ visit at which others are censored counts too many. The likelihood is exact wher
 
 References
 ----------
-Finkelstein DM. Biometrics 1986;42:845-54, doi:10.2307/2530698 (proportional hazards of interval-censored times).
+Finkelstein DM. Biometrics 1986;42:845-54 (proportional hazards of interval-censored times).
 Panageas KS et al. Journal of the National Cancer Institute 2007;99:428-32, doi:10.1093/jnci/djk091 (what taking the
-dates of visits as exact does). Leffondré K et al. International Journal of Epidemiology 2013;42:1177-86,
-doi:10.1093/ije/dyt126 (death between visits).
+dates of visits as exact does). Leffondré K et al. International Journal of Epidemiology 2013;42:1177-86 (death
+between visits).
 """
 
 from __future__ import annotations
