@@ -1,5 +1,10 @@
 """Piecewise-constant hazards: time grid, events and exposure, distribution, PyMC model, estimands."""
 
+from smm_bayes.survival.cure import cure_data, cure_log_likelihood, cure_model
+from smm_bayes.survival.cure_estimands import CureEstimands, MixtureCure
+from smm_bayes.survival.cure_priors import CuredPrior, CurePriors, LateHazardPrior, OddsRatioPrior
+from smm_bayes.survival.cure_summary import cure_summary
+from smm_bayes.survival.cure_table import CureTable
 from smm_bayes.survival.effects import Proportional, Separate, Varying, Waning
 from smm_bayes.survival.estimands import Estimands, follow_up_horizon
 from smm_bayes.survival.gamma import GammaHazards
@@ -11,8 +16,10 @@ from smm_bayes.survival.piecewise import PiecewiseExponential, cumulative_incide
 from smm_bayes.survival.priors import BaselinePrior, HazardRatioPrior, SmoothnessPrior, SpreadPrior
 
 __all__ = [
-    "BaselinePrior", "Estimands", "EventTable", "GammaHazards", "GammaPrior", "HazardRatioPrior",
+    "BaselinePrior", "CureEstimands", "CurePriors", "CureTable", "CuredPrior", "Estimands", "EventTable",
+    "GammaHazards", "GammaPrior", "HazardRatioPrior", "LateHazardPrior", "MixtureCure", "OddsRatioPrior",
     "PiecewiseExponential", "Proportional", "Separate", "SmoothnessPrior", "SpreadPrior", "SurvivalPriors", "TimeGrid",
-    "Varying", "Waning", "cumulative_incidence", "follow_up_horizon", "log_likelihood", "maximum_likelihood",
-    "model_data", "patient_log_likelihood", "piecewise_exponential_model",
+    "Varying", "Waning", "cumulative_incidence", "cure_data", "cure_log_likelihood", "cure_model", "cure_summary",
+    "follow_up_horizon", "log_likelihood", "maximum_likelihood", "model_data", "patient_log_likelihood",
+    "piecewise_exponential_model",
 ]  # fmt: skip

@@ -64,7 +64,7 @@ def piecewise_exponential_model(table: EventTable, priors: SurvivalPriors | Gamm
             hazard = pm.Gamma("hazard", alpha=priors.shape, beta=priors.rate, dims=("arm", "cause", "interval"))
             log_hazard = pm.math.log(hazard).ravel()
         else:
-            log_hazard = _smooth(table, priors)
+            log_hazard = smooth_log_hazard(table, priors)
         shaped = log_hazard.reshape(table.events.shape)
         log_hazard = pm.Deterministic("log_hazard", shaped, dims=("arm", "cause", "interval"))
         observe_events(log_hazard.ravel(), table)
@@ -126,7 +126,8 @@ def _varies(table: EventTable, priors: SurvivalPriors) -> bool:
     return isinstance(priors.effect, Varying) and len(table.arms) > 1 and len(table.grid) > 1
 
 
-def _smooth(table: EventTable, priors: SurvivalPriors) -> Any:
+def smooth_log_hazard(table: EventTable, priors: SurvivalPriors) -> Any:
+    """Add smooth baselines and effects to the model being built; give the flat log hazard of every cell."""
     import pymc as pm
 
     arm, cause, interval = (index.ravel() for index in np.indices(table.events.shape))

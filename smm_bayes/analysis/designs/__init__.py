@@ -6,9 +6,10 @@ design of its own in this room, in :data:`VARIANTS` by name.
 
 from collections.abc import Callable
 
+from smm_bayes.analysis.designs.cure import CureDesign
 from smm_bayes.analysis.designs.design import Design
 from smm_bayes.analysis.designs.interim import InterimDesign
 
-VARIANTS: dict[str, Callable[[], Design]] = {}
+VARIANTS: dict[str, Callable[[], Design]] = {"cure": CureDesign}
 
-__all__ = ["VARIANTS", "Design", "InterimDesign"]
+__all__ = ["VARIANTS", "CureDesign", "Design", "InterimDesign"]
