@@ -5,8 +5,8 @@ integral :math:`H_a`. Without other causes a share
 
 .. math:: S_a(t) = \pi_a + (1 - \pi_a)\, e^{-H_a(t)}
 
-is event-free at t. Causes that nobody is cured of compete with the same hazards for cured and uncured, independently,
-so that the likelihood is a product over causes.
+is event-free at t. The cured share is that at time zero, also where patients enter later. Causes that nobody is cured
+of compete with the same hazards for cured and uncured, independently, so that the likelihood is a product over causes.
 
 A plateau of :math:`S_a` may be cure, or a hazard of the uncured that falls towards zero: no follow-up tells them apart.
 The prior of the uncured's hazard in the last interval does (:class:`~smm_bayes.survival.cure_priors.LateHazardPrior`),

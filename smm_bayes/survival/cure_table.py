@@ -80,7 +80,11 @@ class CureTable:
         return cls(grid.tabulate(patients), curable, spent, np.pad(arm, fill), exposure, np.pad(count, fill))
 
     def __post_init__(self) -> None:
-        """Freeze the arrays."""
+        """Refuse shapes that no patients could give, and freeze the arrays."""
+        rows, size = len(self.row_count), len(self.table.grid)
+        shapes = [values.shape for values in (self.spent, self.row_arm, self.row_exposure)]
+        if shapes != [self.table.exposure.shape, (rows,), (rows, size)] or self.curable not in self.table.causes:
+            raise SpecificationError(f"CureTable: arrays do not fit each other, with shapes {shapes}; use CureTable.of")
         for values in (self.spent, self.row_arm, self.row_exposure, self.row_count):
             values.setflags(write=False)
 
