@@ -13,6 +13,7 @@ from smm_bayes.analysis.interim import Interim, InterimInputs, describe_outcome
 from smm_bayes.errors import SpecificationError
 from smm_bayes.prediction.probability import Prediction
 from smm_bayes.survival.piecewise import PiecewiseExponential
+from smm_bayes.survival.summary import contraction
 from smm_bayes.trial.patients import Patients
 
 if TYPE_CHECKING:
@@ -142,12 +143,12 @@ def contraction_rows(interim: Interim, *, rng: np.random.Generator, draws: int =
     rows = Rows()
     for name in [name for name in prior if name in posterior and name not in BY_INTERVAL]:
         values = posterior[name]
-        left = 1 - values.var(("chain", "draw")).values / prior[name].var(axis=0)
+        left = contraction(values, prior[name]).values
         labels = [values.coords[dim].values for dim in values.dims[2:]]
         words = [f"{left[at]:.2f} {_bracketed(labels, at)}".rstrip() for at in np.ndindex(left.shape)]
         rows.append((f"contraction of {name.replace('_', ' ')}", "; ".join(words)))
     hazards = posterior["log_hazard"].transpose("chain", "draw", "arm", "cause", "interval")
-    left = 1 - hazards.var(("chain", "draw")).values / prior["log_hazard"].var(axis=0)
+    left = contraction(hazards, prior["log_hazard"]).values
     for index, cause in enumerate(patients.causes):
         worst = left[:, index].min(axis=0)
         words = [f"{label} {value:.2f}" for label, value in zip(grid.labels, worst, strict=True) if value < 0.5]

@@ -87,6 +87,23 @@ def follow_up_horizon(patients: Patients) -> float:
     return min(longest)
 
 
+def within_horizon[T: np.ndarray | float](time: T, horizon: float | None, extrapolate: bool) -> T:
+    """Give the times back, or refuse those beyond the stated horizon unless ``extrapolate``.
+
+    Raises
+    ------
+    SpecificationError
+        When a time is later.
+    """
+    last = np.max(time, initial=0.0)
+    if horizon is not None and not extrapolate and last > horizon:
+        raise SpecificationError(
+            f"month {last:g} is beyond the horizon of {horizon:g} months; ask for times up to it, or set "
+            "extrapolate=True to rest on the model alone"
+        )
+    return time
+
+
 @dataclass(frozen=True, eq=False)
 class Estimands:
     r"""Every estimand of one posterior, up to a stated horizon.
@@ -146,13 +163,7 @@ class Estimands:
 
     def _within[T: np.ndarray | float](self, time: T) -> T:
         """Refuse times beyond the horizon."""
-        last = np.max(time, initial=0.0)
-        if self.horizon is not None and not self.extrapolate and last > self.horizon:
-            raise SpecificationError(
-                f"month {last:g} is beyond the horizon of {self.horizon:g} months; ask for times up to it, or set "
-                "extrapolate=True to rest on the model alone"
-            )
-        return time
+        return within_horizon(time, self.horizon, self.extrapolate)
 
     def _until(self, horizon: float | None) -> float:
         """Give the horizon asked for, or the stated one."""

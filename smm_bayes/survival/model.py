@@ -79,7 +79,7 @@ def add_log_hazard(table: EventTable, priors: SurvivalPriors | GammaPrior) -> An
         hazard = pm.Gamma("hazard", alpha=priors.shape, beta=priors.rate, dims=("arm", "cause", "interval"))
         log_hazard = pm.math.log(hazard).ravel()
     else:
-        log_hazard = _smooth(table, priors)
+        log_hazard = smooth_log_hazard(table, priors)
     shaped = log_hazard.reshape(table.events.shape)
     return pm.Deterministic("log_hazard", shaped, dims=("arm", "cause", "interval"))
 
@@ -148,7 +148,8 @@ def _varies(table: EventTable, priors: SurvivalPriors) -> bool:
     return isinstance(priors.effect, Varying) and len(table.arms) > 1 and len(table.grid) > 1
 
 
-def _smooth(table: EventTable, priors: SurvivalPriors) -> Any:
+def smooth_log_hazard(table: EventTable, priors: SurvivalPriors) -> Any:
+    """Add smooth baselines and effects to the model being built; give the flat log hazard of every cell."""
     import pymc as pm
 
     arm, cause, interval = (index.ravel() for index in np.indices(table.events.shape))

@@ -96,6 +96,21 @@ def monte_carlo_error(draws: xr.DataArray, method: str) -> xr.DataArray:
     return error[draws.name] if hasattr(error, "data_vars") else error
 
 
+def contraction(draws: xr.DataArray, prior: np.ndarray) -> xr.DataArray:
+    """How much the data taught: 1 − posterior variance / prior variance, of every element.
+
+    Near 1 the data say it all; near 0 or below, what is shown is mostly the prior.
+
+    Parameters
+    ----------
+    draws : xarray.DataArray
+        Posterior (chain, draw, ...).
+    prior : numpy.ndarray, shape (draw, ...)
+        Draws from the prior.
+    """
+    return 1 - draws.var(SAMPLE) / np.asarray(prior).var(axis=0)
+
+
 def as_frame(columns: Mapping[str, xr.DataArray], draws: xr.DataArray) -> pd.DataFrame:
     """Put summaries beside each other, one row for every element of ``draws`` without its chains."""
     import pandas as pd

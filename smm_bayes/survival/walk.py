@@ -4,6 +4,10 @@ The prior of one log hazard (or log hazard ratio) is a level and a first-order r
 values in J intervals, :math:`\bar h \sim N(m, s^2)` and :math:`h_{j+1} - h_j \sim N(0, w_j \sigma^2)`, where
 :math:`w_j` is the distance between the middles of the two intervals in years: :math:`\sigma` is the SD of the change
 in a year, whatever the intervals.
+
+The level may be another weighted mean :math:`w'h`, such as the value in the last interval alone, as long as the weights
+sum to 1: the map from :math:`h` to the level and the differences then has determinant 1, so that the log density of
+:math:`h` is the sum of theirs whatever the weights.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
+from smm_bayes.errors import SpecificationError
 from smm_bayes.survival.grid import TimeGrid
 from smm_bayes.survival.priors import YEAR
 
@@ -76,7 +81,26 @@ def spacing(grid: TimeGrid) -> np.ndarray:
     return np.diff(grid.middles) / YEAR
 
 
-def whitening(curves: Sequence[Curve], grid: TimeGrid, name: str = "walk") -> dict[str, np.ndarray]:
+def last_interval(grid: TimeGrid) -> np.ndarray:
+    """Weights of a level that is the value in the last interval."""
+    return np.eye(len(grid))[-1]
+
+
+def _checked(weights: np.ndarray | None, grid: TimeGrid) -> np.ndarray | None:
+    if weights is not None and (np.shape(weights) != (len(grid),) or not abs(np.sum(weights) - 1) < 1e-9):
+        raise SpecificationError(
+            f"the weights of a walk's level must be {len(grid)}, one an interval, and sum to 1; got {weights}"
+        )
+    return weights
+
+
+def _level(values: Any, weights: np.ndarray | None) -> Any:
+    return values.mean(axis=-1) if weights is None else (values * weights).sum(axis=-1)
+
+
+def whitening(
+    curves: Sequence[Curve], grid: TimeGrid, name: str = "walk", weights: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
     r"""Coordinates u that make :math:`h` nearly standard normal a posteriori, whatever the walk's step :math:`\sigma`.
 
     A normal approximation gives :math:`h \mid \sigma` the precision :math:`P/\sigma^2 + M`, with P that of the walk's
@@ -94,6 +118,8 @@ def whitening(curves: Sequence[Curve], grid: TimeGrid, name: str = "walk") -> di
     grid : TimeGrid
     name : str
         How the names of the arrays start.
+    weights : numpy.ndarray, shape (interval,), optional
+        Of the level, summing to 1; the same for every interval by default.
 
     Returns
     -------
@@ -101,15 +127,21 @@ def whitening(curves: Sequence[Curve], grid: TimeGrid, name: str = "walk") -> di
         ``walk_basis`` A (curve, interval, coordinate), ``walk_ratio`` r and ``walk_centre`` c (curve, coordinate);
         nothing for a single interval, where there is no walk.
 
+    Raises
+    ------
+    SpecificationError
+        When the weights are not one an interval or do not sum to 1.
+
     References
     ----------
     Papaspiliopoulos O, Roberts GO, Sköld M. Statistical Science 2007;22:59-73 (partial non-centring).
     """
-    size = len(grid)
+    size, weights = len(grid), _checked(weights, grid)
     if size == 1:
         return {}
     differences = np.diff(np.eye(size), axis=0)
-    walk, mean = differences.T @ (differences / spacing(grid)[:, None]), np.full(size, 1 / size)
+    walk = differences.T @ (differences / spacing(grid)[:, None])
+    mean = np.full(size, 1 / size) if weights is None else weights
     found: dict[str, list[np.ndarray]] = {f"{name}_basis": [], f"{name}_ratio": [], f"{name}_centre": []}
     for prior, estimate, information in curves:
         precision = np.diag(information) + np.outer(mean, mean) / prior.sd**2
@@ -123,7 +155,7 @@ def whitening(curves: Sequence[Curve], grid: TimeGrid, name: str = "walk") -> di
 
 def smooth_curves(
     name: str, curves: Sequence[Curve], smoothness: SmoothnessPrior, grid: TimeGrid, *, dim: str, step: str,
-    coordinates: str = "walk",
+    coordinates: str = "walk", weights: np.ndarray | None = None,
 ) -> pm.TensorVariable:  # fmt: skip
     """Add curves ``name`` (dim, interval) and the SDs ``step`` (dim) of their yearly change to the model being built.
 
@@ -138,13 +170,15 @@ def smooth_curves(
     step : str
     coordinates : str
         How the names of the coordinates' data start.
+    weights : numpy.ndarray, shape (interval,), optional
+        Of the level that ``curves`` give the prior of, summing to 1; the same for every interval by default.
     """
     import pymc as pm
     import pytensor.tensor as pt
     from pymc.logprob.transforms import Transform
 
     mean, sd = [curve.prior.mean for curve in curves], [curve.prior.sd for curve in curves]
-    whitened = whitening(curves, grid, coordinates)
+    whitened = whitening(curves, grid, coordinates, weights)
     if not whitened:
         return pm.Normal(name, np.c_[mean], np.c_[sd], dims=(dim, "interval"))
 
@@ -167,7 +201,7 @@ def smooth_curves(
 
     def log_prior(value: Any, mean: Any, sd: Any, step: Any, *_: Any) -> Any:
         moves = (value[..., 1:] - value[..., :-1]) ** 2 / apart
-        squares = ((value.mean(axis=-1) - mean) / sd) ** 2 + moves.sum(axis=-1) / step**2
+        squares = ((_level(value, weights) - mean) / sd) ** 2 + moves.sum(axis=-1) / step**2
         known = len(grid) * np.log(2 * np.pi) + np.log(apart).sum()
         return -0.5 * (squares + known) - pt.log(sd) - (len(grid) - 1) * pt.log(step)
 
@@ -175,7 +209,7 @@ def smooth_curves(
         mean: np.ndarray, sd: np.ndarray, step: np.ndarray, *_: Any, rng: np.random.Generator, size: Any = None
     ) -> np.ndarray:
         shape = np.shape(mean) if size is None else tuple(size)
-        return draw_walk(np.broadcast_to(mean, shape), np.broadcast_to(sd, shape), step, grid, rng=rng)
+        return draw_walk(np.broadcast_to(mean, shape), np.broadcast_to(sd, shape), step, grid, weights, rng=rng)
 
     def middle(_: Any, __: Any, *inputs: Any) -> Any:  # where u = 0: a start that is near the posterior for any data
         basis, centre, shrunk = _coordinates(*inputs)
@@ -196,9 +230,13 @@ def _coordinates(*inputs: Any) -> tuple[Any, Any, Any]:
 
 
 def draw_walk(
-    mean: np.ndarray, sd: np.ndarray, step: np.ndarray, grid: TimeGrid, *, rng: np.random.Generator
-) -> np.ndarray:
-    """Draw curves (..., interval) from their prior in NumPy, given means and SDs of the level, and steps (...)."""
+    mean: np.ndarray, sd: np.ndarray, step: np.ndarray, grid: TimeGrid, weights: np.ndarray | None = None, *,
+    rng: np.random.Generator,
+) -> np.ndarray:  # fmt: skip
+    """Draw curves (..., interval) from their prior in NumPy, given means and SDs of the level, and steps (...).
+
+    ``weights`` (interval,) are those of the level, summing to 1; the same for every interval by default.
+    """
     moves = rng.normal(size=(*np.shape(mean), len(grid) - 1)) * (np.asarray(step)[..., None] * np.sqrt(spacing(grid)))
     walk = np.concatenate([np.zeros((*np.shape(mean), 1)), np.cumsum(moves, axis=-1)], axis=-1)
-    return rng.normal(mean, sd)[..., None] + walk - walk.mean(axis=-1, keepdims=True)
+    return rng.normal(mean, sd)[..., None] + walk - _level(walk, _checked(weights, grid))[..., None]
