@@ -142,8 +142,9 @@ def plot_events(check: pd.DataFrame, cause: str, ax: Axes | None = None) -> Axes
         ax.plot(x, rows["observed"], "o", color=COLOURS[arm], markersize=4, label=f"{arm}: observed")
     labels = chosen.loc[arms[0]].index
     ax.set_xticks(np.arange(len(labels)), labels, rotation=30, ha="right", fontsize=8)
-    ax.set(xlabel="months since enrolment", ylabel=f"events: {cause}")
-    ax.legend(frameon=False, fontsize=8)
+    top = max(float(chosen["upper"].max()), float(chosen["observed"].max()), 1.0)
+    ax.set(xlabel="months since enrolment", ylabel=f"events: {cause}", ylim=(-0.04 * top, 1.3 * top))  # legend above
+    ax.legend(frameon=False, fontsize=8, ncols=2, loc="upper left")
     return ax
 
 

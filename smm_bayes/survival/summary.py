@@ -111,6 +111,31 @@ def contraction(draws: xr.DataArray, prior: np.ndarray) -> xr.DataArray:
     return 1 - draws.var(SAMPLE) / np.asarray(prior).var(axis=0)
 
 
+def mostly_prior(
+    log_hazard: xr.DataArray, prior: np.ndarray, *, limit: float = 0.5
+) -> dict[str, list[tuple[str, float]]]:
+    """Intervals in which the data say little, by cause, each with the share of its posterior that is the prior's.
+
+    The share is posterior over prior variance of the log hazard, in the arm where it is largest.
+
+    Parameters
+    ----------
+    log_hazard : xarray.DataArray
+        Posterior (chain, draw, arm, cause, interval).
+    prior : numpy.ndarray, shape (draw, arm, cause, interval)
+        Draws from the prior.
+    limit : float
+        Share from which an interval is named.
+    """
+    share = 1 - contraction(log_hazard.transpose(*SAMPLE, "arm", "cause", "interval"), prior)
+    worst = share.max("arm")
+    return {
+        str(cause): [(str(label), float(value)) for label, value in
+                     zip(worst["interval"].values, worst.sel(cause=cause).values, strict=True) if value > limit]
+        for cause in worst["cause"].values
+    }  # fmt: skip
+
+
 def as_frame(columns: Mapping[str, xr.DataArray], draws: xr.DataArray) -> pd.DataFrame:
     """Put summaries beside each other, one row for every element of ``draws`` without its chains."""
     import pandas as pd
