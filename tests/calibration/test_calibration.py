@@ -117,3 +117,29 @@ def test_truth_is_recovered_as_often_as_intervals_say(stored):
             inside = np.mean((ranks >= tail) & (ranks <= ranked - tail))
             level = 1 - 2 * tail / (ranked + 1)
             assert abs(inside - level) < 4.5 * np.sqrt(level * (1 - level) / len(rows)), (name, level, inside)
+
+
+def test_the_hash_sees_what_is_computed_and_not_how_it_is_written(monkeypatch):
+    """A prior, a data cut, a likelihood that is wrong by a thousandth: each gives another hash; a rewrite does not."""
+    from dataclasses import replace
+
+    from smm_bayes.analysis.designs import InterimDesign
+    from smm_bayes.analysis.interim import read_inputs
+    from smm_bayes.survival import SmoothnessPrior, model
+
+    design = InterimDesign(read_inputs(ROOT / "models/mgus2/spec.toml"))
+    known = design_hash(design)
+    assert design_hash(InterimDesign(read_inputs(ROOT / "models/mgus2/spec.toml"))) == known
+
+    priors = replace(design.inputs.model.priors, smoothness=SmoothnessPrior(2.001))
+    smoother = InterimDesign(replace(design.inputs, model=replace(design.inputs.model, priors=priors)))
+    assert design_hash(smoother) != known
+
+    patients = replace(design.inputs.patients, data_cutoff=design.inputs.patients.data_cutoff + 1)
+    assert design_hash(InterimDesign(replace(design.inputs, patients=patients))) != known
+
+    cells = model.cell_data
+    monkeypatch.setattr(model, "cell_data", lambda table: {name: array.copy() for name, array in cells(table).items()})
+    assert design_hash(design) == known
+    monkeypatch.setattr(model, "cell_data", lambda table: {**cells(table), "exposure_data": 1.001 * cells(table)["exposure_data"]})
+    assert design_hash(design) != known
