@@ -16,6 +16,12 @@ from smm_bayes.survival.walk import Curve, smooth_curves, whitening
 if TYPE_CHECKING:
     import pymc as pm
 
+DIMS = {
+    "events_data": ("pattern", "cause", "interval"), "exposure_data": ("pattern", "interval"),
+    "group_data": ("group", "pattern"), "covariate_data": ("pattern", "covariate"), "level_data": ("pattern", "level"),
+    "arm_data": ("pattern",),
+}  # fmt: skip
+
 
 def regression_model(table: PatternTable, priors: RegressionPriors) -> pm.Model:
     r"""Build a piecewise-exponential regression by pattern and by cause of event.
@@ -36,7 +42,7 @@ def regression_model(table: PatternTable, priors: RegressionPriors) -> pm.Model:
     Parameters
     ----------
     table : PatternTable
-        Its shape, and who has which pattern, fix the model; events and exposure are data that a refit may replace.
+        Its shape fixes the model; the patterns, their events and exposure are data that a refit may replace.
     priors : RegressionPriors
 
     Returns
@@ -46,8 +52,8 @@ def regression_model(table: PatternTable, priors: RegressionPriors) -> pm.Model:
         cause; those of the effect of treatment; ``covariate_effect`` (cause, covariate), ``prognostic`` and
         ``predictive`` (cause, contrast; standardised) with ``prognostic_spread`` and ``predictive_spread`` (cause,
         factor). Deterministic ``prognostic_effect`` and ``predictive_effect`` (cause, level) and, with two arms,
-        ``log_hazard_ratio_curve`` (cause, interval). Data ``events_data`` (pattern, cause, interval) and
-        ``exposure_data`` (pattern, interval).
+        ``log_hazard_ratio_curve`` (cause, interval). Data ``events_data`` (pattern, cause, interval),
+        ``exposure_data`` (pattern, interval) and what says which pattern each is.
 
     Raises
     ------
@@ -64,6 +70,7 @@ def regression_model(table: PatternTable, priors: RegressionPriors) -> pm.Model:
     priors.check(table)
     causes, arms = len(table.causes), len(table.arms)
     with pm.Model(coords=_coords(table)) as model:
+        data = {name: pm.Data(name, values, dims=DIMS[name]) for name, values in _pattern_data(table, priors).items()}
         baseline = smooth_curves("log_baseline", _curves(table, priors), priors.survival.smoothness, table.grid,
                                  dim="curve", step="smoothness")  # fmt: skip
         curves = baseline.reshape((len(table.strata), 1, causes, len(table.grid)))
@@ -72,32 +79,29 @@ def regression_model(table: PatternTable, priors: RegressionPriors) -> pm.Model:
             ratios = [priors.covariates[name].ratio for name in table.covariate_names]
             slopes = pm.Normal("covariate_effect", [r.mean for r in ratios], [r.sd for r in ratios],
                                dims=("cause", "covariate"))  # fmt: skip
-            rows = rows + (slopes[None] * priors.scaled(table)[:, None, :]).sum(axis=-1)
+            rows = rows + (slopes[None] * data["covariate_data"][:, None, :]).sum(axis=-1)
         for name, prior in priors.spreads(table).items():
             effect = _subgroups(name, prior.scale, table)
-            gathered = effect.T[table.level_index].sum(axis=1)  # (pattern, cause)
-            rows = rows + (gathered if name == "prognostic" else gathered * table.arm[:, None].astype(float))
+            added = (effect[None] * data["level_data"][:, None, :]).sum(axis=-1)  # (pattern, cause)
+            rows = rows + (added if name == "prognostic" else added * data["arm_data"][:, None])
         if arms > 1:
             ratio = log_hazard_ratios(table.by_arm(), priors.survival)
             if "log_hazard_ratio_curve" not in model.named_vars:
                 ratio = pm.Deterministic("log_hazard_ratio_curve", ratio, dims=("cause", "interval"))
             curves = curves + ratio[None, None] * np.arange(2.0)[None, :, None, None]
         groups = curves.reshape((-1, causes, len(table.grid)))  # by stratum and arm: the only exponentials by interval
-        member = (table.stratum * arms + table.arm == np.arange(len(table.strata) * arms)[:, None]).astype(float)
-        events = pm.Data("events_data", table.events, dims=("pattern", "cause", "interval"))
-        exposure = pm.Data("exposure_data", table.exposure, dims=("pattern", "interval"))
         pm.CustomDist(
-            "events", groups, rows, exposure, member, observed=events, logp=_log_likelihood, random=_draw_events,
-            signature="(g,c,j),(p,c),(p,j),(g,p)->(p,c,j)", dims=("pattern", "cause", "interval"),
+            "events", groups, rows, data["exposure_data"], data["group_data"], observed=data["events_data"],
+            logp=_log_likelihood, random=_draw_events, signature="(g,c,j),(p,c),(p,j),(g,p)->(p,c,j)",
+            dims=DIMS["events_data"],
         )  # fmt: skip
     return model
 
 
 def regression_data(table: PatternTable, priors: RegressionPriors) -> dict[str, np.ndarray]:
-    """Arrays that a refit hands to the compiled model of a table with the same patterns."""
+    """Arrays that a refit hands to the compiled model of a table with as many patterns, strata and levels."""
     effect = effect_data(table.by_arm(), priors.survival) if len(table.arms) > 1 else {}
-    data = {"events_data": table.events, "exposure_data": table.exposure}
-    return {**data, **whitening(_curves(table, priors), table.grid), **effect}
+    return {**_pattern_data(table, priors), **whitening(_curves(table, priors), table.grid), **effect}
 
 
 def pattern_log_hazard(
@@ -162,6 +166,22 @@ def subgroup_log_hazard_ratios(
     return np.stack(found, axis=-1)
 
 
+def _pattern_data(table: PatternTable, priors: RegressionPriors) -> dict[str, np.ndarray]:
+    """Events and exposure of every pattern, and which pattern it is."""
+    group = table.stratum * len(table.arms) + table.arm
+    found = {
+        "events_data": table.events, "exposure_data": table.exposure,
+        "group_data": (group == np.arange(len(table.strata) * len(table.arms))[:, None]).astype(float),
+    }  # fmt: skip
+    if table.covariate_names:
+        found["covariate_data"] = priors.scaled(table)
+    if table.factors:
+        level = np.arange(len(table.level_names))
+        found["level_data"] = (table.level_index[:, :, None] == level).any(axis=1).astype(float)
+        found["arm_data"] = table.arm.astype(float)
+    return found
+
+
 def _curves(table: PatternTable, priors: RegressionPriors) -> list[Curve]:
     of = table.by_stratum()
     return [Curve.of_hazard(priors.survival.for_cause(cause)[0], of.events[s, c], of.exposure[s])
@@ -192,6 +212,7 @@ def _contrasts(table: PatternTable) -> np.ndarray:
 def _coords(table: PatternTable) -> dict[str, list[Any]]:
     return {
         "cause": list(table.causes), "interval": list(table.grid.labels), "pattern": list(range(len(table))),
+        "group": [f"{stratum}:{arm}" for stratum in table.strata for arm in table.arms],
         "curve": [f"{stratum}:{cause}" for stratum in table.strata for cause in table.causes],
         "covariate": list(table.covariate_names), "factor": [factor.name for factor in table.factors],
         "level": list(table.level_names), "contrast": list(range(len(table.level_names) - len(table.factors))),
@@ -205,8 +226,9 @@ def _log_likelihood(events: Any, groups: Any, rows: Any, exposure: Any, member: 
     """
     import pytensor.tensor as pt
 
+    causes = groups.type.shape[1]
     counted = pt.dot(member, events.reshape((events.shape[0], -1))).reshape(groups.shape)
-    expected = [pt.dot(member * pt.exp(rows[:, c]), exposure) * pt.exp(groups[:, c]) for c in range(rows.type.shape[1])]
+    expected = [pt.dot(member * pt.exp(rows[:, c]), exposure) * pt.exp(groups[:, c]) for c in range(causes)]
     return (counted * groups).sum() + (events.sum(axis=-1) * rows).sum() - sum(part.sum() for part in expected)
 
 

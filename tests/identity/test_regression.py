@@ -290,3 +290,28 @@ def test_table_of_subgroups_counts_everybody(people, posterior):
         sizes = [np.sum(people.covariates[name] == label.split(": ")[1]) for label in factor]
         mean = np.average(ratios.sel(level=factor).values, axis=-1, weights=sizes)
         np.testing.assert_allclose(mean, ratios.sel(level="all patients").values, rtol=1e-10)
+
+
+def test_a_refit_takes_other_patterns(people, regression):
+    """A compiled model given another table of the same shape has that table's likelihood, patterns and all."""
+    import pymc as pm
+
+    from smm_bayes.inference.densities import Densities
+
+    women = people.covariates["sex"] == "F"
+    first, second = (PatternTable.of(people.take(rows), GRID, strata=True, covariates=("age",), subgroups=("band",))
+                     for rows in (women, ~women))  # fmt: skip
+    size = min(len(first), len(second))
+    first, second = (replace(table, **{name: getattr(table, name)[-size:] for name in
+                                       ("events", "exposure", "arm", "stratum", "covariates", "level", "patients")})
+                     for table in (first, second))  # fmt: skip
+    assert not np.array_equal(first.covariates, second.covariates)
+    model = regression_model(first, regression)
+    density = Densities(model)
+    names = [v.name for v in model.free_RVs]
+    more = ["prognostic_effect", "predictive_effect", "log_hazard_ratio_curve"]
+    values = pm.draw([model[name] for name in names + more], draws=3, random_seed=1, mode="FAST_COMPILE")
+    parameters = dict(zip(names + more, values, strict=True))
+    for name, array in regression_data(second, regression).items():
+        model.set_data(name, array)
+    np.testing.assert_allclose(density(parameters)["events"], pattern_log_likelihood(parameters, second, regression), rtol=1e-10)
