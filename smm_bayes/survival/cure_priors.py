@@ -10,7 +10,7 @@ import numpy as np
 from smm_bayes.errors import Problems, SpecificationError
 from smm_bayes.survival.grid import TimeGrid
 from smm_bayes.survival.model_priors import SurvivalPriors
-from smm_bayes.survival.priors import Z_UPPER, HazardRatioPrior, SmoothnessPrior, _check_order
+from smm_bayes.survival.priors import Z_UPPER, HazardRatioPrior, RatioPrior, SmoothnessPrior, _check_order
 from smm_bayes.survival.walk import draw_walk, last_interval
 
 
@@ -51,38 +51,17 @@ class CuredPrior:
 
 
 @dataclass(frozen=True)
-class OddsRatioPrior:
-    """Log-normal prior of the odds ratio of being cured, experimental over control.
+class OddsRatioPrior(RatioPrior):
+    """Prior of the odds ratio of being cured, experimental over control.
 
     The default, 1 and 4, has 95 % between 1/4 and 4, favouring neither arm. An upper value just above 1 says that
     treatment does not change who is cured.
-
-    Parameters
-    ----------
-    median, upper : float
-        Most plausible and upper plausible (97.5 %) odds ratio.
     """
 
     median: float = 1.0
     upper: float = 4.0
 
-    def __post_init__(self) -> None:
-        """Refuse values that name no distribution."""
-        _check_order("odds_ratio", self.median, self.upper)
-
-    @property
-    def mean(self) -> float:
-        """Mean of the log odds ratio."""
-        return math.log(self.median)
-
-    @property
-    def sd(self) -> float:
-        """Standard deviation of the log odds ratio."""
-        return math.log(self.upper / self.median) / Z_UPPER
-
-    def __str__(self) -> str:
-        low = self.median**2 / self.upper
-        return f"95 % of prior odds ratios between {low:.2g} and {self.upper:.2g}, median {self.median:.2g}"
+    OF = "odds ratio"
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 from smm_bayes.errors import SpecificationError
 
@@ -17,8 +18,41 @@ YEAR = 12.0  # months
 
 
 @dataclass(frozen=True)
-class HazardRatioPrior:
-    """Log-normal prior of a hazard ratio from its median and its upper plausible value (97.5 %).
+class RatioPrior:
+    """Log-normal prior of a ratio from its median and its upper plausible value (97.5 %).
+
+    Parameters
+    ----------
+    median, upper : float
+    """
+
+    median: float
+    upper: float
+
+    OF: ClassVar[str] = "ratio"  # what it is a prior of
+
+    def __post_init__(self) -> None:
+        """Refuse values that name no distribution."""
+        _check_order(self.OF.replace(" ", "_"), self.median, self.upper)
+
+    @property
+    def mean(self) -> float:
+        """Mean of the log ratio."""
+        return math.log(self.median)
+
+    @property
+    def sd(self) -> float:
+        """Standard deviation of the log ratio."""
+        return math.log(self.upper / self.median) / Z_UPPER
+
+    def __str__(self) -> str:
+        low = self.median**2 / self.upper
+        return f"95 % of prior {self.OF}s between {low:.2g} and {self.upper:.2g}, median {self.median:.2g}"
+
+
+@dataclass(frozen=True)
+class HazardRatioPrior(RatioPrior):
+    """Prior of a hazard ratio.
 
     The default, 1 and 2.7, is Normal(0, 0.51) on the log scale: 95 % between 0.37 and 2.7, so neither harm nor
     benefit is favoured and a ten-fold effect is as good as excluded.
@@ -27,23 +61,7 @@ class HazardRatioPrior:
     median: float = 1.0
     upper: float = 2.7
 
-    def __post_init__(self) -> None:
-        """Refuse values that name no distribution."""
-        _check_order("hazard_ratio", self.median, self.upper)
-
-    @property
-    def mean(self) -> float:
-        """Mean of the log hazard ratio."""
-        return math.log(self.median)
-
-    @property
-    def sd(self) -> float:
-        """Standard deviation of the log hazard ratio."""
-        return math.log(self.upper / self.median) / Z_UPPER
-
-    def __str__(self) -> str:
-        low = self.median**2 / self.upper
-        return f"95 % of prior hazard ratios between {low:.2g} and {self.upper:.2g}, median {self.median:.2g}"
+    OF = "hazard ratio"
 
 
 @dataclass(frozen=True)
