@@ -34,7 +34,7 @@ def top(
 @app.command()
 def interim(
     spec: Annotated[Path, typer.Argument(help="The pre-specified analysis, a spec.toml.")],
-    snapshot: Annotated[Path | None, typer.Option(help="ADTTE table (CSV) instead of the specification's.")] = None,
+    snapshot: Annotated[Path | None, typer.Option(help="Patients (CSV) instead of the specification's.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for report, posterior and decision.json.")] = Path("out"),
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The same seed gives the same answer.")] = 2026,
     workers: Annotated[int, typer.Option(min=1, help="Threads that complete trials.")] = 2,
@@ -68,13 +68,18 @@ def interim(
     if json:
         typer.echo(result.decision.model_dump_json(indent=2))
         return
-    from smm_bayes.reporting.words import Rows, outcome_rows, source_rows
+    import numpy as np
+
+    from smm_bayes.reporting.words import Rows, mostly_prior_rows, outcome_rows, source_rows
 
     convergence = ("convergence", str(result.fit.convergence))
     typer.echo(Rows([*inputs.patients.summary(), *result.prediction.summary(), convergence]))
     moved = source_rows(result.decision)
     if moved:
         typer.echo(f"\nProbability of success with other evidence:\n{moved}")
+    little = mostly_prior_rows(result, rng=np.random.default_rng(seed))
+    if little:
+        typer.echo(f"\nWARNING: where the data say little, and the share of the answer there that is prior:\n{little}")
     happened = outcome_rows(result)
     if happened:
         typer.echo(f"\nWhat happened:\n{happened}")

@@ -2,14 +2,15 @@
 
 Enrolment is known by calendar year only and is put at 1 July. Time is to progression to a plasma-cell malignancy,
 to death without it, or to the last contact. Arms are by size of the monoclonal protein; 11 patients without it
-are left out. Usage: python3 make_mgus2_adtte.py
+are left out. Strata are periods of diagnosis. Usage: python3 make_mgus2_adtte.py
 """
 
 import csv
 from pathlib import Path
 
 HERE = Path(__file__).parent
-COLUMNS = ["STUDYID", "USUBJID", "PARAMCD", "AVAL", "AVALU", "CNSR", "STARTDT", "EVNTDESC", "CNSDTDSC", "TRT01P"]
+COLUMNS = ["STUDYID", "USUBJID", "PARAMCD", "AVAL", "AVALU", "CNSR", "STARTDT", "EVNTDESC", "CNSDTDSC", "TRT01P",
+           "AGE", "AGEGR1", "SEX", "STRATUM"]
 
 
 def row(patient: dict[str, str]) -> dict[str, str]:
@@ -26,6 +27,10 @@ def row(patient: dict[str, str]) -> dict[str, str]:
         "EVNTDESC": event,
         "CNSDTDSC": "" if event else "Alive at last contact",
         "TRT01P": "M-protein 1.5 g/dL or more" if float(patient["mspike"]) >= 1.5 else "M-protein below 1.5 g/dL",
+        "AGE": patient["age"],
+        "AGEGR1": "below 60" if int(patient["age"]) < 60 else "60 to 74" if int(patient["age"]) < 75 else "75 or older",
+        "SEX": patient["sex"],
+        "STRATUM": "diagnosed before 1980" if int(patient["dxyr"]) < 1980 else "diagnosed from 1980",
     }
 
 

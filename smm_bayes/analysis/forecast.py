@@ -31,9 +31,11 @@ from smm_bayes.inference.fingerprint import hash_file, versions
 from smm_bayes.prediction.final import FinalAnalysis
 from smm_bayes.prediction.probability import probability_of_success
 from smm_bayes.prediction.success import EventCount
+from smm_bayes.survival.effects import EFFECTS
 from smm_bayes.survival.grid import TimeGrid
+from smm_bayes.survival.model_priors import SurvivalPriors
 from smm_bayes.survival.piecewise import PiecewiseExponential
-from smm_bayes.survival.priors import BaselinePrior, HazardRatioPrior, SmoothnessPrior, SurvivalPriors
+from smm_bayes.survival.priors import BaselinePrior, HazardRatioPrior, SmoothnessPrior
 from smm_bayes.trial.calendar import calendar_time
 from smm_bayes.trial.patients import Patients
 
@@ -57,12 +59,12 @@ class OutcomeSection(Section):
     hazard_ratio: dict[Word, LogNormalSection]
     fold_change: Annotated[Number, Field(gt=1)]
 
-    def priors(self, arms: str) -> SurvivalPriors:
+    def priors(self, effect: str) -> SurvivalPriors:
         """Priors of the model with proportional or separate hazards."""
         return SurvivalPriors(
             {cause: BaselinePrior(p.median, p.upper) for cause, p in self.baseline.items()},
             {cause: HazardRatioPrior(p.median, p.upper) for cause, p in self.hazard_ratio.items()},
-            SmoothnessPrior(self.fold_change), arms,
+            SmoothnessPrior(self.fold_change), EFFECTS[effect](),
         )  # fmt: skip
 
 
@@ -121,7 +123,7 @@ def load_forecast(folder: str | Path) -> ForecastSection | HistorySection:
 def predictive_columns(
     patients: Sequence[Patients],
     outcome: OutcomeSection,
-    arms: str,
+    effect: str,
     horizons: Mapping[str, float],
     *,
     seed: int,
@@ -135,7 +137,7 @@ def predictive_columns(
     patients : sequence of Patients
         One a reconstruction.
     outcome : OutcomeSection
-    arms : str
+    effect : str
         ``proportional`` or ``separate``.
     horizons : mapping of str to float
         Calendar months since the first enrolment.
@@ -158,7 +160,7 @@ def predictive_columns(
     from smm_bayes.inference.sampling import fit
     from smm_bayes.survival.model import model_data, piecewise_exponential_model
 
-    grid, priors = TimeGrid(outcome.cuts), outcome.priors(arms)
+    grid, priors = TimeGrid(outcome.cuts), outcome.priors(effect)
     model = piecewise_exponential_model(grid.tabulate(patients[0]), priors)
     found: dict[str, dict[str, list[np.ndarray]]] = {name: {} for name in horizons}
     for number, one in enumerate(patients):
@@ -176,7 +178,7 @@ def predictive_columns(
                     columns[f"{cause}, {outcome.arms[arm]}"] = predicted.columns[f"{arm}:{cause}"]  # type: ignore[index]
             for name, values in columns.items():
                 found[horizon].setdefault(name, []).append(values)
-        say(f"{outcome.name}, {arms} hazards: reconstruction {number + 1} of {len(patients)}")
+        say(f"{outcome.name}, {effect} hazards: reconstruction {number + 1} of {len(patients)}")
     return {horizon: {name: np.array(values) for name, values in by.items()} for horizon, by in found.items()}
 
 
@@ -220,11 +222,11 @@ def make_forecast(folder: str | Path, *, say: Callable[[str], None] = print) -> 
         file = folder / outcome.file
         hashes[file.name] = hash_file(file)
         patients = read_reconstructions(file, arms={str(role): name for role, name in outcome.arms.items()})
-        for arms in STRUCTURES:
-            found = predictive_columns(patients, outcome, arms, horizons, seed=declared.seed,
+        for effect in STRUCTURES:
+            found = predictive_columns(patients, outcome, effect, horizons, seed=declared.seed,
                                        replicates=declared.replicates, say=say)  # fmt: skip
             for horizon, columns in found.items():
-                said = {"outcome": outcome.name, "hazards": arms, "horizon": horizon}
+                said = {"outcome": outcome.name, "hazards": effect, "horizon": horizon}
                 quantities += [{**said, "quantity": name, **summarise(values)} for name, values in columns.items()]
     return sealed({
         "schema_version": 1, "made": datetime.date.today().isoformat(), "data": "reconstructed",
@@ -241,7 +243,7 @@ def _from_history(folder: Path, declared: HistorySection) -> dict[str, Any]:
     """
     from scipy.special import expit, logit
 
-    from smm_bayes.inference.sampling import fit_each
+    from smm_bayes.inference.each import fit_each
 
     inputs = read_inputs(folder / declared.spec)
     if not isinstance(inputs.model, WithEarlierTrials):
@@ -257,7 +259,7 @@ def _from_history(folder: Path, declared: HistorySection) -> dict[str, Any]:
     values |= {f"hazard ratio, {cause}": np.exp(log_hazard[:, :, 1, index, 0] - log_hazard[:, :, 0, index, 0])
                for index, cause in enumerate(inputs.patients.causes)}  # fmt: skip
     facts, rng = load_facts(), np.random.default_rng(declared.seed)
-    said = {"outcome": inputs.spec.snapshot.parameter, "horizon": "before any patient", "hazards": "proportional"}
+    said = {"outcome": inputs.spec.snapshot.outcome, "horizon": "before any patient", "hazards": "proportional"}
     quantities = [{**said, "quantity": name, **summarise(drawn.reshape(sets, -1))} for name, drawn in values.items()]
     for rate in declared.rate:
         (fact,) = facts.require((rate.fact,))

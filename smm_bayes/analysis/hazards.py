@@ -16,7 +16,7 @@ from smm_bayes.evidence.facts import Facts, load_facts
 from smm_bayes.evidence.vocabulary import TRUST
 from smm_bayes.survival.grid import EventTable
 from smm_bayes.survival.likelihood import log_likelihood
-from smm_bayes.survival.priors import GammaPrior, SurvivalPriors
+from smm_bayes.survival.model_priors import GammaPrior, SurvivalPriors
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -54,7 +54,7 @@ class OneTrial:
     def prior(self, draws: int, *, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Draw parameters from the prior, ``log_hazard`` (draw, arm, cause, interval) among them."""
         table = self.table
-        return self.priors.sample(table.causes, len(table.arms), len(table.grid), draws, rng=rng)
+        return self.priors.sample(table.causes, len(table.arms), table.grid, draws, rng=rng)
 
     def simulated(self, table: EventTable, truth: dict[str, np.ndarray], *, rng: np.random.Generator) -> OneTrial:
         """Give the model of simulated patients of this trial."""

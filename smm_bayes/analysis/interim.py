@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smm_bayes.analysis.hazards import HazardModel, WithEarlierTrials, hazard_model
+from smm_bayes.analysis.snapshot import Snapshot
 from smm_bayes.analysis.spec import AnalysisSpec
 from smm_bayes.errors import DataError, Problems, SpecificationError
 from smm_bayes.inference.fingerprint import hash_file, versions
@@ -18,7 +19,6 @@ from smm_bayes.prediction.final import FinalAnalysis, FinalData
 from smm_bayes.prediction.probability import Prediction, describe, probability_of_success
 from smm_bayes.survival.grid import EventTable
 from smm_bayes.trial.calendar import calendar_date
-from smm_bayes.trial.cuts import cut_by_date, cut_by_events
 from smm_bayes.trial.patients import Patients
 
 if TYPE_CHECKING:
@@ -40,9 +40,8 @@ class InterimInputs:
     Attributes
     ----------
     spec : AnalysisSpec
-    snapshot : pathlib.Path
-    everyone : Patients
-        The whole table.
+    source : Snapshot
+        The table of patients.
     patients : Patients
         As known at the interim's data cut.
     final : FinalAnalysis
@@ -50,11 +49,20 @@ class InterimInputs:
     """
 
     spec: AnalysisSpec
-    snapshot: Path
-    everyone: Patients
+    source: Snapshot
     patients: Patients
     final: FinalAnalysis
     model: HazardModel
+
+    @property
+    def snapshot(self) -> Path:
+        """File of the patients."""
+        return self.source.path
+
+    @property
+    def everyone(self) -> Patients:
+        """The whole table."""
+        return self.source.everyone
 
     @property
     def table(self) -> EventTable:
@@ -77,8 +85,9 @@ class InterimInputs:
             return None
         if everyone.data_cutoff < final.date or everyone is self.patients:
             return None
-        same = everyone.take(np.isin(everyone.patient, self.patients.patient))
-        return FinalData.of(cut_by_date(same, final.date), final, self.spec.grid)
+        known = self.source.cut_by_date(final.date)
+        same = known.take(np.isin(known.patient, self.patients.patient))
+        return FinalData.of(same, final, self.spec.grid)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,19 +123,14 @@ def read_inputs(spec: str | Path | AnalysisSpec, snapshot: str | Path | None = N
     """
     spec = spec if isinstance(spec, AnalysisSpec) else AnalysisSpec.load(spec)
     section = spec.snapshot
-    path = Path(snapshot) if snapshot is not None else spec.file(section.file)
-    everyone = Patients.from_adtte(
-        path, section.parameter,
-        arms={str(role): name for role, name in section.arms.items()}, causes=section.causes or None,
-        censoring={int(code): reason for code, reason in section.censoring.items()},
-        mrd=spec.file(section.mrd) if section.mrd else None, provenance=section.provenance,
-    )  # fmt: skip
-    patients = everyone
+    path = Path(snapshot) if snapshot is not None else spec.file(section.table)
+    source = Snapshot.read(spec, path)
+    patients = source.everyone
     try:
         if section.cut_by_date is not None:
-            patients = cut_by_date(everyone, section.cut_by_date)
+            patients = source.cut_by_date(section.cut_by_date)
         elif section.cut_by_events is not None:
-            patients = cut_by_events(everyone, section.cut_by_events, *(spec.final.causes or ()))
+            patients = source.cut_by_events(section.cut_by_events, *(spec.counted or ()))
     except DataError as error:
         raise DataError(f"{path}: snapshot.cut_by_{'events' if section.cut_by_events else 'date'}: {error}") from None
     problems = Problems(str(path))
@@ -138,7 +142,7 @@ def read_inputs(spec: str | Path | AnalysisSpec, snapshot: str | Path | None = N
     problems.raise_if_any()
     final = spec.final_analysis(patients)
     model = hazard_model(spec, spec.grid.tabulate(patients))
-    inputs = InterimInputs(spec, path, everyone, patients, final, model)
+    inputs = InterimInputs(spec, source, patients, final, model)
     _check_plan(inputs)
     return inputs
 
@@ -186,7 +190,7 @@ def run_interim(
     ConvergenceError
         When the fit may not be used for a decision.
     """
-    from smm_bayes.inference.sampling import fit_each
+    from smm_bayes.inference.each import fit_each
 
     sampling = inputs.spec.sampling
     settings = {"draws": sampling.draws, "tune": sampling.tune, "chains": sampling.chains}
@@ -209,7 +213,7 @@ def _without(
     settings: dict[str, int],
 ) -> Prediction:  # fmt: skip
     """Predict once more with some sources silent, from fewer reconstructions of the others."""
-    from smm_bayes.inference.sampling import fit_each
+    from smm_bayes.inference.each import fit_each
 
     assert isinstance(inputs.model, WithEarlierTrials)
     all_silent = len(names) == len(inputs.model.sources)

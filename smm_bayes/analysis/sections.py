@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import datetime
+from dataclasses import replace
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from smm_bayes.survival.grid import TimeGrid
+from smm_bayes.survival.priors import YEAR, BaselinePrior, SmoothnessPrior
+from smm_bayes.trial.endpoints import CHOICES, ENDPOINTS, Endpoint
 from smm_bayes.trial.patients import REASONS
 
 
@@ -46,11 +49,44 @@ class TrialSection(Section):
     question: str = ""
 
 
-class SnapshotSection(Section):
-    """Which patients, and how the table says what it says."""
+class EndpointSection(Section):
+    """A ready-made endpoint, and in what this trial defines it differently.
 
-    file: Word
-    parameter: Word
+    ``causes`` are those that count as the event, and the other causes compete; the other keys are those of
+    :class:`~smm_bayes.trial.endpoints.Endpoint`.
+    """
+
+    name: Literal["PFS", "TTP", "OS", "PFS2", "TIME_TO_RESPONSE", "DURATION_OF_RESPONSE"]
+    start: Literal["enrolment", "response"] | None = None
+    new_therapy: Literal["ignored", "censored", "event"] | None = None
+    censored_at: Literal["last_assessment", "last_alive"] | None = None
+    competing_as: Literal["cause", "censored"] | None = None
+    causes: Annotated[list[Word], Field(min_length=1)] | None = None
+
+    @property
+    def definition(self) -> Endpoint:
+        """The endpoint as a value."""
+        stated = {key: getattr(self, key) for key in CHOICES if getattr(self, key) is not None}
+        endpoint = replace(ENDPOINTS[self.name], **stated)
+        return endpoint.counting(*self.causes) if self.causes else endpoint
+
+    @model_validator(mode="after")
+    def _defined(self) -> EndpointSection:
+        _ = self.definition  # a SpecificationError is a ValueError: pydantic collects it
+        return self
+
+
+class SnapshotSection(Section):
+    """Which patients, and how the table says what it says.
+
+    Either an ADTTE table (``file``, ``parameter``, and ``causes`` by the texts of EVNTDESC), or a table of dates
+    (``courses``) and the ``endpoint`` that is derived from it.
+    """
+
+    file: Word | None = None
+    parameter: Word | None = None
+    courses: Word | None = None
+    endpoint: EndpointSection | None = None
     arms: dict[Role, Word]
     causes: dict[Word, list[Word]] = Field(default_factory=dict)
     censoring: dict[str, Reason] = Field(default_factory=dict)
@@ -83,16 +119,39 @@ class SnapshotSection(Section):
 
     @field_validator("censoring")
     @classmethod
-    def _codes(cls, censoring: dict[str, Reason]) -> dict[str, Reason]:
-        if any(not code.isdecimal() or int(code) < 1 for code in censoring):
+    def _codes(cls, censoring: dict[str, Reason], info: ValidationInfo) -> dict[str, Reason]:
+        if not info.data.get("courses") and any(not code.isdecimal() or int(code) < 1 for code in censoring):
             raise ValueError("has values of CNSR as keys: give whole numbers from 1")
         return censoring
 
     @model_validator(mode="after")
     def _consistent(self) -> SnapshotSection:
+        problems = []
         if self.cut_by_date and self.cut_by_events:
-            raise ValueError("give cut_by_date or cut_by_events, not both")
+            problems.append("give cut_by_date or cut_by_events, not both")
+        wanted = ("courses", "endpoint") if self.courses or self.endpoint else ("file", "parameter")
+        problems += [f"key '{key}' is missing; add it" for key in wanted if not getattr(self, key)]
+        if self.courses or self.endpoint:
+            problems += [f"'{key}' is of an ADTTE table; remove it, or courses and endpoint"
+                         for key in ("file", "parameter", "causes", "mrd") if getattr(self, key)]  # fmt: skip
+        if problems:
+            raise ValueError(*problems)
         return self
+
+    @property
+    def table(self) -> str:
+        """The file of patients."""
+        return self.courses or self.file or ""
+
+    @property
+    def outcome(self) -> str:
+        """Name of the endpoint."""
+        return self.endpoint.name if self.endpoint else self.parameter or ""
+
+    @property
+    def cause_names(self) -> tuple[str, ...]:
+        """Causes of event that the patients will have."""
+        return self.endpoint.definition.causes if self.endpoint else tuple(self.causes) or ("event",)
 
 
 class LogNormalSection(Section):
@@ -109,9 +168,51 @@ class LogNormalSection(Section):
 
 
 class SmoothnessSection(Section):
-    """How much the hazard may change between neighbours."""
+    """How much a hazard, or a hazard ratio, may change within so many months."""
 
     fold_change: Annotated[Number, Field(gt=1)]
+    months: Annotated[Number, Field(gt=0)] = YEAR
+
+    @property
+    def prior(self) -> SmoothnessPrior:
+        """The prior that is stated."""
+        return SmoothnessPrior(self.fold_change, self.months)
+
+
+class BaselineSection(Section):
+    """A baseline prior by the median time to the event, or by survival at a time; ``upper`` is the 97.5 % point."""
+
+    median: Annotated[Number, Field(gt=0)] | None = None
+    time: Annotated[Number, Field(gt=0)] | None = None
+    survival: Annotated[Number, Field(gt=0, lt=1)] | None = None
+    upper: Annotated[Number, Field(gt=0)]
+
+    @model_validator(mode="after")
+    def _stated_once(self) -> BaselineSection:
+        milestone = (self.time, self.survival)
+        if self.median is None and None in milestone:
+            raise ValueError("is stated by median and upper, or by time, survival and upper; add what is missing")
+        if self.median is not None and milestone != (None, None):
+            raise ValueError("is stated by median or by time and survival, not both; remove one")
+        if self.survival is not None and not self.survival < self.upper < 1:
+            raise ValueError(f"upper ({self.upper:g}) must be above survival ({self.survival:g}) and below 1")
+        if self.median is not None and not self.median < self.upper:
+            raise ValueError(f"upper ({self.upper:g}) must be above median ({self.median:g})")
+        return self
+
+    @property
+    def prior(self) -> BaselinePrior:
+        """The prior as a value."""
+        if self.time is not None and self.survival is not None:
+            return BaselinePrior.from_milestone(self.time, self.survival, self.upper)
+        assert self.median is not None
+        return BaselinePrior(self.median, self.upper)
+
+
+class WaningSection(LogNormalSection):
+    """When treatment stops, and how fast its effect halves afterwards (months)."""
+
+    stops: Annotated[Number, Field(ge=0)]
 
 
 class GammaSection(Section):
@@ -124,9 +225,11 @@ class GammaSection(Section):
 class PriorSection(Section):
     """Priors by their consequence."""
 
-    baseline: dict[str, LogNormalSection] = Field(default_factory=dict)
+    baseline: dict[str, BaselineSection] = Field(default_factory=dict)
     hazard_ratio: dict[str, LogNormalSection] = Field(default_factory=dict)
     smoothness: SmoothnessSection | None = None
+    ratio_smoothness: SmoothnessSection | None = None
+    waning: WaningSection | None = None
     gamma: GammaSection | None = None
 
 
@@ -135,7 +238,7 @@ class ModelSection(Section):
 
     cuts: list[Number]
     baseline: Literal["smooth", "gamma"] = "smooth"
-    arms: Literal["proportional", "separate"] = "proportional"
+    effect: Literal["proportional", "separate", "varying", "waning"] = "proportional"
     prior: PriorSection
 
     @field_validator("cuts")
@@ -150,6 +253,13 @@ class ModelSection(Section):
             raise ValueError("baseline = 'gamma' needs prior.gamma with shape and rate")
         if self.baseline == "smooth" and not self.prior.baseline:
             raise ValueError("baseline = 'smooth' needs prior.baseline with median and upper for every cause")
+        for key, effect in (("ratio_smoothness", "varying"), ("waning", "waning")):
+            if getattr(self.prior, key) is not None and self.effect != effect:
+                raise ValueError(f"prior.{key} is of effect = '{effect}', but effect is '{self.effect}'; remove either")
+        if self.effect == "waning" and self.prior.waning is None:
+            raise ValueError("effect = 'waning' needs prior.waning with stops, median and upper (months)")
+        if self.baseline == "gamma" and self.effect != "proportional":
+            raise ValueError("baseline = 'gamma' has arms of their own and no effect; remove the key effect")
         return self
 
 
@@ -276,3 +386,9 @@ class SamplingSection(Section):
     draws: Annotated[Whole, Field(ge=100)] = 1000
     tune: Annotated[Whole, Field(ge=100)] = 500
     chains: Annotated[Whole, Field(ge=2)] = 4
+
+
+class CalibrationSection(Section):
+    """How long the calibration of this model is (``make validate``)."""
+
+    replicates: Annotated[Whole, Field(ge=200)] = 1000

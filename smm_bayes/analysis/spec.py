@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import PrivateAttr, ValidationError, field_validator, model_validator
 
 from smm_bayes.analysis.sections import (
+    CalibrationSection,
     EnrolmentSection,
     EvidenceSection,
     FinalSection,
@@ -26,8 +27,10 @@ from smm_bayes.borrowing.priors import BetweenTrials, Contrast, TrialsPriors
 from smm_bayes.errors import Problems, SpecificationError
 from smm_bayes.prediction.final import Enrolment, FinalAnalysis
 from smm_bayes.prediction.success import Combined, EventCount, SuccessRule, rule_from
+from smm_bayes.survival.effects import EFFECTS, Effect, Varying, Waning
 from smm_bayes.survival.grid import TimeGrid
-from smm_bayes.survival.priors import BaselinePrior, GammaPrior, HazardRatioPrior, SmoothnessPrior, SurvivalPriors
+from smm_bayes.survival.model_priors import GammaPrior, SurvivalPriors
+from smm_bayes.survival.priors import HazardRatioPrior, SmoothnessPrior, SpreadPrior
 from smm_bayes.trial.calendar import calendar_date, calendar_time
 from smm_bayes.trial.patients import Patients
 
@@ -48,6 +51,7 @@ class AnalysisSpec(Section):
     evidence: EvidenceSection | None = None
     prediction: PredictionSection = PredictionSection()
     sampling: SamplingSection = SamplingSection()
+    calibration: CalibrationSection = CalibrationSection()
     _path: Path = PrivateAttr(Path("spec.toml"))
 
     @field_validator("success")
@@ -58,7 +62,7 @@ class AnalysisSpec(Section):
         except SpecificationError:
             raise
         except (TypeError, ValueError, AttributeError):  # a list or a word where a table of settings belongs
-            raise ValueError("is not understood; write rule = \"log_rank\" and its settings") from None
+            raise ValueError('is not understood; write rule = "log_rank" and its settings') from None
         for rule in rules:
             for name, value in vars(rule).items():
                 infinite = isinstance(value, float) and not math.isfinite(value) and name != "at_most"
@@ -69,7 +73,7 @@ class AnalysisSpec(Section):
     @model_validator(mode="after")
     def _consistent(self) -> AnalysisSpec:
         problems = []
-        causes = set(self.snapshot.causes) or {"event"}
+        causes = set(self.snapshot.cause_names)
         prior = self.model.prior
         if self.model.baseline == "smooth":
             for cause in sorted(causes - set(prior.baseline)):
@@ -88,20 +92,51 @@ class AnalysisSpec(Section):
                 problems.append(f"success.arm: {rule.arm!r} is none of the arms {', '.join(arms)}; correct it")
         if self.enrolment and set(self.enrolment.planned) - set(self.snapshot.arms):
             problems.append("enrolment.planned names an arm that snapshot.arms does not; correct either")
-        problems += self._evidence_problems(causes, arms)
+        problems += self._endpoint_problems() + self._effect_problems(arms) + self._evidence_problems(causes, arms)
         if problems:
             raise ValueError(*problems)
         return self
+
+    def _endpoint_problems(self) -> list[str]:
+        """What does not go with the definition of the endpoint."""
+        if self.snapshot.endpoint is None:
+            return []
+        endpoint = self.snapshot.endpoint.definition
+        other = set(endpoint.causes) - set(endpoint.counted)
+        problems = [f"final.causes: '{cause}' competes by snapshot.endpoint; remove it here, or count it in its causes"
+                    for cause in self.final.causes or () if cause in other]  # fmt: skip
+        if endpoint.start == "response" and self.enrolment:
+            problems.append("enrolment: snapshot.endpoint starts at response, and who is still to come has not "
+                            "responded; remove the section")  # fmt: skip
+        return problems
+
+    def _effect_problems(self, arms: list[str]) -> list[str]:
+        """An effect that could do nothing, or priors that nothing would use."""
+        effect, prior, grid = self.model.effect, self.model.prior, TimeGrid(self.model.cuts)
+        problems = []
+        if effect != "proportional" and len(arms) < 2:
+            problems.append(f"model.effect = '{effect}' compares two arms, but snapshot.arms names one; remove it")
+        if effect in ("varying", "waning") and not grid.cuts:
+            problems.append(f"model.effect = '{effect}' changes between intervals, but there is one; give model.cuts")
+        elif effect == "waning" and prior.waning is not None and prior.waning.stops >= grid.ends[-1]:
+            problems.append(f"model.prior.waning.stops = {prior.waning.stops:g} is after the last interval, which "
+                            f"counts to {grid.ends[-1]:g}; it would never wane. Correct it, or add cuts")  # fmt: skip
+        if effect == "separate" and prior.hazard_ratio:
+            problems.append("model.prior.hazard_ratio is not used with effect = 'separate'; remove it")
+        if self.model.baseline == "gamma":
+            unused = [name for name in ("baseline", "hazard_ratio", "smoothness") if getattr(prior, name)]
+            problems += [f"model.prior.{name} is not used with baseline = 'gamma'; remove it" for name in unused]
+        return problems
 
     def _evidence_problems(self, causes: set[str], arms: list[str]) -> list[str]:
         section = self.evidence
         if section is None:
             return []
-        problems, first = [], next(iter(self.snapshot.causes), "event")
+        problems, first = [], self.snapshot.cause_names[0]
         if self.model.baseline != "smooth":
             problems.append("evidence needs model.baseline = 'smooth'")
-        if self.model.arms != "proportional":
-            problems.append("evidence needs model.arms = 'proportional'")
+        if self.model.effect != "proportional":
+            problems.append("evidence needs model.effect = 'proportional'")
         if first in self.model.prior.hazard_ratio:
             problems.append(f"model.prior.hazard_ratio.{first}: with evidence its prior is a contrast; remove it here")
         if (section.regimens.control is not None) != ("control" in arms):
@@ -165,11 +200,21 @@ class AnalysisSpec(Section):
             assert prior.gamma is not None
             return GammaPrior(prior.gamma.shape, prior.gamma.rate)
         return SurvivalPriors(
-            baseline={name: BaselinePrior(p.median, p.upper) for name, p in prior.baseline.items()},
+            baseline={name: stated.prior for name, stated in prior.baseline.items()},
             hazard_ratio={name: HazardRatioPrior(p.median, p.upper) for name, p in prior.hazard_ratio.items()},
-            smoothness=SmoothnessPrior(prior.smoothness.fold_change) if prior.smoothness else SmoothnessPrior(),
-            arms=self.model.arms,
+            smoothness=prior.smoothness.prior if prior.smoothness else SmoothnessPrior(),
+            effect=self._effect(),
         )
+
+    def _effect(self) -> Effect:
+        """How the arms differ, with its own priors."""
+        prior, effect = self.model.prior, self.model.effect
+        if effect == "varying" and prior.ratio_smoothness is not None:
+            return Varying(prior.ratio_smoothness.prior)
+        if effect == "waning":
+            assert prior.waning is not None
+            return Waning(prior.waning.stops, prior.waning.median, prior.waning.upper)
+        return EFFECTS[effect]()
 
     @property
     def trials_priors(self) -> TrialsPriors:
@@ -189,7 +234,7 @@ class AnalysisSpec(Section):
                 Contrast(c.regimen, c.versus, HazardRatioPrior(c.median, c.upper)) for c in section.contrast
             ),
             reference=section.reference,
-            between=BetweenTrials(SmoothnessPrior(section.between.hazard), SmoothnessPrior(section.between.effect)),
+            between=BetweenTrials(SpreadPrior(section.between.hazard), SpreadPrior(section.between.effect)),
             endpoints={name: HazardRatioPrior(p.median, p.upper) for name, p in section.endpoint.items()},
         )
 
@@ -201,6 +246,14 @@ class AnalysisSpec(Section):
     def file(self, name: str) -> Path:
         """Path of a file that the specification names relative to itself."""
         return (self.path.parent / name).resolve()
+
+    @property
+    def counted(self) -> tuple[str, ...] | None:
+        """Causes that count at the final analysis, as it says or as the endpoint does; None for all."""
+        if self.final.causes or self.snapshot.endpoint is None:
+            return tuple(self.final.causes or ()) or None
+        endpoint = self.snapshot.endpoint.definition
+        return endpoint.counted if set(endpoint.counted) < set(endpoint.causes) else None
 
     def final_analysis(self, patients: Patients) -> FinalAnalysis:
         """Give the final analysis on the calendar of ``patients``.
@@ -227,7 +280,7 @@ class AnalysisSpec(Section):
         return FinalAnalysis(
             at=final.at, events=final.events, date=months("date", final.date), follow_up=final.follow_up,
             truncate=final.truncate, cap=float("inf") if cap is None else cap,
-            causes=tuple(final.causes) if final.causes else None, on=str(final.date or ""),
+            causes=self.counted, on=str(final.date or ""),
             cap_on=str(final.cap or ""),
         )  # fmt: skip
 

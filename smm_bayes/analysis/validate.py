@@ -1,166 +1,131 @@
 """Long calibrations of every pre-specified model, resumable, stored beside it with hashes that fast tests verify.
 
-``python -m smm_bayes.analysis.validate models`` continues every ``models/*/calibration.csv`` to its full length and
-writes ``calibration.json``.
+``python -m smm_bayes.analysis.validate models`` continues the calibration of every ``models/*/spec*.toml`` to the
+length it asks for: ``calibration.csv`` and ``calibration.json`` of ``spec.toml``, ``calibration_x.csv`` of
+``spec_x.toml``. What no trial's specification uses (:data:`smm_bayes.analysis.designs.VARIANTS`) is in
+``models/variants``. Further arguments name the ones to run.
 """
 
 from __future__ import annotations
 
-import ast
 import csv
 import hashlib
-import inspect
 import json
 import os
 import sys
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
-from smm_bayes.analysis.hazards import WithEarlierTrials
-from smm_bayes.analysis.interim import InterimInputs, read_inputs
-from smm_bayes.errors import SpecificationError
-from smm_bayes.inference.calibration import calibrated, rank_of
+from smm_bayes.analysis.calibrate import COUNTED, RANKED, SEED, design_hash, rank_one
+from smm_bayes.analysis.designs import VARIANTS, Design, InterimDesign
+from smm_bayes.analysis.interim import read_inputs
+from smm_bayes.execution import run_chunks
+from smm_bayes.inference.calibration import calibrated
 from smm_bayes.inference.fingerprint import versions
-from smm_bayes.survival.grid import EventTable
-from smm_bayes.survival.piecewise import PiecewiseExponential
 
-if TYPE_CHECKING:
-    import xarray as xr
-
-SEED, REPLICATES, RANKED, SHORT = 20261121, 1000, 99, {"draws": 500, "tune": 500, "chains": 2}
-
-SUMMARIES = ("level", "log_hazard_ratio", "smoothness", "between_hazard", "between_effect", "log_contrast",
-             "endpoint_offset")  # fmt: skip
+CHUNK, OF_VARIANTS = 25, 1000
 
 
-def design_hash(inputs: InterimInputs) -> str:
-    """Hash of everything the calibration depends on: model, priors, simulator, sampler, design and settings.
+@dataclass(frozen=True)
+class Calibration:
+    """A stored calibration: of a specification, or of a variant.
 
-    Code counts by its syntax tree without docstrings: comments and layout may change.
+    Attributes
+    ----------
+    name : str
+    spec : Path or None
+        None for a variant.
+    table, summary : Path
+        The ranks, and what is said of them.
     """
-    from smm_bayes.borrowing import cohorts, hierarchical
-    from smm_bayes.borrowing import priors as trials_priors
-    from smm_bayes.inference import compiled, sampling
-    from smm_bayes.survival import grid, model, piecewise, priors, walk
 
-    digest = hashlib.sha256()
-    modules: list[ModuleType] = [grid, piecewise, priors, walk, sampling, compiled, sys.modules[__name__]]
-    earlier = isinstance(inputs.model, WithEarlierTrials)
-    for module in (*modules, *((cohorts, hierarchical, trials_priors) if earlier else (model,))):
-        digest.update(_code(inspect.getsource(module)).encode())
-    for name, values in sorted(inputs.model.data()[0].items()) if earlier else ():
-        digest.update(name.encode() + np.round(values, 6).tobytes())
-    patients = inputs.patients
-    for array in (patients.arm, patients.enrolled):
-        digest.update(b"" if array is None else np.ascontiguousarray(array).tobytes())
-    evidence = inputs.spec.evidence.model_dump_json() if inputs.spec.evidence else ""
-    said = (inputs.spec.model.model_dump_json(), evidence, SEED, REPLICATES, RANKED, sorted(SHORT.items()),
-            sorted(versions("pymc", "nutpie").items()))  # fmt: skip
-    digest.update(repr(said).encode())
-    return digest.hexdigest()
+    name: str
+    spec: Path | None
+    table: Path
+    summary: Path
 
+    @classmethod
+    def all(cls, models: Path) -> list[Calibration]:
+        """Those of a folder of models."""
+        found = []
+        for spec in sorted(models.glob("*/spec*.toml")):
+            stem = spec.stem.replace("spec", "calibration", 1)
+            files = spec.with_name(f"{stem}.csv"), spec.with_name(f"{stem}.json")
+            found.append(cls(f"{spec.parent.name}/{spec.stem}", spec, *files))
+        stems = [(name, models / "variants" / f"calibration_{name}") for name in sorted(VARIANTS)]
+        return found + [cls(f"variants/{name}", None, stem.with_suffix(".csv"), stem.with_suffix(".json"))
+                        for name, stem in stems]  # fmt: skip
 
-def _code(source: str) -> str:
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if (
-            isinstance(body, list)
-            and body
-            and isinstance(body[0], ast.Expr)
-            and isinstance(body[0].value, ast.Constant)
-        ):
-            body[0].value = ast.Constant("")
-    return ast.dump(tree)
+    def design(self) -> tuple[Design, int]:
+        """Give the design, and how many replicates are wanted."""
+        if self.spec is None:
+            return VARIANTS[self.name.removeprefix("variants/")](), OF_VARIANTS
+        inputs = read_inputs(self.spec)
+        return InterimDesign(inputs), inputs.spec.calibration.replicates
 
+    def rows(self) -> list[dict[str, int]]:
+        """Ranks of every replicate so far, and what is counted beside them."""
+        with self.table.open(newline="") as source:
+            return [{name: int(value) for name, value in row.items()} for row in csv.DictReader(source)]
 
-def simulate_table(inputs: InterimInputs, log_hazard: np.ndarray, *, rng: np.random.Generator) -> EventTable:
-    """Simulate the interim's patients from hazards (arm, cause, interval), with their enrolment and data cut."""
-    patients, grid = inputs.patients, inputs.spec.grid
-    if patients.enrolled is None or patients.data_cutoff is None:
-        raise SpecificationError("a calibration needs the patients' enrolment dates; give STARTDT")
-    of_patient = log_hazard[patients.arm]  # (patient, cause, interval)
-    time = PiecewiseExponential(np.logaddexp.reduce(of_patient, axis=1), grid).sample(rng=rng)
-    there = np.exp(np.take_along_axis(of_patient, grid.index(time)[:, None, None], axis=2)[..., 0])
-    share = np.cumsum(there, axis=1) / there.sum(axis=1, keepdims=True)
-    cause = (rng.random((len(patients), 1)) > share).sum(axis=1)
-    follow_up = patients.data_cutoff - patients.enrolled
-    event = time <= follow_up
-    return grid.tabulate(patients.take(
-        np.ones(len(patients), bool), time=np.minimum(time, follow_up), event=event,
-        cause=np.where(event, cause, -1), censoring=np.where(event, "", "administrative").astype(object), mrd=None,
-    ))  # fmt: skip
+    def run(self, *, workers: int | None = None) -> dict[str, object]:
+        """Calibrate, going on where an earlier run stopped.
 
+        Parameters
+        ----------
+        workers : int, optional
+            Processes; as many as there are cores by default. The ranks do not depend on it.
+        """
+        design, wanted = self.design()
+        digest = design_hash(design)
+        self.table.parent.mkdir(exist_ok=True)
+        done = self.rows() if self.table.is_file() and self._digest() == digest else []
+        if not done:
+            self.table.unlink(missing_ok=True)  # or a run stopped early would leave the old ranks to the new design
+        self.summary.write_text(json.dumps({"design": digest, "complete": False}) + "\n")
+        with ProcessPoolExecutor(workers) as executor:
+            chunks = [(self, start, min(start + CHUNK, wanted)) for start in range(len(done), wanted, CHUNK)]
+            for rows in run_chunks(_rank_chunk, chunks, executor):
+                done.extend(rows)
+                _write(self.table, done)
+                print(f"{self.name}: {len(done)} of {wanted} replicates", flush=True)
+        result = {
+            "design": digest, "complete": True, "replicates": len(done), "ranked_among": RANKED, "seed": SEED,
+            "ranks": hashlib.sha256(self.table.read_bytes()).hexdigest(),
+            "versions": versions("pymc", "nutpie", "numpy"),
+            "fits_done_again": sum(row["again"] for row in done),
+            "fits_failed": sum(row["failed"] for row in done),
+            "p_values_holm": {name: round(value, 4) for name, value in calibrated(ranks_of(done), RANKED).items()},
+        }  # fmt: skip
+        temporary = self.summary.with_suffix(".tmp")
+        temporary.write_text(json.dumps(result, indent=2) + "\n")
+        os.replace(temporary, self.summary)
+        return result
 
-def rank_one(inputs: InterimInputs, model: object, replicate: int) -> dict[str, int]:
-    """Draw a truth from the prior, simulate, refit, and rank the truth among the posterior draws."""
-    from smm_bayes.inference.sampling import fit
-
-    rng = np.random.default_rng([SEED, replicate])
-    truth = inputs.model.prior(1, rng=rng)
-    drawn = inputs.model.simulated(simulate_table(inputs, truth["log_hazard"][0], rng=rng), truth, rng=rng)
-    fitted = fit(model, seed=int(rng.integers(2**31)), data=drawn.data()[0], attempts=1, log_densities=False, **SHORT)  # type: ignore[arg-type]
-    posterior = fitted.posterior
-    size = posterior.sizes["chain"] * posterior.sizes["draw"]
-    keep = np.linspace(0, size - 1, RANKED).round().astype(int)
-    draws = {str(name): _first(values)[keep] for name, values in posterior.data_vars.items()}
-    ranks: dict[str, int] = {}
-    for name in [name for name in SUMMARIES if name in truth and name in draws]:
-        labels = [posterior[name].coords[dim].values for dim in posterior[name].dims[2:]]
-        for at in np.ndindex(truth[name].shape[1:]):
-            label = ":".join(str(values[i]) for values, i in zip(labels, at, strict=True))
-            ranks[f"{name}:{label}"] = rank_of(truth[name][(0, *at)], draws[name][(slice(None), *at)], rng=rng)
-    for cell in ((0, 0, 0), (-1, -1, -1)):
-        true = truth["log_hazard"][(0, *cell)]
-        ranks[f"log_hazard:{cell}"] = rank_of(true, draws["log_hazard"][(slice(None), *cell)], rng=rng)
-    ranks["log_likelihood"] = rank_of(float(drawn.log_likelihood(truth)[0]), drawn.log_likelihood(draws), rng=rng)
-    ranks["divergences"] = fitted.convergence.divergences
-    return ranks
+    def _digest(self) -> str:
+        return json.loads(self.summary.read_text()).get("design", "") if self.summary.is_file() else ""
 
 
-def _first(values: xr.DataArray) -> np.ndarray:
-    """Give draws of all chains as the first axis."""
-    array = values.transpose("chain", "draw", ...).values
-    return array.reshape(-1, *array.shape[2:])
+def ranks_of(rows: list[dict[str, int]]) -> dict[str, np.ndarray]:
+    """Ranks by quantity."""
+    return {name: np.array([row[name] for row in rows]) for name in rows[0] if name not in COUNTED}
 
 
-def validate(folder: Path) -> dict[str, object]:
-    """Calibrate the model of ``folder/spec.toml``, going on where an earlier run stopped."""
-    inputs = read_inputs(folder / "spec.toml")
-    design = design_hash(inputs)
-    path, said = folder / "calibration.csv", folder / "calibration.json"
-    done = _read(path) if path.is_file() and _design(said) == design else []
-    said.write_text(json.dumps({"design": design, "complete": False}) + "\n")
-    if len(done) < REPLICATES:
-        model = inputs.model.build()
-        for replicate in range(len(done), REPLICATES):
-            done.append(rank_one(inputs, model, replicate))
-            if replicate % 25 == 24 or replicate == REPLICATES - 1:
-                _write(path, done)
-                print(f"{folder.name}: {replicate + 1} of {REPLICATES} replicates", flush=True)
-    ranks = {name: np.array([row[name] for row in done]) for name in done[0] if name != "divergences"}
-    result = {
-        "design": design, "complete": True, "replicates": len(done), "ranked_among": RANKED, "seed": SEED,
-        "ranks": hashlib.sha256(path.read_bytes()).hexdigest(), "versions": versions("pymc", "nutpie", "numpy"),
-        "fits_with_divergences": int(sum(row["divergences"] > 0 for row in done)),
-        "p_values_holm": {name: round(value, 4) for name, value in calibrated(ranks, RANKED).items()},
-    }  # fmt: skip
-    temporary = said.with_suffix(".tmp")
-    temporary.write_text(json.dumps(result, indent=2) + "\n")
-    os.replace(temporary, said)
-    return result
+def _rank_chunk(calibration: Calibration, start: int, stop: int) -> list[dict[str, int]]:
+    design, model = _prepared(calibration)
+    return [rank_one(design, model, replicate) for replicate in range(start, stop)]
 
 
-def _design(path: Path) -> str:
-    return json.loads(path.read_text()).get("design", "") if path.is_file() else ""
-
-
-def _read(path: Path) -> list[dict[str, int]]:
-    with path.open(newline="") as source:
-        return [{name: int(value) for name, value in row.items()} for row in csv.DictReader(source)]
+@lru_cache(maxsize=1)
+def _prepared(calibration: Calibration) -> tuple[Design, Any]:
+    """Design and model, once a process: the model is compiled at its first fit."""
+    design, _ = calibration.design()
+    return design, design.build()
 
 
 def _write(path: Path, rows: list[dict[str, int]]) -> None:
@@ -172,7 +137,16 @@ def _write(path: Path, rows: list[dict[str, int]]) -> None:
     os.replace(temporary, path)
 
 
+def main() -> None:
+    """Run those named on the command line, or all."""
+    models, *named = sys.argv[1:]
+    for calibration in Calibration.all(Path(models)):
+        if not named or calibration.name in named:
+            for key, value in calibration.run().items():
+                print(f"{calibration.name}: {key}: {value}")
+
+
 if __name__ == "__main__":
-    for spec in sorted(Path(sys.argv[1]).glob("*/spec.toml")):
-        for key, value in validate(spec.parent).items():
-            print(f"{spec.parent.name}: {key}: {value}")
+    from smm_bayes.analysis import validate  # not __main__: what the workers run must be importable by name
+
+    validate.main()

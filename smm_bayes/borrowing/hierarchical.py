@@ -10,7 +10,7 @@ import numpy as np
 
 from smm_bayes.borrowing.cohorts import Trials
 from smm_bayes.borrowing.priors import TrialsPriors
-from smm_bayes.survival.walk import Curve, smooth_baseline, whitening
+from smm_bayes.survival.walk import Curve, smooth_curves, whitening
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -23,7 +23,7 @@ def hierarchical_model(trials: Trials, priors: TrialsPriors) -> pm.Model:
 
     .. math:: \log\lambda_{acj} = h_{cj} + \tau_c z_{tc} + 1_{c=1}(\theta_{a} - \delta_{e(a)}) + 1_{c>1}\beta_{tc} x_a
 
-    with h the smooth log hazards of the reference regimen (:func:`~smm_bayes.survival.walk.smooth_baseline`),
+    with h the smooth log hazards of the reference regimen (:mod:`smm_bayes.survival.walk`),
     :math:`z \sim N(0, 1)`, :math:`\tau_c` half-normal, :math:`\delta` the offset of the trial's definition of
     progression, and :math:`x_a = 1` in an experimental arm. A control or single arm has the sum of the contrasts that
     lead to its regimen, :math:`\theta_a = \theta_r`; an experimental arm has
@@ -60,7 +60,8 @@ def hierarchical_model(trials: Trials, priors: TrialsPriors) -> pm.Model:
     index = _Index(trials, priors)
     others = [priors.survival.for_cause(cause)[1] for cause in trials.causes[1:]]
     with pm.Model(coords=_coords(trials, priors)) as model:
-        baseline = smooth_baseline(_curves(trials, priors), priors.survival.smoothness, "cause")
+        baseline = smooth_curves("log_baseline", _curves(trials, priors), priors.survival.smoothness, trials.grid,
+                                 dim="cause", step="smoothness")  # fmt: skip
         pm.Deterministic("level", baseline.mean(axis=-1), dims="cause")
         between = pm.HalfNormal("between_hazard", priors.between.hazard.scale, dims="cause")
         hazard = pm.Normal("trial_hazard", 0.0, 1.0, dims=("trial", "cause"))
@@ -97,14 +98,14 @@ def hierarchical_model(trials: Trials, priors: TrialsPriors) -> pm.Model:
 
 def trials_data(trials: Trials, priors: TrialsPriors) -> dict[str, np.ndarray]:
     """Arrays that a refit hands to a compiled model of trials of the same shape."""
-    return {**cell_data(trials), **whitening(_curves(trials, priors))}
+    return {**cell_data(trials), **whitening(_curves(trials, priors), trials.grid)}
 
 
 def _curves(trials: Trials, priors: TrialsPriors) -> list[Curve]:
     """All arms as one, for the coordinates of the baseline."""
     table = trials.pooled()
     levels = [priors.survival.for_cause(cause)[0] for cause in trials.causes]
-    return [Curve(level, table.events[0, c], table.exposure[0]) for c, level in enumerate(levels)]
+    return [Curve.of_hazard(level, table.events[0, c], table.exposure[0]) for c, level in enumerate(levels)]
 
 
 def cell_data(trials: Trials) -> dict[str, np.ndarray]:

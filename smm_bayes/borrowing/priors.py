@@ -9,7 +9,8 @@ import numpy as np
 
 from smm_bayes.borrowing.cohorts import Trials
 from smm_bayes.errors import SpecificationError
-from smm_bayes.survival.priors import HazardRatioPrior, SmoothnessPrior, SurvivalPriors
+from smm_bayes.survival.model_priors import SurvivalPriors
+from smm_bayes.survival.priors import HazardRatioPrior, SpreadPrior
 
 
 @dataclass(frozen=True)
@@ -33,14 +34,14 @@ class BetweenTrials:
 
     Attributes
     ----------
-    hazard : SmoothnessPrior
+    hazard : SpreadPrior
         95 % of prior trials have a hazard within this many fold of the typical one.
-    effect : SmoothnessPrior
+    effect : SpreadPrior
         95 % of prior trials have a hazard ratio within this many fold of the contrast's.
     """
 
-    hazard: SmoothnessPrior = field(default_factory=lambda: SmoothnessPrior(2.5))
-    effect: SmoothnessPrior = field(default_factory=lambda: SmoothnessPrior(1.5))
+    hazard: SpreadPrior = field(default_factory=lambda: SpreadPrior(2.5))
+    effect: SpreadPrior = field(default_factory=lambda: SpreadPrior(1.5))
 
 
 @dataclass(frozen=True)
@@ -110,15 +111,15 @@ class TrialsPriors:
         said |= {f"{c.regimen} v {c.versus}": str(c.prior) for c in self.contrasts}
         said |= {f"endpoint {name}": f"progression of this analysis {prior.median:.3g} times as frequent, at most "
                  f"{prior.upper:.3g} times" for name, prior in self.endpoints.items()}  # fmt: skip
-        said["hazard between trials"] = f"95 % within {self.between.hazard.fold_change:.3g}-fold of the typical"
-        said["hazard ratio between trials"] = f"95 % within {self.between.effect.fold_change:.3g}-fold of the contrast"
+        said["hazard between trials"] = str(self.between.hazard)
+        said["hazard ratio between trials"] = f"95 % within {self.between.effect.fold:.3g}-fold of the contrast"
         return said
 
     def sample(self, trials: Trials, draws: int, *, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Draw every parameter in NumPy, apart from the PyMC model; the names are the model's, draws first."""
         self.check(trials)
         causes, survival = trials.causes, self.survival
-        found = survival.sample(causes, 1, len(trials.grid), draws, rng=rng)
+        found = survival.sample(causes, 1, trials.grid, draws, rng=rng)
         others = [survival.for_cause(cause)[1] for cause in causes[1:]]
 
         def normal(priors: list[HazardRatioPrior], *shape: int) -> np.ndarray:

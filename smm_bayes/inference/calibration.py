@@ -10,6 +10,7 @@ quantities). Säilynoja T et al. Statistics and Computing 2022;32:32, doi:10.100
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import numpy as np
 
@@ -34,12 +35,18 @@ def uniformity(ranks: np.ndarray, draws: int, *, simulations: int = 4000, seed: 
     simulations, seed : int
         Of the null distribution.
     """
-    rng = np.random.default_rng(seed)
-    size = len(ranks)
-    table = _tails(size, draws)
+    table, null = _null(len(ranks), draws, simulations, seed)
     observed = _statistic(ranks[None], draws, table)[0]
-    null = _statistic(rng.integers(0, draws + 1, size=(simulations, size)), draws, table)
     return float((1 + (null <= observed).sum()) / (1 + simulations))
+
+
+@lru_cache(maxsize=16)
+def _null(size: int, draws: int, simulations: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Tails of the ECDF, and the statistic under uniform ranks."""
+    rng, table = np.random.default_rng(seed), _tails(size, draws)
+    return table, np.array([
+        _statistic(rng.integers(0, draws + 1, size=(1, size)), draws, table)[0] for _ in range(simulations)
+    ])  # fmt: skip
 
 
 def _tails(size: int, draws: int) -> np.ndarray:

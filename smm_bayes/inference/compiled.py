@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smm_bayes.errors import SpecificationError
+from smm_bayes.inference.densities import Densities
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -35,15 +36,17 @@ class CompiledModel:
     def with_data(self, data: Mapping[str, np.ndarray]) -> Any:
         """Give the compiled model new data, in the PyMC model too, after checking names, shapes and ranges.
 
-        The compiled code checks nothing: an index out of range reads memory it does not own.
+        What is not given is as the model holds it now, from the last refit. The compiled code checks nothing: an index
+        out of range reads memory it does not own.
         """
         cleaned = {name: self._check(name, values) for name, values in data.items()}
         with self.model:
             for name, values in cleaned.items():
                 self.model.set_data(name, values)
         packed = _packable(self.model)
-        given = {name: values for name, values in cleaned.items() if name not in packed}
-        if any(name in packed for name in cleaned):
+        known = {variable.name for variable in self.compiled.shared_var_keys}
+        given = {name: values for name, values in self.current_data().items() if name in known}
+        if packed:
             given[PACKED] = _pack(packed)
         return self.compiled.with_data(**given) if given else self.compiled
 
@@ -81,27 +84,8 @@ class CompiledModel:
         _ = self._largest
 
     @cached_property
-    def _densities(self) -> tuple[Any, list[Any]]:
-        """Pointwise log densities as one function of batches of draws, run by NumPy without compiling."""
-        import pytensor
-        import pytensor.tensor as pt
-        from pymc.logprob.basic import conditional_logp
-        from pytensor.compile.mode import Mode
-        from pytensor.graph.replace import vectorize_graph
-
-        model = self.model
-        values = {variable: variable.type(variable.name) for variable in model.free_RVs}  # on their own scale
-        observed = {variable: model.rvs_to_values[variable] for variable in model.observed_RVs}
-        found = conditional_logp({**values, **observed})
-        terms = [found[value] for value in (*values.values(), *observed.values())]
-        replace = {
-            value: pt.tensor(variable.name, shape=(None, *variable.type.shape), dtype=variable.dtype)
-            for variable, value in values.items()
-        }
-        batched = vectorize_graph(terms, replace=replace)
-        mode = Mode(linker="py", optimizer="fast_compile")
-        function = pytensor.function(list(replace.values()), batched, mode=mode, on_unused_input="ignore")
-        return function, [*values, *observed]
+    def _densities(self) -> Densities:
+        return Densities(self.model)
 
     def log_densities(self, posterior: xr.Dataset) -> dict[str, xr.Dataset]:
         """Log prior of every free variable and log likelihood of every observation, at every draw.
@@ -110,19 +94,20 @@ class CompiledModel:
         """
         import xarray as xr
 
-        function, variables = self._densities
         model = self.model
         chains, draws = posterior.sizes["chain"], posterior.sizes["draw"]
-        inputs = [
-            posterior[variable.name].values.reshape(chains * draws, *posterior[variable.name].shape[2:])
+        values = {
+            variable.name: posterior[variable.name].values.reshape(chains * draws, *posterior[variable.name].shape[2:])
             for variable in model.free_RVs
-        ]
+        }
+        free = set(values)
         result: dict[str, dict[str, Any]] = {"log_prior": {}, "log_likelihood": {}}
-        for variable, term in zip(variables, function(*inputs), strict=True):
-            group = "log_prior" if variable in model.free_RVs else "log_likelihood"
-            dims = _dims(model, variable.name, term.ndim - 1)
+        for name, term in self._densities(values).items():
+            dims = _dims(model, name, term.ndim - 1)
             array = np.broadcast_to(term, (chains * draws, *term.shape[1:]))
-            result[group][variable.name] = (("chain", "draw", *dims), array.reshape(chains, draws, *array.shape[1:]))
+            result["log_prior" if name in free else "log_likelihood"][name] = (
+                ("chain", "draw", *dims), array.reshape(chains, draws, *array.shape[1:])
+            )  # fmt: skip
         coords = {name: list(labels) for name, labels in model.coords.items() if labels is not None}
         base = {"chain": posterior["chain"].values, "draw": posterior["draw"].values}
         return {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ import numpy as np
 
 from smm_bayes.errors import ConvergenceError, SpecificationError
 from smm_bayes.inference.compiled import CompiledModel, compile_model
-from smm_bayes.inference.convergence import Convergence, diagnose, diagnose_parts
+from smm_bayes.inference.convergence import Convergence, diagnose
 from smm_bayes.inference.fingerprint import hash_arrays, versions
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
 KEPT_STATS = ("diverging", "energy", "logp", "n_steps", "depth", "step_size", "mean_tree_accept", "maxdepth_reached")
-PART_CHAINS = 2  # of each of several data sets
-
 
 @dataclass(frozen=True)
 class Attempt:
@@ -154,7 +152,7 @@ def fit(
     Hoffman MD, Gelman A. JMLR 2014;15:1593-1623. Seyboldt A, Carlson E, Carpenter B. Preconditioning Hamiltonian
     Monte Carlo by minimizing Fisher divergence, 2026, arXiv:2603.18845.
     """
-    _check(draws, tune, chains, attempts, target_accept)
+    check_settings(draws, tune, chains, attempts, target_accept)
     started = time.perf_counter()
     compiled = compile_model(model)
     ready = compiled.with_data(data or {})
@@ -162,196 +160,100 @@ def fit(
     started = time.perf_counter()
     tried: list[Attempt] = []
     for number in range(attempts):
-        tried.append(_attempt(number, target_accept, tune, draws))
-        trace, complete = _sample(ready, tried[-1], seed + number, chains, cores or os.cpu_count() or 1,
-                                  number + 1, progress)  # fmt: skip
-        convergence = diagnose(trace["posterior"].dataset, _divergences(trace), complete=complete)
+        tried.append(next_attempt(number, target_accept, tune, draws))
+        run = Run.start(ready, tried[-1], seed=seed + number, chains=chains, cores=cores or os.cpu_count() or 1,
+                        number=number + 1, told=progress is not None)  # fmt: skip
+        trace, complete = run.finish(progress)
+        convergence = diagnose(trace["posterior"].dataset, count_divergences(trace), complete=complete)
         if convergence.passed or not complete:
             break
     seconds["sample"] = time.perf_counter() - started
     return Fit(
-        data=_gather(compiled, trace, log_densities and complete),
+        data=gather(compiled, trace, log_densities and complete),
         convergence=convergence,
         attempts=tuple(tried),
         seed=seed,
-        fingerprint=_fingerprint(compiled, tried, seed, chains),
+        fingerprint=fingerprint_of(compiled, tried, seed, chains),
         seconds=seconds,
     )
 
 
-def fit_each(
-    model: pm.Model,
-    data: Sequence[Mapping[str, np.ndarray]],
-    *,
-    seed: int,
-    draws: int = 1000,
-    tune: int = 500,
-    chains: int = 4,
-    cores: int | None = None,
-    target_accept: float = 0.95,
-    attempts: int = 3,
-    progress: Callable[[FitProgress], None] | None = None,
-) -> Fit:
-    """Sample the posterior under each of several data sets that are equally likely, and pool the draws.
-
-    This is how an uncertain reconstruction of earlier patients is carried into the posterior: the pooled draws are
-    those of the mixture, as after multiple imputation. Each data set gets two chains of its own, of at least 250 draws
-    and together not fewer than one fit would have. Convergence is judged over all of them at once, by ranks within each
-    data set, because what differs between data sets is no failure to converge; and within each data set for a chain
-    that went astray (:func:`~smm_bayes.inference.convergence.diagnose_parts`).
-
-    Parameters
-    ----------
-    model : pymc.Model
-    data : sequence of mapping of str to array
-        One data set's values each, as :func:`fit` takes them. One alone is :func:`fit`.
-    seed, draws, tune, chains, cores, target_accept, attempts, progress
-        As in :func:`fit`; ``draws`` and ``chains`` are those of one data set alone.
-
-    Returns
-    -------
-    Fit
-        With two chains a data set; log densities are those under each chain's own data, the observed and
-        constant data those of the last data set.
-
-    Raises
-    ------
-    SpecificationError
-        When there is no data set, when one does not fit the model, or settings are out of range.
-    """
-    if not data:
-        raise SpecificationError("fit_each needs at least one data set")
-    if len(data) == 1:
-        return fit(model, seed=seed, data=data[0], draws=draws, tune=tune, chains=chains, cores=cores,
-                   target_accept=target_accept, attempts=attempts, progress=progress)  # fmt: skip
-    _check(draws, tune, chains, attempts, target_accept)
-    started = time.perf_counter()
-    compiled = compile_model(model)
-    seconds = {"compile": time.perf_counter() - started}
-    started = time.perf_counter()
-    workers, part_draws = cores or os.cpu_count() or 1, max(250, -(-draws * chains // (PART_CHAINS * len(data))))
-    for first in range(attempts):
-        parts, used, complete = [], [], True
-        for index, values in enumerate(data):
-            ready, told = compiled.with_data(values), _tell_part(progress, index, len(data))
-            for number in range(first, attempts):  # a part that diverges is repeated alone
-                attempt = _attempt(number, target_accept, tune, part_draws)
-                trace, complete = _sample(ready, attempt, seed + 7919 * index + number, PART_CHAINS, workers,
-                                          number + 1, told)  # fmt: skip
-                if not complete or not _divergences(trace):
-                    break
-            parts.append(_gather(compiled, trace, complete))
-            used.append((attempt, _fingerprint(compiled, [attempt], seed, PART_CHAINS)))
-            if not complete:
-                break
-        divergences = sum(_divergences(part) for part in parts)
-        posteriors = [part["posterior"].dataset for part in parts]
-        shortest = min(posterior.sizes["draw"] for posterior in posteriors)
-        posteriors = [_thin(posterior, shortest) for posterior in posteriors]
-        convergence = diagnose_parts(posteriors, divergences, complete=complete)
-        if convergence.passed or not complete:
-            break
-    seconds["sample"] = time.perf_counter() - started
-    return Fit(
-        data=_pool(parts),
-        convergence=convergence,
-        attempts=tuple(sorted({attempt for attempt, _ in used}, key=lambda attempt: attempt.draws)),
-        seed=seed,
-        fingerprint=hash_arrays({}, [said for _, said in used]),
-        seconds=seconds,
-    )
-
-
-def _check(draws: int, tune: int, chains: int, attempts: int, target_accept: float) -> None:
+def check_settings(draws: int, tune: int, chains: int, attempts: int, target_accept: float) -> None:
+    """Refuse settings out of range."""
     if draws < 4 or tune < 1 or chains < 1 or attempts < 1 or not 0 < target_accept < 1:
         raise SpecificationError("fit needs draws >= 4, tune, chains and attempts >= 1, and 0 < target_accept < 1")
 
 
-def _attempt(number: int, target_accept: float, tune: int, draws: int) -> Attempt:
+def next_attempt(number: int, target_accept: float, tune: int, draws: int) -> Attempt:
+    """Settings of attempt ``number``, from 0."""
     accept = target_accept if number == 0 else max(1 - 10.0 ** -(number + 1), target_accept)
     return Attempt(accept, tune * 2**number, draws * 2**number)
 
 
-def _divergences(trace: Any) -> int:
+def count_divergences(trace: Any) -> int:
+    """Divergent transitions of all chains."""
     return int(trace["sample_stats"]["diverging"].sum()) if "sample_stats" in trace else 0
 
 
-def _tell_part(
-    progress: Callable[[FitProgress], None] | None, index: int, parts: int
-) -> Callable[[FitProgress], None] | None:
-    """Tell of one part's progress as that of the whole."""
-    if progress is None:
-        return None
-    return lambda state: progress(
-        FitProgress(state.finished + index * state.total, state.total * parts, state.divergences, state.attempt)
-    )
+@dataclass(eq=False)
+class Run:
+    """Chains being sampled in the background, so that Ctrl-C is seen: a blocking call would swallow it.
+
+    Attributes
+    ----------
+    sampler : nutpie sampler
+    total : int
+        Draws and tuning over all chains.
+    number : int
+        Of the attempt.
+    latest : list
+        State of every chain as last told.
+    """
+
+    sampler: Any
+    total: int
+    number: int
+    latest: list[Any]
+
+    @classmethod
+    def start(cls, ready: Any, attempt: Attempt, *, seed: int, chains: int, cores: int, number: int, told: bool) -> Run:
+        """Start chains of a compiled model that has its data; ``told`` where progress will be asked for."""
+        import nutpie
+
+        latest: list[Any] = []
+
+        def remember(state: list[Any]) -> None:
+            latest[:] = state
+
+        sampler = nutpie.sample(
+            ready, draws=attempt.draws, tune=attempt.tune, chains=chains, cores=cores, seed=seed, save_warmup=False,
+            target_accept=attempt.target_accept, progress_bar=False, blocking=False, progress_rate=100,
+            progress_callback=remember if told else None,
+        )  # fmt: skip
+        return cls(sampler, chains * (attempt.tune + attempt.draws), number, latest)
+
+    def finish(self, progress: Callable[[FitProgress], None] | None) -> tuple[Any, bool]:
+        """Wait for the trace, telling progress; what there is so far and False where Ctrl-C was pressed."""
+        try:
+            trace = None
+            while trace is None:
+                try:
+                    trace = self.sampler.wait(timeout=0.1)
+                except TimeoutError:
+                    if progress and self.latest:
+                        done = sum(chain.finished_draws for chain in self.latest)
+                        diverged = sum(chain.divergences for chain in self.latest)
+                        progress(FitProgress(done, self.total, diverged, self.number))
+        except KeyboardInterrupt:
+            return self.sampler.abort(), False
+        if progress:
+            diverged = int(trace["sample_stats"]["diverging"].sum())
+            progress(FitProgress(self.total, self.total, diverged, self.number))
+        return trace, True
 
 
-def _pool(parts: list[xr.DataTree]) -> xr.DataTree:
-    """Join the chains of several fits of one model, of as many draws each as the shortest has."""
-    import xarray as xr
-
-    groups: dict[str, xr.Dataset] = {}
-    for name in parts[-1].children:
-        datasets = [part[name].dataset for part in parts]
-        shortest = min(dataset.sizes.get("draw", 1) for dataset in datasets)
-        datasets = [_thin(dataset, shortest) for dataset in datasets]
-        if "chain" not in datasets[0].dims:
-            groups[name] = datasets[-1]
-            continue
-        joined = xr.concat(datasets, dim="chain", data_vars="all", coords="minimal", compat="override", join="override")
-        groups[name] = joined.assign_coords(chain=np.arange(joined.sizes["chain"]))
-    return xr.DataTree.from_dict(groups)
-
-
-def _thin(dataset: xr.Dataset, draws: int) -> xr.Dataset:
-    """Keep so many draws of every chain, evenly spaced."""
-    if dataset.sizes.get("draw", draws) == draws:
-        return dataset
-    kept = dataset.isel(draw=slice(None, None, dataset.sizes["draw"] // draws)).isel(draw=slice(0, draws))
-    return kept.assign_coords(draw=np.arange(draws))
-
-
-def _sample(
-    ready: Any,
-    attempt: Attempt,
-    seed: int,
-    chains: int,
-    cores: int,
-    number: int,
-    progress: Callable[[FitProgress], None] | None,
-) -> tuple[Any, bool]:
-    """Sample in the background, so that Ctrl-C is seen: a blocking call would swallow it."""
-    import nutpie
-
-    latest: list[Any] = []
-    total = chains * (attempt.tune + attempt.draws)
-
-    def remember(state: list[Any]) -> None:
-        latest[:] = state
-
-    sampler = nutpie.sample(
-        ready, draws=attempt.draws, tune=attempt.tune, chains=chains, cores=cores, seed=seed, save_warmup=False,
-        target_accept=attempt.target_accept, progress_bar=False, blocking=False, progress_rate=100,
-        progress_callback=remember if progress else None,
-    )  # fmt: skip
-    try:
-        trace = None
-        while trace is None:
-            try:
-                trace = sampler.wait(timeout=0.1)
-            except TimeoutError:
-                if progress and latest:
-                    done = sum(chain.finished_draws for chain in latest)
-                    progress(FitProgress(done, total, sum(chain.divergences for chain in latest), number))
-    except KeyboardInterrupt:
-        return sampler.abort(), False
-    if progress:
-        progress(FitProgress(total, total, int(trace["sample_stats"]["diverging"].sum()), number))
-    return trace, True
-
-
-def _gather(compiled: CompiledModel, trace: Any, log_densities: bool) -> xr.DataTree:
+def gather(compiled: CompiledModel, trace: Any, log_densities: bool) -> xr.DataTree:
+    """Put the groups of a fit together, with the data the model holds now."""
     import xarray as xr
 
     posterior = trace["posterior"].dataset
@@ -369,7 +271,8 @@ def _gather(compiled: CompiledModel, trace: Any, log_densities: bool) -> xr.Data
     return xr.DataTree.from_dict(groups)
 
 
-def _fingerprint(compiled: CompiledModel, tried: list[Attempt], seed: int, chains: int) -> str:
+def fingerprint_of(compiled: CompiledModel, tried: list[Attempt], seed: int, chains: int) -> str:
+    """Hash of the model's data, settings, seed and versions."""
     model = compiled.model
     graph = sorted(f"{v.name}:{v.owner.op if v.owner else ''}" for v in [*model.free_RVs, *model.observed_RVs])
     return hash_arrays(compiled.current_data(), graph, tried[-1], seed, chains,

@@ -55,6 +55,7 @@ class Completion:
         enrolment: Enrolment, complete: tuple[str, ...], dropout: bool, seed: int, final_grid: TimeGrid | None,
     ) -> Completion:  # fmt: skip
         """Check everything and draw the rates."""
+        _refuse_delayed_entry(patients)
         final.counted(patients.causes)
         new_arms = enrolment.new_arms(patients)
         if patients.enrolled is None and (final.at != "follow_up" or not final.truncate):
@@ -78,6 +79,7 @@ class Completion:
     @classmethod
     def nothing_to_draw(cls, patients: Patients, final: FinalAnalysis, grid: TimeGrid) -> Completion:
         """Take a trial as it is: the final analysis of patients that are all known."""
+        _refuse_delayed_entry(patients)
         shape = (1, len(patients.arms), len(patients.causes), len(grid))
         return cls(patients, final, np.zeros(shape), grid, np.zeros(1, np.int64), np.zeros(len(patients), bool),
                    np.zeros(0, np.int64), np.ones(1), np.zeros(1), 0, grid)  # fmt: skip
@@ -104,3 +106,12 @@ class Completion:
             np.zeros((5, size + 1), np.int64),
         )  # fmt: skip
         return out
+
+
+def _refuse_delayed_entry(patients: Patients) -> None:
+    """Refuse what the kernels cannot do: their log-rank test and final cells have everybody at risk from 0."""
+    if late := int(patients.delayed.sum()):
+        raise SpecificationError(
+            f"a final analysis is not yet for patients with delayed entry; {late} of these {len(patients)} came under "
+            "observation after time zero. Fit their hazards and curves, or count time from enrolment and give no entry"
+        )

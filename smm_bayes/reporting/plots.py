@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from smm_bayes.inference.predictive import events_check as events_check
 from smm_bayes.prediction.probability import Prediction
 from smm_bayes.survival.estimands import survival_curve
-from smm_bayes.survival.grid import EventTable, TimeGrid
+from smm_bayes.survival.grid import TimeGrid
 from smm_bayes.trial import curves
 from smm_bayes.trial.patients import Patients
 
@@ -37,8 +38,10 @@ def kaplan_meier(patients: Patients, arm: int) -> pd.DataFrame:
     """Kaplan–Meier estimate of one arm with 95 % log-log limits: time, survival, lower, upper, from 0 on."""
     import pandas as pd
 
-    time, event = patients.time[patients.arm == arm], patients.event[patients.arm == arm]
-    curve, (lower, upper) = curves.kaplan_meier(time, event), curves.kaplan_meier_limits(time, event)
+    rows = patients.arm == arm
+    time, event = patients.time[rows], patients.event[rows]
+    entry = None if patients.entry is None else patients.entry[rows]
+    curve, (lower, upper) = curves.kaplan_meier(time, event, entry), curves.kaplan_meier_limits(time, event, entry)
     found = {"time": curve.time, "survival": curve.survival, "lower": lower, "upper": upper}
     start = pd.DataFrame([[0.0, 1.0, 1.0, 1.0]], columns=list(found))
     whole = pd.concat([start, pd.DataFrame(found)], ignore_index=True)
@@ -46,11 +49,15 @@ def kaplan_meier(patients: Patients, arm: int) -> pd.DataFrame:
 
 
 def at_risk(patients: Patients, times: np.ndarray) -> pd.DataFrame:
-    """Patients at risk at each time (still followed just before it), one row an arm."""
+    """Patients at risk at each time (under observation just before it, or from 0 on), one row an arm."""
     import pandas as pd
 
+    entered = np.zeros(len(patients)) if patients.entry is None else patients.entry
     counts = {
-        name: [(patients.time[patients.arm == index] >= time).sum() for time in times]
+        name: [
+            int(((patients.arm == index) & ((entered < time) | (entered == 0)) & (patients.time >= time)).sum())
+            for time in times
+        ]
         for index, name in enumerate(patients.arm_names)
     }
     return pd.DataFrame(counts, index=times).T
@@ -103,11 +110,14 @@ def plot_survival(
 def _risk_table(ax: Axes, patients: Patients, horizon: float) -> None:
     ticks = [tick for tick in ax.get_xticks() if 0 <= tick <= horizon]
     ax.set_xticks(ticks)
-    _rows_below(ax, ticks, at_risk(patients, np.array(ticks)), patients.arms)
+    clock = "Months since time zero (delayed entry)" if patients.delayed.any() else "Months since enrolment"
+    _rows_below(ax, ticks, at_risk(patients, np.array(ticks)), patients.arms, clock)
 
 
-def _rows_below(ax: Axes, ticks: Sequence[float], table: pd.DataFrame, roles: Sequence[str]) -> None:
-    rows = ["Months since enrolment", "Patients at risk:"]
+def _rows_below(
+    ax: Axes, ticks: Sequence[float], table: pd.DataFrame, roles: Sequence[str], clock: str = "Months since enrolment"
+) -> None:
+    rows = [clock, "Patients at risk:"]
     ax.set_xlabel("\n".join(rows + [""] * len(table)), loc="left")
     transform = ax.get_xaxis_transform()
     for row, (role, name) in enumerate(zip(roles, table.index, strict=True)):
@@ -117,21 +127,6 @@ def _rows_below(ax: Axes, ticks: Sequence[float], table: pd.DataFrame, roles: Se
             ax.text(tick, y, f"{count}", transform=transform, ha="center", **style)
         ax.annotate(name, (0, y), xycoords="axes fraction", xytext=(-20, 0), textcoords="offset points",
                     ha="right", annotation_clip=False, **style)  # fmt: skip
-
-
-def events_check(log_hazard: xr.DataArray, table: EventTable, *, rng: np.random.Generator) -> pd.DataFrame:
-    """Events in every cell beside what the fitted model would produce there, with 95 % predictive limits."""
-    import pandas as pd
-
-    draws = log_hazard.transpose("chain", "draw", "arm", "cause", "interval").to_numpy()
-    draws = draws.reshape(-1, *draws.shape[2:])
-    events = rng.poisson(np.exp(draws) * table.cell_exposure)
-    low, middle, high = np.quantile(events, [0.025, 0.5, 0.975], axis=0)
-    index = pd.MultiIndex.from_product(
-        [table.arms, table.causes, table.grid.labels], names=["arm", "cause", "interval"]
-    )
-    return pd.DataFrame({"observed": table.events.ravel().astype(int), "predicted": middle.ravel(),
-                         "lower": low.ravel(), "upper": high.ravel()}, index=index)  # fmt: skip
 
 
 def plot_events(check: pd.DataFrame, cause: str, ax: Axes | None = None) -> Axes:
@@ -147,8 +142,9 @@ def plot_events(check: pd.DataFrame, cause: str, ax: Axes | None = None) -> Axes
         ax.plot(x, rows["observed"], "o", color=COLOURS[arm], markersize=4, label=f"{arm}: observed")
     labels = chosen.loc[arms[0]].index
     ax.set_xticks(np.arange(len(labels)), labels, rotation=30, ha="right", fontsize=8)
-    ax.set(xlabel="months since enrolment", ylabel=f"events: {cause}")
-    ax.legend(frameon=False, fontsize=8)
+    top = max(float(chosen["upper"].max()), float(chosen["observed"].max()), 1.0)
+    ax.set(xlabel="months since enrolment", ylabel=f"events: {cause}", ylim=(-0.04 * top, 1.3 * top))  # legend above
+    ax.legend(frameon=False, fontsize=8, ncols=2, loc="upper left")
     return ax
 
 

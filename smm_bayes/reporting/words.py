@@ -13,6 +13,7 @@ from smm_bayes.analysis.interim import Interim, InterimInputs, describe_outcome
 from smm_bayes.errors import SpecificationError
 from smm_bayes.prediction.probability import Prediction
 from smm_bayes.survival.piecewise import PiecewiseExponential
+from smm_bayes.survival.summary import contraction, mostly_prior
 from smm_bayes.trial.patients import Patients
 
 if TYPE_CHECKING:
@@ -134,25 +135,33 @@ def input_rows(decision: Decision) -> Rows:
 def contraction_rows(interim: Interim, *, rng: np.random.Generator, draws: int = 20_000) -> Rows:
     """Say of every parameter how much the data taught: contraction, 1 − posterior variance / prior variance.
 
-    Log hazards of an interval are compared on the same scale; near 0 the answer is the prior's.
+    Near 0 the answer is the prior's. Intervals that are mostly prior are named with the share of their log hazard's
+    variance that is left of the prior's.
     """
-    inputs, posterior = interim.inputs, interim.fit.posterior
-    patients, grid = inputs.patients, inputs.spec.grid
-    prior = inputs.model.prior(draws, rng=rng)
+    posterior = interim.fit.posterior
+    prior = interim.inputs.model.prior(draws, rng=rng)
     rows = Rows()
     for name in [name for name in prior if name in posterior and name not in BY_INTERVAL]:
         values = posterior[name]
-        left = 1 - values.var(("chain", "draw")).values / prior[name].var(axis=0)
+        left = contraction(values, prior[name]).values
         labels = [values.coords[dim].values for dim in values.dims[2:]]
         words = [f"{left[at]:.2f} {_bracketed(labels, at)}".rstrip() for at in np.ndindex(left.shape)]
         rows.append((f"contraction of {name.replace('_', ' ')}", "; ".join(words)))
-    hazards = posterior["log_hazard"].transpose("chain", "draw", "arm", "cause", "interval")
-    left = 1 - hazards.var(("chain", "draw")).values / prior["log_hazard"].var(axis=0)
-    for index, cause in enumerate(patients.causes):
-        worst = left[:, index].min(axis=0)
-        words = [f"{label} {value:.2f}" for label, value in zip(grid.labels, worst, strict=True) if value < 0.5]
-        rows.append((f"intervals mostly prior, {cause}", ", ".join(words) or "none"))
-    return rows
+    return Rows([*rows, *_mostly_prior(posterior["log_hazard"], prior["log_hazard"])])
+
+
+def mostly_prior_rows(interim: Interim, *, rng: np.random.Generator, draws: int = 20_000) -> Rows:
+    """Name the intervals in which the data say little, with the share that is prior; nothing where there are none."""
+    prior = interim.inputs.model.prior(draws, rng=rng)["log_hazard"]
+    rows = _mostly_prior(interim.fit.posterior["log_hazard"], prior)
+    return Rows([(label, words) for label, words in rows if words != "none"])
+
+
+def _mostly_prior(log_hazard: xr.DataArray, prior: np.ndarray) -> Rows:
+    return Rows([
+        (f"intervals mostly prior, {cause}", ", ".join(f"{label} {share:.2f}" for label, share in found) or "none")
+        for cause, found in mostly_prior(log_hazard, prior).items()
+    ])  # fmt: skip
 
 
 def _bracketed(labels: list[np.ndarray], at: tuple[int, ...]) -> str:

@@ -45,6 +45,37 @@ class TimeGrid:
             )
         object.__setattr__(self, "cuts", given)
 
+    @classmethod
+    def by_events(
+        cls, patients: Patients, intervals: int | None = None, *, causes: tuple[str, ...] | None = None, least: int = 8
+    ) -> TimeGrid:
+        """Cut at quantiles of the event times, so that every interval holds about as many events.
+
+        Looking at the data to choose cuts is for exploring: a pre-specified analysis names them by hand.
+
+        Parameters
+        ----------
+        patients : Patients
+        intervals : int, optional
+            As many as leave ``least`` events to each if not given, from 1 to 12.
+        causes : tuple of str, optional
+            Causes that count; all of them by default.
+        least : int
+            Events an interval should hold.
+
+        Raises
+        ------
+        SpecificationError
+            When there are fewer events than intervals.
+        """
+        counted = patients.count_only(*causes) if causes else patients
+        times = np.sort(counted.time[counted.event])
+        number = intervals if intervals is not None else int(np.clip(len(times) // least, 1, 12))
+        if number < 1 or len(times) < number:
+            raise SpecificationError(f"{len(times)} events cannot be shared by {number} intervals; ask for fewer")
+        cuts = times[np.ceil(np.arange(1, number) * len(times) / number).astype(int) - 1]
+        return cls(np.unique(cuts[(cuts > 0) & (cuts < times[-1])]))
+
     def __len__(self) -> int:
         return len(self.cuts) + 1
 
@@ -59,6 +90,17 @@ class TimeGrid:
         return self.edges[:-1]
 
     @property
+    def ends(self) -> np.ndarray:
+        """Where each interval ends; the last, which has no end, counts as wide as the one before (1 if it is alone)."""
+        last = np.diff(self.edges[-3:-1])[0] if self.cuts else 1.0
+        return np.array([*self.cuts, self.starts[-1] + last])
+
+    @property
+    def middles(self) -> np.ndarray:
+        """Middle of each interval, the last as in :attr:`ends`."""
+        return (self.starts + self.ends) / 2
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """Names of the intervals."""
         edges = [f"{edge:g}" for edge in self.edges]
@@ -68,18 +110,18 @@ class TimeGrid:
         """Interval of each time; time 0 belongs to the first."""
         return np.searchsorted(np.asarray(self.cuts), time, side="left")
 
-    def exposure(self, time: np.ndarray, entry: np.ndarray | float = 0.0) -> np.ndarray:
-        """Time at risk in each interval, shape (..., interval); the row sums are ``time - entry``."""
+    def exposure(self, time: np.ndarray, entry: np.ndarray | float | None = None) -> np.ndarray:
+        """Time at risk from ``entry`` (0 if None) by interval, shape (..., interval); rows sum to ``time - entry``."""
         edges = self.edges
         upper = np.minimum(np.asarray(time, dtype=float)[..., None], edges[1:])
-        lower = np.maximum(np.asarray(entry, dtype=float)[..., None], edges[:-1])
+        lower = np.maximum(np.asarray(0.0 if entry is None else entry, dtype=float)[..., None], edges[:-1])
         return np.maximum(upper - lower, 0.0)
 
     def tabulate(self, patients: Patients) -> EventTable:
-        """Count events by arm, cause and interval, and sum the exposure by arm and interval."""
+        """Count events by arm, cause and interval, and sum the exposure by arm and interval, from entry on."""
         arms, causes, size = len(patients.arms), len(patients.causes), len(self)
         exposure = np.zeros((arms, size))
-        np.add.at(exposure, patients.arm, self.exposure(patients.time))
+        np.add.at(exposure, patients.arm, self.exposure(patients.time, patients.entry))
         events = np.zeros((arms, causes, size))
         hit = patients.event
         np.add.at(events, (patients.arm[hit], patients.cause[hit], self.index(patients.time[hit])), 1.0)

@@ -26,10 +26,11 @@ def log_likelihood(log_hazard: np.ndarray, table: EventTable) -> np.ndarray:
 def patient_log_likelihood(log_hazard: np.ndarray, patients: Patients, grid: TimeGrid) -> np.ndarray:
     """Log likelihood by patient, shape (..., patient), from hazards of shape (..., arm, cause, interval).
 
-    This is what leave-one-patient-out cross-validation needs; it sums to :func:`log_likelihood`.
+    This is what leave-one-patient-out cross-validation needs; it sums to :func:`log_likelihood`. With delayed entry it
+    is that of the event given survival to ``entry``, log f(time) − log S(entry).
     """
     total = np.exp(log_hazard).sum(axis=-2)
-    exposure = grid.exposure(patients.time)
+    exposure = grid.exposure(patients.time, patients.entry)
     result = np.empty((*log_hazard.shape[:-3], len(patients)))
     for arm in range(len(patients.arms)):
         rows = np.flatnonzero(patients.arm == arm)

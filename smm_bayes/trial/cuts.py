@@ -10,12 +10,15 @@ from smm_bayes.errors import DataError
 from smm_bayes.trial.calendar import calendar_date, calendar_time
 from smm_bayes.trial.patients import Patients
 
+SLACK = 1e-9  # months; sums of floats just miss the day they mean
+
 
 def cut_by_date(patients: Patients, cutoff: float | datetime.date) -> Patients:
     """Give the patients as they were known at ``cutoff``.
 
     Patients enrolled later are left out; an event on the day of the cut is known; who was still followed is
     censored administratively at the cut; earlier censoring keeps its reason; MRD results made later are dropped.
+    With delayed entry a patient's clock stands at ``entry + (cutoff - enrolled)`` at the cut.
 
     Parameters
     ----------
@@ -30,25 +33,41 @@ def cut_by_date(patients: Patients, cutoff: float | datetime.date) -> Patients:
     """
     if patients.enrolled is None:
         raise DataError("a data cut needs the calendar time of enrolment; give column STARTDT (or 'enrolled')")
-    if isinstance(cutoff, datetime.date):
-        if patients.origin is None:
-            raise DataError("this table has no calendar dates; give the cut in months since its origin")
-        cutoff = calendar_time(cutoff, patients.origin)
-    known = patients.enrolled <= cutoff + 1e-9
-    if not known.any():
-        first = float(patients.enrolled.min())
-        when = calendar_date(first, patients.origin).isoformat() if patients.origin else f"{first:.1f} months"
-        raise DataError(f"nobody had been enrolled at the data cut; choose a date after the first enrolment ({when})")
+    cutoff, known = known_by(cutoff, patients.enrolled, patients.origin)
     followed = np.maximum(cutoff - patients.enrolled[known], 0.0)
-    later = patients.time[known] > followed + 1e-9
+    if patients.entry is not None:
+        followed = patients.entry[known] + followed
+    later = patients.time[known] > followed + SLACK
     return patients.take(
         known,
         time=np.where(later, followed, patients.time[known]),
         event=patients.event[known] & ~later,
         cause=np.where(later, -1, patients.cause[known]),
         censoring=np.where(later, "administrative", patients.censoring[known]),
-        data_cutoff=float(cutoff),
+        data_cutoff=cutoff,
     )
+
+
+def known_by(
+    cutoff: float | datetime.date, enrolled: np.ndarray, origin: datetime.date | None
+) -> tuple[float, np.ndarray]:
+    """Calendar time of a cut in months since ``origin``, and who had been enrolled by then.
+
+    Raises
+    ------
+    DataError
+        When nobody had been, or a date has no origin to count from.
+    """
+    if isinstance(cutoff, datetime.date):
+        if origin is None:
+            raise DataError("this table has no calendar dates; give the cut in months since its origin")
+        cutoff = calendar_time(cutoff, origin)
+    known = enrolled <= cutoff + SLACK
+    if not known.any():
+        first = float(enrolled.min())
+        when = calendar_date(first, origin).isoformat() if origin else f"{first:.1f} months"
+        raise DataError(f"nobody had been enrolled at the data cut; choose a date after the first enrolment ({when})")
+    return float(cutoff), known
 
 
 def cut_by_events(patients: Patients, events: int, *causes: str) -> Patients:
@@ -70,7 +89,7 @@ def cut_by_events(patients: Patients, events: int, *causes: str) -> Patients:
     if patients.enrolled is None:
         raise DataError("a data cut needs the calendar time of enrolment; give column STARTDT (or 'enrolled')")
     counted = patients.count_only(*causes) if causes else patients
-    when = np.sort((patients.enrolled + patients.time)[counted.event])
+    when = np.sort((patients.enrolled + patients.follow_up)[counted.event])
     if not 1 <= events <= len(when):
         raise DataError(f"a cut at {events} events, but the patients have {len(when)}; choose a number from 1 to that")
     return cut_by_date(patients, float(when[events - 1]))

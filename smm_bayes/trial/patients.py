@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,7 +36,7 @@ class Patients:
     arm : numpy.ndarray of int
         Position in ``arms``.
     time : numpy.ndarray of float
-        Months from enrolment to the event or to censoring.
+        Months from time zero to the event or to censoring. Time zero is enrolment, unless ``entry`` says otherwise.
     event : numpy.ndarray of bool
         True where the patient had an event.
     cause : numpy.ndarray of int
@@ -45,7 +45,8 @@ class Patients:
         Reason for censoring (one of ``administrative``, ``lost``, ``withdrawn``, ``new_therapy``, ``other``);
         empty where there was an event. Only administrative censoring says that the patient is still followed.
     enrolled : numpy.ndarray of float or None
-        Calendar time of enrolment in months since ``origin``; None if the table has no dates.
+        Calendar time of enrolment, when the patient came under observation, in months since ``origin``; None if the
+        table has no dates. Time zero is at ``enrolled - entry``.
     arms : tuple of str
         ``("control", "experimental")``, or ``("experimental",)`` for one arm.
     arm_names : tuple of str
@@ -53,6 +54,10 @@ class Patients:
     causes : tuple of str
         Competing causes of event.
     trial : str
+    entry : numpy.ndarray of float or None
+        Delayed entry (left truncation): months on the clock of ``time`` at which the patient was enrolled. Who had an
+        event before is not in the table, so nobody is at risk before ``entry``. None: everybody from 0. Equal to
+        ``time`` only where a data cut falls on the day of enrolment.
     stratum : numpy.ndarray of str or None
     covariates : mapping of str to numpy.ndarray
     mrd : MrdAssessments or None
@@ -61,6 +66,10 @@ class Patients:
     data_cutoff : float or None
         Calendar time at which the data were cut.
     provenance : {"real", "reconstructed", "simulated"}
+    unit : str
+        Always ``month``.
+    endpoint : str
+        What ``time`` is the time to, in a sentence, where a definition made it (:mod:`smm_bayes.trial.endpoints`).
     """
 
     patient: np.ndarray
@@ -74,6 +83,7 @@ class Patients:
     arm_names: tuple[str, ...]
     causes: tuple[str, ...]
     trial: str = "trial"
+    entry: np.ndarray | None = None
     stratum: np.ndarray | None = None
     covariates: Mapping[str, np.ndarray] = field(default_factory=dict)
     mrd: MrdAssessments | None = None
@@ -81,6 +91,7 @@ class Patients:
     data_cutoff: float | None = None
     provenance: str = "real"
     unit: str = "month"
+    endpoint: str = ""
 
     def __post_init__(self) -> None:
         """Refuse a state that no reader could have made."""
@@ -89,7 +100,15 @@ class Patients:
             raise DataError("Patients: columns differ in length, or provenance or unit is not a known word")
         if np.any(~np.isfinite(self.time)) or np.any(self.time < 0) or np.any(self.event != (self.cause >= 0)):
             raise DataError("Patients: times must be finite and not negative, and every event needs its cause")
-        for column in (self.arm, self.time, self.event, self.cause, self.enrolled):
+        if self.entry is not None:
+            if len(self.entry) != len(self) or not np.all((self.entry >= 0) & (self.entry <= self.time)):
+                raise DataError("Patients: entry must be one number a patient, not negative and not after time")
+            if np.any(self.event & (self.entry == self.time)):
+                raise DataError("Patients: who has an event must have come under observation before it")
+        if self.mrd is not None and self.delayed.any():
+            raise DataError("Patients: MRD assessments count from enrolment, so they do not go with delayed entry yet; "
+                            "leave them out")  # fmt: skip
+        for column in (self.arm, self.time, self.event, self.cause, self.enrolled, self.entry):
             if column is not None:
                 column.setflags(write=False)
 
@@ -102,14 +121,16 @@ class Patients:
         arms: Mapping[str, str],
         causes: Mapping[str, list[str]] | None = None,
         censoring: Mapping[int, str] | None = None,
+        covariates: Sequence[str] = (),
+        subgroups: Sequence[str] = (),
         mrd: Table | pd.DataFrame | str | Path | None = None,
         provenance: str = "real",
     ) -> Patients:
         """Read patients from an ADaM time-to-event table; see :func:`smm_bayes.trial.readers.read_adtte`."""
         from smm_bayes.trial.readers import read_adtte
 
-        return read_adtte(source, parameter, arms=arms, causes=causes, censoring=censoring, mrd=mrd,
-                          provenance=provenance)  # fmt: skip
+        return read_adtte(source, parameter, arms=arms, causes=causes, censoring=censoring, covariates=covariates,
+                          subgroups=subgroups, mrd=mrd, provenance=provenance)  # fmt: skip
 
     @classmethod
     def from_frame(
@@ -134,14 +155,28 @@ class Patients:
         return int(self.event.sum())
 
     @property
+    def delayed(self) -> np.ndarray:
+        """Patients with delayed entry: at risk only from some time after zero."""
+        return np.zeros(len(self), bool) if self.entry is None else self.entry > 0
+
+    @property
+    def follow_up(self) -> np.ndarray:
+        """Months from enrolment to the event or to censoring: the time at risk."""
+        return self.time if self.entry is None else self.time - self.entry
+
+    @property
     def median_follow_up(self) -> float:
-        """Median follow-up in months by reverse Kaplan–Meier: the event is being censored."""
-        order = np.lexsort((self.event, self.time))
+        """Median follow-up in months by reverse Kaplan–Meier: the event is being censored.
+
+        It counts from enrolment, also under delayed entry: how long patients were watched.
+        """
+        time = self.follow_up
+        order = np.lexsort((self.event, time))
         censored = ~self.event[order]
         at_risk = np.arange(len(order), 0, -1)
         remaining = np.cumprod(np.where(censored, 1 - 1 / at_risk, 1.0))
         below = np.flatnonzero(remaining <= 0.5 + 1e-12)  # a product of floats just misses an exact half
-        return float(self.time[order][below[0]]) if len(below) else float("nan")
+        return float(time[order][below[0]]) if len(below) else float("nan")
 
     def arm_name(self, role: str) -> str:
         """What the trial calls the arm with this role."""
@@ -153,7 +188,7 @@ class Patients:
         time = changes.get("time", self.time[rows])
         moved: dict[str, object] = {
             name: getattr(self, name)[rows]
-            for name in ("patient", "arm", "time", "event", "cause", "censoring", "enrolled", "stratum")
+            for name in ("patient", "arm", "time", "event", "cause", "censoring", "enrolled", "entry", "stratum")
             if getattr(self, name) is not None
         }
         moved["covariates"] = {name: values[rows] for name, values in self.covariates.items()}
@@ -185,6 +220,8 @@ class Patients:
             "cause": [self.causes[cause] if cause >= 0 else "" for cause in self.cause],
             "censoring": self.censoring,
         })  # fmt: skip
+        if self.entry is not None:
+            frame.insert(2, "entry", self.entry)
         if self.enrolled is not None:
             frame.insert(2, "enrolled", self.enrolled)
         if self.stratum is not None:
@@ -200,8 +237,12 @@ class Patients:
             f"{int((self.cause == index).sum())} {name}" for index, name in enumerate(self.causes)
         )
         events = f"{self.events} ({by_cause})" if len(self.causes) > 1 else str(self.events)
-        rows = [("patients", counts), ("events", events),
+        rows = [("endpoint", self.endpoint)] if self.endpoint else []
+        rows += [("patients", counts), ("events", events),
                 ("median follow-up", f"{self.median_follow_up:.1f} months")]  # fmt: skip
+        if self.entry is not None and self.delayed.any():
+            late = self.entry[self.delayed]
+            rows.append(("delayed entry", f"{len(late)} patients, median {np.median(late):.1f} months"))
         if self.data_cutoff is not None:
             when = f"{self.data_cutoff:.1f} months"
             if self.origin is not None:
@@ -214,10 +255,11 @@ class Patients:
 
     def __repr__(self) -> str:
         facts = dict(self.summary())
+        entry = f", delayed entry {facts['delayed entry']}" if "delayed entry" in facts else ""
         cutoff = f", data cut-off {facts['data cut-off']}" if "data cut-off" in facts else ""
         return (
             f"Patients: {self.trial}, {facts['patients']}, {facts['events']} events, "
-            f"median follow-up {facts['median follow-up']}{cutoff}, {self.provenance}"
+            f"median follow-up {facts['median follow-up']}{entry}{cutoff}, {self.provenance}"
         )
 
     def _repr_html_(self) -> str:

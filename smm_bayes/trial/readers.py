@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smm_bayes.errors import DataError, Problems
-from smm_bayes.trial.calendar import calendar_time, months_per
+from smm_bayes.errors import Problems
+from smm_bayes.trial.calendar import calendar_date, calendar_time, months_per
+from smm_bayes.trial.columns import (
+    arm_positions,
+    check_options,
+    check_reasons,
+    covariate_roles,
+    has_optional,
+    patient_names,
+    read_covariates,
+    reason_in,
+    trial_name,
+)
 from smm_bayes.trial.mrd import read_mrd
-from smm_bayes.trial.patients import PROVENANCES, REASONS, ROLES, Patients
-from smm_bayes.trial.table import Table, dates, numbers, require, texts
+from smm_bayes.trial.patients import REASONS, Patients
+from smm_bayes.trial.table import Table, dates, is_missing, numbers, require, texts
 
 if TYPE_CHECKING:
     import pandas as pd
 
-REASON_WORDS = (
-    ("lost", "lost"),
-    ("withdr", "withdrawn"), ("consent", "withdrawn"),
-    ("new therapy", "new_therapy"), ("new treatment", "new_therapy"), ("new anti", "new_therapy"),
-    ("subsequent", "new_therapy"),
-    ("administrative", "administrative"), ("ongoing", "administrative"), ("cut", "administrative"),
-    ("alive", "administrative"), ("no event", "administrative"), ("study end", "administrative"),
-    ("end of study", "administrative"), ("event-free", "administrative"), ("event free", "administrative"),
-)  # fmt: skip
 YES = {"1": True, "1.0": True, "true": True, "yes": True}
 NO = {"0": False, "0.0": False, "false": False, "no": False}
 LONGEST = 150 * 12.0  # months; a longer time is in another unit than AVALU says
@@ -38,14 +41,19 @@ def read_adtte(
     arms: Mapping[str, str],
     causes: Mapping[str, Sequence[str]] | None = None,
     censoring: Mapping[int, str] | None = None,
+    covariates: Sequence[str] = (),
+    subgroups: Sequence[str] = (),
     mrd: Table | pd.DataFrame | str | Path | None = None,
     provenance: str = "real",
 ) -> Patients:
     """Read one parameter of an ADaM time-to-event table (ADTTE).
 
     Columns: STUDYID, USUBJID, PARAMCD, AVAL (time), AVALU (day, week, month or year), CNSR (0 = event, 1 and
-    above = censored), TRT01P (arm); where there are any: STARTDT (date of enrolment), EVNTDESC (what happened),
-    CNSDTDSC (why censored), STRATUM or STRATA1.
+    above = censored), TRT01P (arm); where there are any: STARTDT (the date AVAL counts from: enrolment, without
+    ENTRYTM), EVNTDESC (what happened), CNSDTDSC (why censored), STRATUM or STRATA1, ENTRYTM.
+
+    ENTRYTM is for delayed entry (left truncation): the time from STARTDT to enrolment, in the unit AVALU, 0 for who was
+    at risk from STARTDT on. ADaM has no standard variable for it; the name is this package's own.
 
     Parameters
     ----------
@@ -58,6 +66,10 @@ def read_adtte(
         Cause of event to the texts of EVNTDESC that mean it. Without it every event is of the one cause ``event``.
     censoring : mapping of int to str, optional
         Value of CNSR to reason. Without it the words of CNSDTDSC decide; a 1 without words is administrative.
+    covariates : sequence of str
+        Numeric columns to keep.
+    subgroups : sequence of str
+        Columns to keep whose texts name subgroups.
     mrd : Table, pandas.DataFrame or path, optional
         Table of MRD assessments; see :func:`smm_bayes.trial.mrd.read_mrd`.
     provenance : {"real", "reconstructed", "simulated"}
@@ -77,39 +89,34 @@ def read_adtte(
     """
     table = Table.of(source, "ADTTE table")
     problems = Problems(table.name)
-    _check_options(arms, provenance, problems)
-    unknown = sorted(set((censoring or {}).values()) - set(REASONS))
-    if unknown:
-        problems.add(f"censoring: {', '.join(unknown)} is no reason; give one of {', '.join(REASONS)}")
+    check_options(arms, provenance, problems)
+    check_reasons(censoring, problems)
     roles = [("STUDYID", "the trial"), ("USUBJID", "the patient"), ("PARAMCD", "the endpoint"),
              ("AVAL", "the time to event or censoring"), ("AVALU", "its unit"),
              ("CNSR", "0 for an event, 1 or above for censoring"), ("TRT01P", "the planned arm")]  # fmt: skip
     if causes and len(causes) > 1:
         roles.append(("EVNTDESC", "what the event was"))
-    require(table, roles, problems)
+    require(table, [*roles, *covariate_roles(covariates, subgroups)], problems)
     if "PARAMCD" in table:
         table = _only_parameter(table, parameter, problems)
     if "PARAMCD" not in table or not len(table):
         problems.raise_if_any()  # which rows are meant is not known, so nothing else can be checked
-    trials = texts(table, "STUDYID", problems)
-    other = [bool(name) and name != trials[0] for name in trials]
-    problems.add_rows("STUDYID", table.where(other), f"another trial than {trials[0]!r}", "give one trial a file",
-                      next((repr(name) for name, hit in zip(trials, other, strict=True) if hit), ""))  # fmt: skip
-    time = _times(table, problems)
+    trial = trial_name(table, problems)
+    factor = _units(table, problems)
+    time = _times(table, factor, problems)
+    entry = _entry(table, "ENTRYTM", factor, time, problems)
     code = _censor_codes(table, problems)
     event = code == 0
     cause, cause_names = _causes(table, event, causes, problems)
     start = dates(table, "STARTDT", problems) if "STARTDT" in table else None
-    origin = min((date for date in start if date is not None), default=None) if start else None
-    enrolled = None
-    if start and origin:
-        enrolled = np.array([np.nan if date is None else calendar_time(date, origin) for date in start])
+    origin, enrolled = _calendar(start, entry) if start else (None, None)
     stratum = next((name for name in ("STRATUM", "STRATA1") if name in table), None)
     reason = _reasons(table, code, censoring or {}, problems)
     return _assemble(
         table, problems, "USUBJID", "TRT01P", "AVAL", arms, time, event, cause, cause_names, reason, enrolled, mrd,
-        trial=trials[0] if trials else "trial", provenance=provenance, origin=origin,
-        stratum=np.array(texts(table, stratum, problems), dtype=object) if stratum else None,
+        trial=trial, provenance=provenance, origin=origin,
+        entry=entry, stratum=np.array(texts(table, stratum, problems), dtype=object) if stratum else None,
+        covariates=read_covariates(table, covariates, subgroups, problems),
     )  # fmt: skip
 
 
@@ -120,6 +127,7 @@ def read_frame(
     unit: str = "month",
     causes: Sequence[str] | None = None,
     covariates: Sequence[str] = (),
+    subgroups: Sequence[str] = (),
     mrd: Table | pd.DataFrame | str | Path | None = None,
     trial: str = "trial",
     provenance: str = "real",
@@ -127,7 +135,9 @@ def read_frame(
     """Read patients from a plain table.
 
     Columns: ``patient``, ``arm``, ``time``, ``event`` (0 or 1); where there are any: ``cause`` (of the event),
-    ``censoring`` (the reason; ``administrative`` is assumed), ``enrolled`` (calendar time, a number), ``stratum``.
+    ``censoring`` (the reason; ``administrative`` is assumed), ``enrolled`` (calendar time of enrolment, a number),
+    ``entry`` (delayed entry: the time at which the patient was enrolled, on the clock of ``time``; 0 for who was at
+    risk from time 0), ``stratum``.
 
     Parameters
     ----------
@@ -135,11 +145,13 @@ def read_frame(
     arms : mapping of str to str
         Role (``control``, ``experimental``) to the name in column ``arm``.
     unit : str
-        Unit of ``time`` and ``enrolled``: day, week, month or year.
+        Unit of ``time``, ``enrolled`` and ``entry``: day, week, month or year.
     causes : sequence of str, optional
         Names of the causes in their order; needed where column ``cause`` is given.
     covariates : sequence of str
         Numeric columns to keep.
+    subgroups : sequence of str
+        Columns to keep whose texts name subgroups.
     mrd, trial, provenance
         As in :func:`read_adtte`.
 
@@ -150,18 +162,19 @@ def read_frame(
     """
     table = Table.of(source, "patients")
     problems = Problems(table.name)
-    _check_options(arms, provenance, problems)
+    check_options(arms, provenance, problems)
     factor = months_per(unit)
     if factor is None:
         problems.add(f"unit {unit!r} is not a unit of time; give day, week, month or year")
     roles = [("patient", "the patient"), ("arm", "the arm"), ("time", "the time to event or censoring"),
              ("event", "1 for an event, 0 for censoring")]  # fmt: skip
-    roles += [(name, "a covariate") for name in covariates]
+    roles += covariate_roles(covariates, subgroups)
     roles += [("cause", "the cause of the event")] if causes and len(causes) > 1 else []
     if not require(table, roles, problems) or factor is None:
         problems.raise_if_any()
     assert factor is not None
     time = numbers(table, "time", problems, minimum=0) * factor
+    entry = _entry(table, "entry", factor, time, problems)
     flags = [word.lower() for word in texts(table, "event", problems)]
     wrong = [bool(word) and word not in YES and word not in NO for word in flags]
     problems.add_rows("event", table.where(wrong), "neither 0 nor 1", "write 1 for an event, 0 for censoring",
@@ -178,9 +191,9 @@ def read_frame(
     enrolled = numbers(table, "enrolled", problems) * factor if "enrolled" in table else None
     return _assemble(
         table, problems, "patient", "arm", "time", arms, time, event, cause, cause_names, reason, enrolled, mrd,
-        trial=trial, provenance=provenance,
+        trial=trial, provenance=provenance, entry=entry,
         stratum=np.array(texts(table, "stratum", problems), dtype=object) if "stratum" in table else None,
-        covariates={name: numbers(table, name, problems) for name in covariates},
+        covariates=read_covariates(table, covariates, subgroups, problems),
     )  # fmt: skip
 
 
@@ -198,31 +211,13 @@ def _assemble(
     reason: np.ndarray,
     enrolled: np.ndarray | None,
     mrd: Table | pd.DataFrame | str | Path | None,
+    *,
+    entry: np.ndarray | None,
     **others: object,
 ) -> Patients:
     """Make the checks that every door shares, then the value."""
-    names = texts(table, patient_column, problems)
-    seen: dict[str, int] = {}
-    again: list[int] = []
-    twice = ""
-    for row, name in zip(table.rows, names, strict=True):
-        if name and seen.setdefault(name, row) != row:
-            again.append(row)
-            twice = twice or f"{name!r}, first in row {seen[name]}"
-    problems.add_rows(patient_column, again, "a patient that appears twice",
-                      "keep one row per patient and endpoint", twice)  # fmt: skip
-    ordered = [role for role in ROLES if role in arms]
-    words = texts(table, arm_column, problems)
-    arm = np.array([next((i for i, role in enumerate(ordered) if arms[role] == word), -1) for word in words])
-    unknown = (arm < 0) & np.array([bool(word) for word in words])
-    found = next((repr(word) for word, bad in zip(words, unknown, strict=True) if bad), "")
-    declared = ", ".join(f"{role} = {name!r}" for role, name in arms.items())
-    problems.add_rows(arm_column, table.where(unknown), "an arm that is not declared",
-                      f"declared are {declared}; correct the name or the declaration", found)  # fmt: skip
-    for index, role in enumerate(ordered):
-        if arm_column in table and not (arm == index).any():
-            problems.add(f"column '{arm_column}': arm {arms[role]!r} ({role}) has no patient; "
-                         "correct its name or declare the other arm only")  # fmt: skip
+    names = patient_names(table, patient_column, problems, one_row="patient and endpoint")
+    ordered, arm = arm_positions(table, arm_column, arms, problems)
     problems.add_rows(time_column, table.where(event & (time == 0)), "an event at time 0",
                       "the time to an event is positive; count the first day as 1")  # fmt: skip
     position = {name: index for index, name in enumerate(names)}
@@ -230,22 +225,17 @@ def _assemble(
     assessments = None
     if mrd is not None and patient_column in table:
         assessments = read_mrd(mrd, position, time, event, enrolled, origin, problems)  # type: ignore[arg-type]
+    if mrd is not None and entry is not None and np.any(entry > 0):
+        problems.add("MRD assessments count from enrolment, so they do not go with delayed entry yet; "
+                     "give no MRD table, or count time from enrolment and give no entry")  # fmt: skip
     problems.raise_if_any()
-    cutoff = float(np.max(enrolled + time)) if enrolled is not None else None
+    seen_for = time if entry is None else time - entry
+    cutoff = float(np.max(enrolled + seen_for)) if enrolled is not None else None
     return Patients(
         patient=np.array(names, dtype=object), arm=arm, time=time, event=event, cause=cause, censoring=reason,
-        enrolled=enrolled, arms=tuple(ordered), arm_names=tuple(arms[role] for role in ordered), causes=causes,
-        mrd=assessments, data_cutoff=cutoff, **others,  # type: ignore[arg-type]
+        enrolled=enrolled, arms=ordered, arm_names=tuple(arms[role] for role in ordered), causes=causes,
+        mrd=assessments, data_cutoff=cutoff, entry=entry, **others,  # type: ignore[arg-type]
     )  # fmt: skip
-
-
-def _check_options(arms: Mapping[str, str], provenance: str, problems: Problems) -> None:
-    if "experimental" not in arms or set(arms) - set(ROLES):
-        raise DataError(f"arms must name 'experimental', and 'control' if there is one; got {dict(arms)!r}")
-    if len(set(arms.values())) < len(arms):
-        raise DataError(f"both arms are called {arms['experimental']!r}; give each its own name")
-    if provenance not in PROVENANCES:
-        problems.add(f"provenance {provenance!r} is not known; say real, reconstructed or simulated")
 
 
 def _only_parameter(table: Table, parameter: str, problems: Problems) -> Table:
@@ -257,18 +247,52 @@ def _only_parameter(table: Table, parameter: str, problems: Problems) -> Table:
     return chosen
 
 
-def _times(table: Table, problems: Problems) -> np.ndarray:
+def _units(table: Table, problems: Problems) -> np.ndarray:
+    """Months in the unit of each row; NaN where AVALU is no unit."""
     units = texts(table, "AVALU", problems)
     wrong = [bool(unit) and months_per(unit) is None for unit in units]
     problems.add_rows("AVALU", table.where(wrong), "not a unit of time", "write DAY, WEEK, MONTH or YEAR",
                       next((repr(u) for u, bad in zip(units, wrong, strict=True) if bad), ""))  # fmt: skip
-    factor = np.array([months_per(unit) or np.nan for unit in units])
+    return np.array([months_per(unit) or np.nan for unit in units])
+
+
+def _times(table: Table, factor: np.ndarray, problems: Problems) -> np.ndarray:
     time = numbers(table, "AVAL", problems, minimum=0) * factor
     problems.add_rows("AVAL", table.where(time > LONGEST), f"more than {LONGEST / 12:g} years",
                       "correct the time or its unit in AVALU",
                       next((text for text, long in zip(table.cells("AVAL"), time > LONGEST, strict=True) if long), ""),
                       )  # fmt: skip
     return time
+
+
+def _entry(
+    table: Table, column: str, factor: np.ndarray | float, time: np.ndarray, problems: Problems
+) -> np.ndarray | None:
+    """Months on the clock of ``time`` at which each patient was enrolled; None where there is no such column."""
+    if not has_optional(table, column, "delayed entry", problems):
+        return None
+    entry = numbers(table, column, problems, minimum=0, required=False) * factor
+    empty = [is_missing(cell) for cell in table.cells(column)]
+    problems.add_rows(column, table.where(empty), "no value", "write 0 for who was at risk from time 0")
+    late = (entry > 0) & (entry >= time)
+    problems.add_rows(column, table.where(late), "not before the end of follow-up",
+                      "correct the time or the entry, or leave out who was never under observation",
+                      next((cell for cell, hit in zip(table.cells(column), late, strict=True) if hit), ""),
+                      )  # fmt: skip
+    return entry
+
+
+def _calendar(
+    start: Sequence[datetime.date | None], entry: np.ndarray | None
+) -> tuple[datetime.date | None, np.ndarray | None]:
+    """Date of the first enrolment and months from it to each; enrolment is ``start``, or ``entry`` months later."""
+    first = min((date for date in start if date is not None), default=None)
+    if first is None:
+        return None, None
+    late = np.zeros(len(start)) if entry is None else entry
+    enrolled = late + [np.nan if date is None else calendar_time(date, first) for date in start]
+    origin = calendar_date(float(np.nanmin(enrolled)), first) if np.isfinite(enrolled).any() else first
+    return origin, enrolled - calendar_time(origin, first)
 
 
 def _censor_codes(table: Table, problems: Problems) -> np.ndarray:
@@ -314,10 +338,8 @@ def _reasons(table: Table, code: np.ndarray, codes: Mapping[int, str], problems:
     for row, number, text in zip(table.rows, code, given, strict=True):
         reason = ""
         if number >= 1:
-            meant = {name for word, name in REASON_WORDS if word in text.lower()}
-            said = meant.pop() if len(meant) == 1 else ""  # "alive without new therapy" could be either: ask
             assumed = "administrative" if number == 1 and not text else ""
-            reason = codes.get(int(number), "") or said or assumed
+            reason = codes.get(int(number), "") or reason_in(text) or assumed
             if not reason and text:
                 unknown.append(row)
                 found = found or repr(text)

@@ -1,8 +1,9 @@
-"""Writing patients as the tables that the readers read: ADaM ADTTE, and MRD assessments beside it."""
+"""Writing patients as the tables that the readers read: ADaM ADTTE, MRD assessments beside it, and courses."""
 
 from __future__ import annotations
 
 import csv
+import datetime
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,6 +12,8 @@ import numpy as np
 
 from smm_bayes.errors import DataError
 from smm_bayes.trial.calendar import DAYS_PER_MONTH, calendar_date, months_per
+from smm_bayes.trial.courses import Courses
+from smm_bayes.trial.courses_table import COLUMNS as DATES
 from smm_bayes.trial.patients import Patients
 
 # values of CNSR and words of CNSDTDSC; no word means "other", so reading it back takes censoring = {5: "other"}
@@ -52,7 +55,8 @@ def write_adtte(
     Raises
     ------
     DataError
-        When the table could not say what the patients say: covariates, or enrolment that is no calendar day.
+        When the table could not say what the patients say: covariates, time that starts on no calendar day, or
+        delayed entry on the day of the data cut.
 
     References
     ----------
@@ -62,6 +66,11 @@ def write_adtte(
         raise DataError(f"an ADTTE table has no column for covariates ({', '.join(patients.covariates)}); "
                         "write them in a table of their own")  # fmt: skip
     columns = [name for name in COLUMNS if name != "STARTDT" or patients.enrolled is not None]
+    entry = np.zeros(len(patients)) if patients.entry is None else patients.entry
+    if np.any(patients.delayed & (entry == patients.time)):
+        raise DataError("some patients came under observation on the day of the data cut, and have no time at risk; "
+                        "leave them out")  # fmt: skip
+    entrytm = _in_unit(entry, unit)
     start = _start_dates(patients)
     aval = _in_unit(patients.time, unit)
     rows = []
@@ -75,7 +84,10 @@ def write_adtte(
         })  # fmt: skip
         if patients.stratum is not None:
             rows[-1]["STRATUM"] = patients.stratum[i]
-    _write(path, columns + (["STRATUM"] if patients.stratum is not None else []), rows)
+        if patients.entry is not None:
+            rows[-1]["ENTRYTM"] = entrytm[i]
+    more = {"STRATUM": patients.stratum, "ENTRYTM": patients.entry}
+    _write(path, columns + [name for name, values in more.items() if values is not None], rows)
 
 
 def write_mrd(patients: Patients, path: str | Path, *, unit: str = "month") -> None:
@@ -104,15 +116,55 @@ def write_mrd(patients: Patients, path: str | Path, *, unit: str = "month") -> N
     _write(path, ("USUBJID", "MRDTM", "MRDTMU", "MRDRES", "MRDSENS"), rows)
 
 
+def write_courses(courses: Courses, path: str | Path) -> None:
+    """Write courses as the table of dates that :func:`smm_bayes.trial.courses_table.read_courses` reads back.
+
+    The origin comes back as the first enrolment and the data cut-off as the last day anybody was known alive or died.
+    Reason ``other`` has no word of its own: reading it back takes ``censoring={"Other reason": "other"}``.
+
+    Parameters
+    ----------
+    courses : Courses
+    path : str or Path
+        Written under a temporary name in the same folder, then moved.
+
+    Raises
+    ------
+    DataError
+        When the courses have no date of origin, or anything happened between days.
+    """
+    if courses.origin is None:
+        raise DataError("the courses are in months without a date of origin; a table of courses needs dates")
+    columns: dict[str, Sequence[object]] = {
+        "STUDYID": [courses.trial] * len(courses), "USUBJID": courses.patient.tolist(),
+        "TRT01P": [courses.arm_names[arm] for arm in courses.arm],
+    }  # fmt: skip
+    columns |= {DATES[name][0]: _as_dates(when, courses.origin) for name, when in courses.dates().items()}
+    ended = {**{reason: words for reason, (_, words) in CENSORED.items()}, "administrative": "", "": ""}
+    columns["DCSREAS"] = [ended[reason] for reason in courses.censoring]
+    if courses.stratum is not None:
+        columns["STRATUM"] = courses.stratum.tolist()
+    columns |= {name: values.tolist() for name, values in courses.covariates.items()}
+    _write(path, list(columns), ({name: str(values[row]) for name, values in columns.items()}
+                                 for row in range(len(courses))))  # fmt: skip
+
+
 def _start_dates(patients: Patients) -> list[str]:
+    """Dates the times count from."""
     if patients.enrolled is None:
         return [""] * len(patients)
     if patients.origin is None:
         raise DataError("enrolment is in months without a date of origin; an ADTTE table needs dates (STARTDT)")
-    days = patients.enrolled * DAYS_PER_MONTH
+    start = patients.enrolled if patients.entry is None else patients.enrolled - patients.entry
+    return _as_dates(start, patients.origin)
+
+
+def _as_dates(time: np.ndarray, origin: datetime.date) -> list[str]:
+    """Calendar times as dates; empty where there is none."""
+    days = time * DAYS_PER_MONTH
     if np.any(np.abs(days - np.round(days)) > 1e-6):
-        raise DataError("some patients were enrolled between days; an ADTTE table has whole days (STARTDT)")
-    return [calendar_date(time, patients.origin).isoformat() for time in patients.enrolled]
+        raise DataError("some patients' times are between days; a table of dates has whole days only")
+    return ["" if np.isnan(when) else calendar_date(when, origin).isoformat() for when in time]
 
 
 def _in_unit(months: np.ndarray, unit: str) -> list[str]:

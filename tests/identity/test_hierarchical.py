@@ -8,7 +8,7 @@ import pytest
 from smm_bayes.borrowing import BetweenTrials, Cohort, Contrast, Trials, TrialsPriors, hierarchical_model, trials_data
 from smm_bayes.borrowing.hierarchical import cell_log_likelihood, cohort_log_hazard, simulate_counts
 from smm_bayes.errors import SpecificationError
-from smm_bayes.survival import BaselinePrior, HazardRatioPrior, SmoothnessPrior, SurvivalPriors, TimeGrid
+from smm_bayes.survival import BaselinePrior, HazardRatioPrior, SpreadPrior, SurvivalPriors, TimeGrid
 
 GRID = TimeGrid((6, 12, 24, 36))
 APART, TOGETHER = (("progression",), ("death",)), (("progression", "death"),)
@@ -85,7 +85,9 @@ def test_prior_of_the_model_is_that_of_its_numpy_twin(trials, priors):
 
     model = hierarchical_model(trials, priors)
     with model:
-        drawn = pm.draw([model["log_hazard"], model["log_hazard_ratio"]], draws=4000, random_seed=1, mode="FAST_COMPILE")
+        drawn = pm.draw(
+            [model["log_hazard"], model["log_hazard_ratio"]], draws=4000, random_seed=1, mode="FAST_COMPILE"
+        )
     log_hazard = cohort_log_hazard(priors.sample(trials, 4000, rng=np.random.default_rng(2)), trials, priors)[:, -2:]
     twin = (log_hazard, log_hazard[:, 1, :, 0] - log_hazard[:, 0, :, 0])
     for ours, theirs in zip(drawn, twin, strict=True):
@@ -146,7 +148,7 @@ def test_one_hazard_a_trial_is_exact(fold):
 
     from smm_bayes.inference import fit
 
-    between = BetweenTrials(SmoothnessPrior(fold), SmoothnessPrior(1.5))
+    between = BetweenTrials(SpreadPrior(fold), SpreadPrior(1.5))
     arms = [Cohort(name, "none", "single", (("progression",),), np.array([[events]]), np.array([exposure]))
             for name, (events, exposure) in (("earlier", EARLIER), ("now", NOW))]  # fmt: skip
     trials = Trials(tuple(arms), TimeGrid(), ("progression",), "now")

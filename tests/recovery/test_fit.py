@@ -122,7 +122,7 @@ def test_same_seed_same_draws_whatever_the_cores(smooth, priors):
 def test_parameters_are_recovered(priors):
     """From twenty million patient-months the posterior is narrow and holds the truth."""
     rng = np.random.default_rng(8)
-    truth = priors.sample(("progression", "death"), 2, len(GRID), 1, rng=rng)["log_hazard"][0]
+    truth = priors.sample(("progression", "death"), 2, GRID, 1, rng=rng)["log_hazard"][0]
     exposure = np.full((2, len(GRID)), 2e6)
     events = rng.poisson(np.exp(truth) * exposure[:, None]).astype(float)
     table = EventTable(events, exposure, GRID, ("control", "experimental"), ("progression", "death"))
@@ -212,7 +212,7 @@ def test_posterior_without_data_is_the_prior():
     grid = TimeGrid((6, 12))
     table = EventTable(np.zeros((2, 1, 3)), np.zeros((2, 3)), grid, ("control", "experimental"), ("event",))
     fitted = fit(piecewise_exponential_model(table, prior), seed=10, draws=4000).require_convergence()
-    draws = prior.sample(("event",), 2, 3, 100_000, rng=np.random.default_rng(1))
+    draws = prior.sample(("event",), 2, TimeGrid((1, 2)), 100_000, rng=np.random.default_rng(1))
     import arviz as az
 
     for name in ("level", "log_hazard_ratio", "smoothness"):
@@ -234,3 +234,16 @@ def test_coordinates_change_the_speed_and_not_the_posterior(smooth, priors):
         apart = good.posterior[name].mean(("chain", "draw")) - bad.posterior[name].mean(("chain", "draw"))
         error = np.hypot(az.mcse(good.posterior[name]), az.mcse(bad.posterior[name]))
         assert float(np.abs(apart / error).max()) < 4.5
+
+
+def test_a_fit_without_data_is_of_what_the_model_holds():
+    """After a refit to other data a fit that names none samples those, not what was compiled."""
+    with pm.Model() as model:
+        seen, spread = pm.Data("seen", np.zeros(1)), pm.Data("spread", np.ones(1))
+        at = pm.Normal("at", 0.0, 10.0)
+        pm.Normal("outcome", at, spread, observed=seen)
+    fit(model, seed=1, draws=300)
+    fit(model, seed=1, draws=300, data={"seen": np.array([5.0])})
+    again = fit(model, seed=1, draws=300)
+    assert float(again.posterior["at"].mean()) == pytest.approx(5 / 1.01, abs=0.3)
+    assert float(again.data["observed_data"]["outcome"][0]) == 5.0

@@ -6,8 +6,9 @@ import pytest
 import xarray as xr
 
 from smm_bayes.errors import SpecificationError
+from smm_bayes.inference import each
 from smm_bayes.inference.convergence import diagnose_parts
-from smm_bayes.inference.sampling import fit_each
+from smm_bayes.inference.each import fit_each
 
 
 @pytest.fixture(scope="module")
@@ -65,3 +66,29 @@ def test_data_sets_that_differ_have_converged_and_bad_chains_have_not():
     assert diagnose_parts(parts(stuck=3.0), 0).max_rhat > 1.1
     assert diagnose_parts(parts(shift=0.4), 0).max_rhat > 1.01
     assert not diagnose_parts(parts(), 0, complete=False).passed
+
+
+def test_an_interruption_of_a_later_part_is_an_incomplete_fit(model, monkeypatch):
+    """What there is by then is kept, the part that runs ahead is stopped, and the fit does not pass."""
+    honest, seen = each.Run.finish, []
+
+    def interrupted(run, progress):
+        seen.append(run)
+        if len(seen) < 2:
+            return honest(run, progress)
+        return run.sampler.abort(), False
+
+    monkeypatch.setattr(each.Run, "finish", interrupted)
+    data = [{"seen": np.array([y])} for y in (0.0, 1.0, 2.0)]
+    fitted = fit_each(model, data, seed=3, draws=100_000, cores=2)
+    assert not fitted.convergence.passed
+    assert "sampling was interrupted" in fitted.convergence.reasons
+    assert len(seen) == 2
+
+
+def test_an_error_of_a_caller_stops_what_runs_ahead(model):
+    def fails(state):
+        raise RuntimeError("shown nowhere")
+
+    with pytest.raises(RuntimeError, match="shown nowhere"):
+        fit_each(model, [{"seen": np.array([y])} for y in (0.0, 1.0)], seed=3, progress=fails, cores=2)

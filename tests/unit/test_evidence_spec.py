@@ -1,5 +1,6 @@
 """A specification with earlier trials: what it gives, and every way it can be wrong, each with its message."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from smm_bayes.analysis.interim import read_inputs
 from smm_bayes.analysis.spec import AnalysisSpec
-from smm_bayes.errors import SmmBayesError
+from smm_bayes.errors import SmmBayesError, SpecificationError
 from smm_bayes.survival import TimeGrid
 
 ROOT = Path(__file__).parents[2]
@@ -76,8 +77,8 @@ BAD = {
                     "with evidence its prior is a contrast"),
     "arm without regimen": ([('[evidence.regimens]\ncontrol = "Rd"\n', "[evidence.regimens]\n")],
                             "must name the regimen of every arm"),
-    "separate hazards": ([('baseline = "smooth"\n', 'baseline = "smooth"\narms = "separate"\n')],
-                         "evidence needs model.arms = 'proportional'"),
+    "separate hazards": ([('baseline = "smooth"\n', 'baseline = "smooth"\neffect = "separate"\n')],
+                         "evidence needs model.effect = 'proportional'"),
     "upper below median": ([("median = 3.0\nupper = 12.0", "median = 3.0\nupper = 2.0")], "must be above median"),
     "unknown key": ([("reconstructions = 20", "reconstruction = 20")], "'evidence.reconstruction' is not known"),
     "no such file": ([("e3a06_2020_pfs.csv", "e3a06_2021_pfs.csv")], "e3a06_2021_pfs.csv"),
@@ -124,11 +125,42 @@ def test_bad_reconstructions_are_named_by_row(tmp_path):
 def test_separate_hazards_are_a_choice_of_the_model(tmp_path):
     text = (ROOT / "models/mgus2/spec.toml").read_text().replace("../../data", str(ROOT / "data"))
     path = tmp_path / "spec.toml"
-    path.write_text(text.replace('baseline = "smooth"', 'baseline = "smooth"\narms = "separate"'))
+    separate = text.replace('baseline = "smooth"', 'baseline = "smooth"\neffect = "separate"')
+    path.write_text(separate)
+    with pytest.raises(SpecificationError, match="hazard_ratio is not used with effect = 'separate'"):
+        AnalysisSpec.load(path)
+    path.write_text(re.sub(r"\[model\.prior\.hazard_ratio\.\w+\]\nmedian = .*\nupper = .*\n", "", separate))
     spec = AnalysisSpec.load(path)
-    assert spec.priors.arms == "separate"
-    drawn = spec.priors.sample(("progression", "death"), 2, 3, 4000, rng=np.random.default_rng(1))["log_hazard"]
+    assert spec.priors.separate
+    drawn = spec.priors.sample(("progression", "death"), 2, TimeGrid((1, 2)), 4000, rng=np.random.default_rng(1))["log_hazard"]
     apart = drawn[:, 1] - drawn[:, 0]
     assert np.abs(apart.mean(axis=(0, 2))).max() < 0.1
-    assert apart.std(axis=0)[:, 0].min() > 1.0  # two baselines, nothing in common
+    level = [np.sqrt(2) * spec.priors.baseline[cause].sd for cause in ("progression", "death")]
+    np.testing.assert_allclose(apart.mean(axis=2).std(axis=0), level, rtol=0.05)  # two baselines, nothing in common
     assert len(TimeGrid(spec.model.cuts)) == len(spec.grid)
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    (("cuts = [6, 12, 18, 24, 30, 36, 48, 60]", "cuts = []"), "changes between intervals, but there is one"),
+    (("stops = 24", "stops = 80"), "it would never wane"),
+    (('experimental = "Rd"', 'experimental = "Rd"\n[model.prior.ratio_smoothness]\nfold_change = 2'), "is of effect = 'varying'"),
+    (("median = 24\nupper = 96", "time = 36\nsurvival = 0.5\nupper = 0.4"), "must be above survival"),
+    (("median = 24\nupper = 96", "time = 36\nupper = 0.4"), "add what is missing"),
+    (("median = 24\nupper = 96", "median = 24\ntime = 36\nsurvival = 0.3\nupper = 0.4"), "not both"),
+])
+def test_an_effect_that_could_do_nothing_is_refused(tmp_path, change, words):
+    text = (ROOT / "models/quiredex_2013/spec_waning.toml").read_text().replace("../../data", str(ROOT / "data"))
+    assert change[0] in text
+    path = tmp_path / "spec.toml"
+    path.write_text(text.replace(*change, 1))
+    with pytest.raises(SpecificationError, match=words):
+        AnalysisSpec.load(path)
+
+
+def test_a_baseline_may_be_stated_by_survival(tmp_path):
+    text = (ROOT / "models/quiredex_2013/spec.toml").read_text().replace("../../data", str(ROOT / "data"))
+    path = tmp_path / "spec.toml"
+    path.write_text(text.replace("median = 24\nupper = 96", "time = 24\nsurvival = 0.5\nupper = 0.8"))
+    prior = AnalysisSpec.load(path).priors.baseline["progression"]
+    assert prior.median == pytest.approx(24)
+    assert prior.upper == pytest.approx(24 * np.log(2) / -np.log(0.8))

@@ -117,7 +117,7 @@ def test_a_failure_leaves_nothing_and_keeps_what_was_there(tmp_path):
 
 def test_a_fit_that_does_not_converge_decides_nothing(tmp_path, monkeypatch, capsys):
     """Exit code 1, one sentence, nothing written: chains far too short to pass, and no second attempt."""
-    import smm_bayes.inference.sampling as module
+    import smm_bayes.inference.each as module
 
     honest = module.fit
     monkeypatch.setattr(module, "fit", lambda model, **options: honest(

@@ -1,7 +1,10 @@
 """Patients: reading them, their words and frame, data cuts, causes, follow-up."""
 
 import datetime
-from dataclasses import fields
+import subprocess
+import sys
+from dataclasses import fields, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +16,9 @@ from smm_bayes.errors import DataError
 from smm_bayes.trial import MrdAssessments, Patients, cut_by_date, cut_by_events
 from smm_bayes.trial.calendar import DAYS_PER_MONTH, calendar_date, calendar_time, months_per
 from smm_bayes.trial.table import Table
+from smm_bayes.trial.writers import write_adtte
 
+DATA = Path(__file__).parents[2] / "data/patients"
 ARMS = {"control": "Observation", "experimental": "Active"}
 CAUSES = {"progression": ["Disease progression", "SLiM-CRAB"], "death": ["Death"]}
 ADTTE = ("STUDYID", "USUBJID", "PARAMCD", "AVAL", "AVALU", "CNSR", "STARTDT", "EVNTDESC", "CNSDTDSC", "TRT01P")
@@ -448,3 +453,173 @@ def test_a_reason_that_could_be_two_is_asked_for():
             read(text)
         assert read(text, censoring={1: "administrative"}).at_risk.tolist() == [True, False]
     assert read("New therapy started").censoring[0] == "new_therapy"
+
+
+# ---- delayed entry
+
+FRAME = ("patient", "arm", "enrolled", "entry", "time", "event")
+LATE = [("a", "Active", "10", "0", "5", "1"), ("b", "Observation", "12", "4", "10", "0"),
+        ("c", "Active", "20", "30", "36", "1"), ("d", "Observation", "26", "1.5", "2", "1")]  # fmt: skip
+
+
+def late(rows=LATE, columns=FRAME, **options):
+    return Patients.from_frame(table(columns, rows), arms=ARMS, **options)
+
+
+def test_entry_is_read_in_the_unit_of_time():
+    patients = late()
+    assert patients.entry.tolist() == [0, 4, 30, 1.5]
+    assert patients.delayed.tolist() == [False, True, True, True]
+    assert patients.follow_up.tolist() == [5, 6, 6, 0.5]
+    assert patients.data_cutoff == 26.5  # d was enrolled at 26 and followed for half a month
+    np.testing.assert_allclose(late(unit="year").entry, 12 * patients.entry)
+    plain = late([(*row[:3], *row[4:]) for row in LATE], [name for name in FRAME if name != "entry"])
+    assert plain.entry is None
+    assert not plain.delayed.any()
+    np.testing.assert_array_equal(plain.follow_up, plain.time)
+
+
+def test_entry_in_words_and_frame():
+    patients = late()
+    assert dict(patients.summary())["delayed entry"] == "3 patients, median 4.0 months"
+    assert ", delayed entry 3 patients, median 4.0 months, data cut-off 26.5 months, real" in repr(patients)
+    frame = patients.to_frame()
+    assert list(frame.columns) == ["patient", "arm", "enrolled", "entry", "time", "event", "cause", "censoring"]
+    named = frame.assign(arm=[patients.arm_names[index] for index in patients.arm])
+    same(Patients.from_frame(named, arms=ARMS, causes=["event"]), patients)
+    nobody = late([(*row[:3], "0", *row[4:]) for row in LATE])
+    assert "delayed" not in repr(nobody)
+    assert nobody.entry.tolist() == [0, 0, 0, 0]
+
+
+def test_entry_moves_with_its_patient_and_is_frozen():
+    patients = late()
+    assert patients.take(patients.event).entry.tolist() == [0, 30, 1.5]
+    assert patients.count_only("event").entry.tolist() == [0, 4, 30, 1.5]
+    with pytest.raises(ValueError, match="read-only"):
+        patients.entry[0] = 1.0
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [([0, 11, 30, 1.5], "not after time"), ([0, -1, 30, 1.5], "not negative"), ([0, np.nan, 30, 1.5], "not negative"),
+     ([0, np.inf, 30, 1.5], "not after time"), ([0, 4, 30], "one number a patient"),
+     ([5, 4, 30, 1.5], "under observation before it")],
+)  # fmt: skip
+def test_entries_that_cannot_be(entry, message):
+    with pytest.raises(DataError, match=message):
+        replace(late(), entry=np.array(entry, dtype=float))
+
+
+def test_the_door_names_every_bad_entry():
+    rows = [(*row[:3], entry, *row[4:]) for row, entry in zip(LATE, ("5", "-4", "", "1,5"), strict=True)]
+    with pytest.raises(DataError) as caught:
+        late([*rows, ("e", "Active", "3", "9", "8", "0"), ("f", "Active", "3", "inf", "8", "0")])
+    text = str(caught.value)
+    assert "4 problems" in text
+    assert "column 'entry', rows 5, 7: not a finite number (found '1,5'); give a plain number" in text
+    assert "column 'entry', row 3: negative (found -4); give a value of 0 or more" in text
+    assert "column 'entry', row 4: no value; write 0 for who was at risk from time 0" in text
+    assert "column 'entry', rows 2, 6: not before the end of follow-up (found 5); correct the time or the entry" in text
+    with pytest.raises(DataError, match=r"column 'Entry': is it 'entry', delayed entry\? names are case-sensitive; rename"):
+        late(columns=[name.replace("entry", "Entry") for name in FRAME])
+
+
+def test_time_0_without_delay_is_read_with_a_column_entry_as_without():
+    assert late([("e", "Active", "3", "0", "0", "0"), *LATE]).time[0] == 0
+
+
+def test_median_follow_up_counts_from_enrolment():
+    patients = late([(*row[:5], "0") for row in LATE])
+    assert patients.median_follow_up == 5  # of 5, 6, 6 and 0.5; on the clock of time it would be 5 of 5, 10, 36, 2
+    assert late().median_follow_up == 6  # b alone is censored, with nobody longer under observation
+
+
+ENTERED = [(*row, entry) for row, entry in zip(ROWS, ("31", "0", "4", "0.25", "0", "2", "0"), strict=True)]
+
+
+def test_entry_in_adtte():
+    """STARTDT is what AVAL counts from; enrolment is ENTRYTM later, in the unit AVALU."""
+    patients = Patients.from_adtte(table([*ADTTE, "ENTRYTM"], ENTERED), "PFS", arms=ARMS, causes=CAUSES)
+    plain = read()
+    np.testing.assert_allclose(patients.entry, [31 / DAYS_PER_MONTH, 0, 4, 3, 0, 2])
+    np.testing.assert_allclose(patients.enrolled, plain.enrolled + patients.entry)
+    np.testing.assert_array_equal(patients.time, plain.time)
+    assert patients.origin == plain.origin  # that of P2, who had no delay
+    assert patients.data_cutoff == pytest.approx(plain.data_cutoff)  # dates of the last contact are as they were
+    wrong = [(*ENTERED[0][:-1], "61"), *ENTERED[1:5], (*ENTERED[5][:-1], "?"), ENTERED[6]]
+    with pytest.raises(DataError) as caught:
+        Patients.from_adtte(table([*ADTTE, "ENTRYTM"], wrong), "PFS", arms=ARMS, causes=CAUSES)
+    assert "2 problems" in str(caught.value)
+    assert "'ENTRYTM', row 2: not before the end of follow-up (found 61); correct" in str(caught.value)
+    assert "'ENTRYTM', row 7: not a finite number (found '?')" in str(caught.value)
+
+
+def test_the_calendar_starts_at_the_first_enrolment_under_delayed_entry():
+    rows = [(*row[:6], "2020-01-01", *row[7:-1], "3") for row in ENTERED if row[4] == "MONTH" and float(row[3]) > 3]
+    rows = [(*rows[0][:-1], "5"), *rows[1:], (*rows[0][:1], "P8", *rows[0][2:9], "Observation", "4")]
+    patients = Patients.from_adtte(table([*ADTTE, "ENTRYTM"], rows), "PFS", arms=ARMS, causes=CAUSES)
+    assert patients.origin == datetime.date(2020, 4, 1)  # three months later, to the day
+    first = calendar_time(datetime.date(2020, 1, 1), patients.origin)
+    np.testing.assert_allclose(patients.enrolled, first + patients.entry)
+    assert abs(patients.enrolled.min()) < 0.5 / DAYS_PER_MONTH
+
+
+def test_delayed_entry_is_written_and_read_back(tmp_path):
+    patients = Patients.from_adtte(table([*ADTTE, "ENTRYTM"], ENTERED), "PFS", arms=ARMS, causes=CAUSES)
+    for unit in ("day", "month"):
+        write_adtte(patients, tmp_path / "adtte.csv", unit=unit, causes={name: words[0] for name, words in CAUSES.items()})
+        again = Patients.from_adtte(tmp_path / "adtte.csv", "PFS", arms=ARMS, causes=CAUSES)
+        same(again, patients)
+    on_the_day = cut_by_date(late(), 20.0)
+    with pytest.raises(DataError, match="have no time at risk; leave them out"):
+        write_adtte(on_the_day, tmp_path / "adtte.csv")
+
+
+def test_mrd_with_delayed_entry_is_refused():
+    options = {"arms": ARMS, "causes": CAUSES, "mrd": mrd_table()}
+    with pytest.raises(DataError, match="do not go with delayed entry yet; give no MRD table, or count time from enrolment"):
+        Patients.from_adtte(table([*ADTTE, "ENTRYTM"], ENTERED), "PFS", **options)
+    nobody = table([*ADTTE, "ENTRYTM"], [(*row, "0") for row in ROWS])
+    assert len(Patients.from_adtte(nobody, "PFS", **options).mrd) == 4
+    with pytest.raises(DataError, match="do not go with delayed entry yet; leave them out"):
+        replace(read(mrd=mrd_table()), entry=np.array([1.0, 0, 0, 0, 0, 0]))
+
+
+def test_a_cut_by_date_under_delayed_entry():
+    cut = cut_by_date(late(), 20.0)
+    assert list(cut.patient) == ["a", "b", "c"]  # d was enrolled later
+    assert cut.time.tolist() == [5, 10, 30]  # c had come under observation on that day, 30 months after time zero
+    assert cut.entry.tolist() == [0, 4, 30]
+    assert cut.event.tolist() == [True, False, False]
+    assert cut.follow_up.tolist() == [5, 6, 0]
+    assert cut_by_date(late(), 15.0).time.tolist() == [5, 7]  # b's clock stands at 4 + 15 - 12
+    assert cut_by_date(late(), 26.0).event.tolist() == [True, False, True, False]  # c's event is at 20 + 36 - 30
+    assert cut_by_date(late(), 25.9).event.tolist() == [True, False, False]
+
+
+def test_a_cut_by_events_under_delayed_entry():
+    assert [cut_by_events(late(), number).data_cutoff for number in (1, 2, 3)] == [15, 26, 26.5]
+    assert [cut_by_events(late(), number).events for number in (1, 2, 3)] == [1, 2, 3]
+
+
+def test_the_myeloma_frame_is_made_from_the_raw_table(tmp_path):
+    for name in ("myeloma.csv", "make_myeloma_frame.py"):
+        (tmp_path / name).write_bytes((DATA / name).read_bytes())
+    run = subprocess.run([sys.executable, tmp_path / "make_myeloma_frame.py"], check=True, capture_output=True, text=True)
+    assert run.stdout == "3882 patients written, 0 without time at risk left out\n"
+    assert (tmp_path / "myeloma_frame.csv").read_bytes() == (DATA / "myeloma_frame.csv").read_bytes()
+
+
+def test_year_of_the_myeloma_data_is_that_of_diagnosis():
+    """R's help calls it the year of entry; but then who lived long before arriving would be in other years."""
+    patients = Patients.from_frame(
+        DATA / "myeloma_frame.csv", arms={"control": "1947-1981", "experimental": "1982-1996"}, unit="day")  # fmt: skip
+    assert (len(patients), patients.events, patients.delayed.sum()) == (3882, 2769, 1688)
+    assert (patients.entry == patients.time).sum() == 0
+    last = 1947.5 + (patients.enrolled + patients.follow_up) / 12
+    alive = ~patients.event
+    for entry in (0, 12, 24, 60):
+        assert last[alive & (patients.entry >= entry)].max() == pytest.approx(1996.5, abs=0.25)
+    if_arrival = last - patients.entry / 12  # then nobody who arrived late would be seen in the last years
+    assert if_arrival[alive & (patients.entry >= 60)].max() < 1991

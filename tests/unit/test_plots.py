@@ -265,3 +265,25 @@ def test_ratio_table_draws_published_and_reconstructed_side_by_side():
 def test_plots_use_the_axes_they_are_given(made):
     _, given = plt.subplots()
     assert plots.plot_reconstructions(made, ax=given) is given
+
+
+def test_forest_shows_every_subgroup_with_its_counts():
+    import pandas as pd
+
+    from smm_bayes.reporting.forest import plot_forest
+
+    table = pd.DataFrame({
+        "median": [0.5, 0.4, 0.7], "lower": [0.3, 0.2, 0.35], "upper": [0.8, 0.75, 1.4],
+        "patients_control": [40, 25, 15], "events_control": [20, 12, 8],
+        "patients_experimental": [80, 50, 30], "events_experimental": [22, 11, 11],
+    }, index=["all patients", "risk: high", "risk: low"])  # fmt: skip
+    ax = plot_forest(table, provenance="simulated")
+    labels = [label.get_text() for label in ax.get_yticklabels()]
+    assert labels == ["all patients   22/80 v 20/40", "risk: high   11/50 v 12/25", "risk: low   11/30 v 8/15"]
+    places = [line.get_xdata()[0] for line in ax.lines if line.get_marker() in "sD"]
+    assert places == [0.5, 0.4, 0.7]
+    assert [text.get_text() for text in ax.texts] == ["0.50 (0.30 to 0.80)", "0.40 (0.20 to 0.75)", "0.70 (0.35 to 1.40)"]
+    low, high = ax.get_xlim()
+    assert low < 0.2
+    assert high > 1.4
+    assert "simulated" in ax.get_title(loc="left")

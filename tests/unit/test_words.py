@@ -122,18 +122,20 @@ def test_contraction_compares_prior_and_posterior_variance():
     rng = np.random.default_rng(1)
     prior = {"log_hazard": rng.normal(size=(20_000, 1, 1, 2)), "scale": rng.normal(size=20_000)}
     shrunk = rng.normal(size=(4, 2000, 1, 1, 2)) * np.array([0.5, 1.0])
-    dims, coords = ("chain", "draw", "arm", "cause", "interval"), {"cause": ["death"]}
+    dims, coords = ("chain", "draw", "arm", "cause", "interval"), {"cause": ["death"], "interval": ["first", "second"]}
     posterior = xr.Dataset({"log_hazard": (dims, shrunk), "scale": (dims[:2], rng.normal(size=(4, 2000)) / 2)}, coords)
     inputs = SimpleNamespace(
-        patients=SimpleNamespace(causes=("death",)), spec=SimpleNamespace(grid=SimpleNamespace(labels=["first", "second"])),
         model=SimpleNamespace(prior=lambda draws, rng: prior),
     )  # fmt: skip
     interim = SimpleNamespace(inputs=inputs, fit=SimpleNamespace(posterior=posterior))
     said = dict(words.contraction_rows(interim, rng=rng))
     assert float(said["contraction of scale"]) == pytest.approx(0.75, abs=0.03)
     name, left = said["intervals mostly prior, death"].split()
-    assert name == "second"  # the first is at 0.75
-    assert abs(float(left)) < 0.06
+    assert name == "second"  # of the first a quarter is left
+    assert float(left) == pytest.approx(1, abs=0.06)
+    assert words.mostly_prior_rows(interim, rng=rng) == [("intervals mostly prior, death", said["intervals mostly prior, death"])]
+    prior["log_hazard"] = 10 * prior["log_hazard"]
+    assert words.mostly_prior_rows(interim, rng=rng) == []
 
 
 def test_tables_of_probabilities():

@@ -1,0 +1,19 @@
+"""Designs of calibrations: what is drawn, simulated, fitted and ranked.
+
+Every pre-specified analysis is a design (:class:`InterimDesign`). What no specification of a trial uses has a small
+design of its own in this room, in :data:`VARIANTS` by name.
+"""
+
+from collections.abc import Callable
+
+from smm_bayes.analysis.designs.cure import CureDesign
+from smm_bayes.analysis.designs.design import Design
+from smm_bayes.analysis.designs.interim import InterimDesign
+from smm_bayes.analysis.designs.regression import RegressionDesign
+from smm_bayes.analysis.designs.visits import VisitsDesign
+
+VARIANTS: dict[str, Callable[[], Design]] = {
+    "cure": CureDesign, "regression": RegressionDesign, "visits": VisitsDesign,
+}  # fmt: skip
+
+__all__ = ["VARIANTS", "Design", "InterimDesign"]

@@ -1,0 +1,114 @@
+"""Planned visits, at which an event is found that happened since the visit before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from smm_bayes.errors import Problems, SpecificationError
+
+SAME = 1e-6  # months: a time this near to a visit is at it
+
+
+@dataclass(frozen=True)
+class VisitSchedule:
+    """Planned visits, in months from enrolment.
+
+    Parameters
+    ----------
+    visits : tuple of float
+        Months of the visits, above 0 and strictly increasing. At 0 everybody is without the event.
+    window : float
+        A visit may be held up to so many months late: an event found within ``window`` after a planned visit is
+        found at that visit, and was last absent at the one before. An event found between visits was last absent at
+        the visit before, too. Planned dates stand for the dates on which visits were held, and none was missed.
+
+    Raises
+    ------
+    SpecificationError
+        When visits are none, not positive, not finite or not increasing, or the window is negative or not below the
+        shortest gap between visits.
+
+    Examples
+    --------
+    >>> schedule = VisitSchedule.every((3, 12), (6, 24))
+    >>> schedule
+    VisitSchedule: 6 visits, at 3, 6, 9, 12, 18, 24 months
+    >>> schedule.before(np.array([1.0, 3.0, 14.0, 18.0]))
+    array([ 0.,  0., 12., 12.])
+    """
+
+    visits: tuple[float, ...]
+    window: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse what is no schedule."""
+        object.__setattr__(self, "visits", tuple(float(visit) for visit in self.visits))
+        gaps = np.diff([0.0, *self.visits])
+        with Problems("visit schedule", SpecificationError).collecting() as problems:
+            if not self.visits or not np.all(np.isfinite(gaps)) or np.any(gaps <= SAME):
+                problems.add("visits must be months above 0, finite and strictly increasing; got "
+                             f"{_shown(self.visits)}")  # fmt: skip
+            elif not 0 <= self.window < gaps.min():
+                problems.add(f"the window must be 0 or more and below the shortest gap, {gaps.min():g} months; "
+                             f"got {self.window:g}")  # fmt: skip
+
+    @classmethod
+    def every(cls, *phases: tuple[float, float], window: float = 0.0) -> VisitSchedule:
+        """Plan visits at regular gaps, one phase after the other.
+
+        Parameters
+        ----------
+        *phases : tuple of float
+            (gap, end): a visit every ``gap`` months until month ``end``, which is a visit; the next phase starts there.
+        window : float
+            As above.
+
+        Raises
+        ------
+        SpecificationError
+            When a gap is not above 0, or a phase is not a whole number of gaps long.
+        """
+        visits: list[float] = []
+        with Problems("visit schedule", SpecificationError).collecting() as problems:
+            for gap, end in phases:
+                start = visits[-1] if visits else 0.0
+                number = (end - start) / gap if gap > 0 else np.nan
+                if not (np.isfinite(number) and number > 0.5 and abs(number - round(number)) < SAME):
+                    problems.add(f"a visit every {gap:g} months from {start:g} to {end:g} does not end at a visit; "
+                                 "choose an end that is a whole number of gaps later")  # fmt: skip
+                    break
+                visits += [start + gap * count for count in range(1, round(number) + 1)]
+        return cls(tuple(visits), window)
+
+    def before(self, time: np.ndarray | float) -> np.ndarray:
+        """Give the last planned visit strictly before each time, 0 if there is none.
+
+        With a window, of those planned more than ``window`` months before.
+        """
+        late = max(self.window, SAME)
+        place = np.searchsorted(self.visits, np.asarray(time, dtype=float) - late, side="left")
+        return np.array([0.0, *self.visits])[place]
+
+    def at_or_after(self, time: np.ndarray | float) -> np.ndarray:
+        """Give the planned visit that finds what happened at each time; infinite after the last."""
+        place = np.searchsorted(self.visits, np.asarray(time, dtype=float) - SAME, side="left")
+        return np.array([*self.visits, np.inf])[place]
+
+    def holds(self, time: np.ndarray | float) -> np.ndarray:
+        """Whether each time is at a planned visit, or at most ``window`` months after it."""
+        at = np.asarray(time, dtype=float)
+        place = np.searchsorted(self.visits, at + SAME, side="right")
+        latest = np.array([-np.inf, *self.visits])[place]
+        return at - latest <= max(self.window, SAME)
+
+    def __repr__(self) -> str:
+        late = f", up to {self.window:g} months late" if self.window else ""
+        return f"VisitSchedule: {len(self.visits)} visits, at {_shown(self.visits)} months{late}"
+
+
+def _shown(visits: tuple[float, ...], most: int = 12) -> str:
+    if len(visits) <= most:
+        return ", ".join(f"{visit:g}" for visit in visits) or "none"
+    return f"{', '.join(f'{visit:g}' for visit in visits[: most - 1])}, ..., {visits[-1]:g}"

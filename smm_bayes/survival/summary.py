@@ -1,0 +1,160 @@
+"""Draws summarised: median, credible interval, Monte Carlo error, probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from smm_bayes.errors import SpecificationError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+SAMPLE = ("chain", "draw")
+
+
+def summarise(draws: xr.DataArray, level: float = 0.95) -> pd.DataFrame:
+    """Median, credible interval, and Monte Carlo error of the median, one row for every element.
+
+    Parameters
+    ----------
+    draws : xarray.DataArray
+        (chain, draw, ...), finite; for medians of survival see :func:`summarise_median`.
+    level : float
+        Probability inside the equal-tailed credible interval.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``median``, ``lower``, ``upper``, ``mcse`` (ArviZ), indexed by the other dims.
+
+    Raises
+    ------
+    SpecificationError
+        When ``level`` is not between 0 and 1.
+    """
+    low, high = _tails(level)
+    quantiles = draws.quantile([0.5, low, high], dim=SAMPLE)
+    median, lower, upper = (quantiles.isel(quantile=index, drop=True) for index in range(3))
+    error = monte_carlo_error(draws, "median")
+    return as_frame({"median": median, "lower": lower, "upper": upper, "mcse": error}, draws)
+
+
+def summarise_median(draws: xr.DataArray, horizon: float, level: float = 0.95) -> pd.DataFrame:
+    """Summarise median survival whose draws are +inf where it is not reached.
+
+    Parameters
+    ----------
+    draws : xarray.DataArray
+        (chain, draw, ...), months, from :func:`~smm_bayes.survival.curves.median_survival`.
+    horizon : float
+        Months.
+    level : float
+        Probability inside the equal-tailed credible interval.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``probability`` that the median is at most ``horizon`` with its Monte Carlo error ``probability_mcse`` (0 where
+        all draws agree), ``median``, ``lower`` and ``upper`` (inf: not reached), ``mcse`` of the median (NaN where
+        any draw is infinite) and ``shown``, the same in words; indexed by the other dims.
+
+    Raises
+    ------
+    SpecificationError
+        When ``level`` is not between 0 and 1.
+
+    Notes
+    -----
+    The p quantile is the smallest draw that at least a share p of the draws do not exceed. It is finite if and only if
+    the share of finite draws is at least p. Interpolation would have to choose a number between a median and infinity.
+    """
+    low, high = _tails(level)
+    one = draws.isel(chain=0, draw=0, drop=True)
+    ordered = np.sort(draws.transpose(..., *SAMPLE).values.reshape(*one.shape, -1), axis=-1)
+    places = [max(int(np.ceil(p * ordered.shape[-1] - 1e-9)) - 1, 0) for p in (0.5, low, high)]
+    median, lower, upper = (one.copy(data=ordered[..., place]) for place in places)
+    finite = (draws < np.inf).all(SAMPLE)
+    reached = (draws <= horizon).astype(float)
+    found = as_frame({
+        "probability": reached.mean(SAMPLE), "probability_mcse": monte_carlo_error(reached, "mean"),
+        "median": median, "lower": lower, "upper": upper,
+        "mcse": monte_carlo_error(draws.where(finite, 0.0), "median").where(finite),
+    }, draws)  # fmt: skip
+    words = (found[name].map(_month) for name in ("median", "lower", "upper"))
+    return found.assign(shown=[f"{middle} ({first} to {last})" for middle, first, last in zip(*words, strict=True)])
+
+
+def monte_carlo_error(draws: xr.DataArray, method: str) -> xr.DataArray:
+    """Monte Carlo error of the mean or the median of draws, by ArviZ."""
+    import arviz as az
+
+    error = az.mcse(draws, method=method)
+    return error[draws.name] if hasattr(error, "data_vars") else error
+
+
+def contraction(draws: xr.DataArray, prior: np.ndarray) -> xr.DataArray:
+    """How much the data taught: 1 − posterior variance / prior variance, of every element.
+
+    Near 1 the data say it all; near 0 or below, what is shown is mostly the prior.
+
+    Parameters
+    ----------
+    draws : xarray.DataArray
+        Posterior (chain, draw, ...).
+    prior : numpy.ndarray, shape (draw, ...)
+        Draws from the prior.
+    """
+    return 1 - draws.var(SAMPLE) / np.asarray(prior).var(axis=0)
+
+
+def mostly_prior(
+    log_hazard: xr.DataArray, prior: np.ndarray, *, limit: float = 0.5
+) -> dict[str, list[tuple[str, float]]]:
+    """Intervals in which the data say little, by cause, each with the share of its posterior that is the prior's.
+
+    The share is posterior over prior variance of the log hazard, in the arm where it is largest.
+
+    Parameters
+    ----------
+    log_hazard : xarray.DataArray
+        Posterior (chain, draw, arm, cause, interval).
+    prior : numpy.ndarray, shape (draw, arm, cause, interval)
+        Draws from the prior.
+    limit : float
+        Share from which an interval is named.
+    """
+    share = 1 - contraction(log_hazard.transpose(*SAMPLE, "arm", "cause", "interval"), prior)
+    worst = share.max("arm")
+    return {
+        str(cause): [(str(label), float(value)) for label, value in
+                     zip(worst["interval"].values, worst.sel(cause=cause).values, strict=True) if value > limit]
+        for cause in worst["cause"].values
+    }  # fmt: skip
+
+
+def as_frame(columns: Mapping[str, xr.DataArray], draws: xr.DataArray) -> pd.DataFrame:
+    """Put summaries beside each other, one row for every element of ``draws`` without its chains."""
+    import pandas as pd
+
+    others = _others(draws)
+    if not others:
+        return pd.DataFrame({name: [float(values)] for name, values in columns.items()}, index=[draws.name])
+    return pd.DataFrame({name: values.transpose(*others).to_series() for name, values in columns.items()})
+
+
+def _others(draws: xr.DataArray) -> list[str]:
+    return [str(name) for name in draws.dims if name not in SAMPLE]
+
+
+def _tails(level: float) -> tuple[float, float]:
+    if not 0 < level < 1:
+        raise SpecificationError(f"level must be between 0 and 1, such as 0.95; got {level}")
+    return (1 - level) / 2, (1 + level) / 2
+
+
+def _month(value: float) -> str:
+    return "not reached" if np.isinf(value) else f"{value:.1f}"
