@@ -37,13 +37,14 @@ def _pair(draws: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
     return draws.sel(arm="experimental", drop=True), draws.sel(arm="control", drop=True)
 
 
-def _difference(draws: xr.DataArray, name: str) -> xr.DataArray:
+def difference(draws: xr.DataArray, name: str) -> xr.DataArray:
+    """Experimental less control."""
     experimental, control = _pair(draws)
     return (experimental - control).rename(name)
 
 
 def _log_hazard_ratio(log_hazard: xr.DataArray, causes: Causes) -> xr.DataArray:
-    return _difference(curves.log_total(log_hazard, causes), "log_hazard_ratio")
+    return difference(curves.log_total(log_hazard, causes), "log_hazard_ratio")
 
 
 def _geometric_mean(log_ratio: xr.DataArray, weights: np.ndarray) -> xr.DataArray:
@@ -172,7 +173,7 @@ def milestone_difference(log_hazard: xr.DataArray, grid: TimeGrid, time: float, 
     ----------
     Uno H, et al. Journal of Clinical Oncology 2014;32:2380-5, doi:10.1200/JCO.2014.55.2208.
     """
-    return _difference(curves.milestone_survival(log_hazard, grid, time, causes), "milestone_difference")
+    return difference(curves.milestone_survival(log_hazard, grid, time, causes), "milestone_difference")
 
 
 def cumulative_incidence_difference(log_hazard: xr.DataArray, grid: TimeGrid, time: float) -> xr.DataArray:
@@ -197,7 +198,7 @@ def cumulative_incidence_difference(log_hazard: xr.DataArray, grid: TimeGrid, ti
         When the time is negative or not finite, or an arm is missing.
     """
     found = curves.cumulative_incidence_curve(log_hazard, grid, curves.month(time)).isel(time=0, drop=True)
-    return _difference(found, "cumulative_incidence_difference")
+    return difference(found, "cumulative_incidence_difference")
 
 
 def rmst_difference(log_hazard: xr.DataArray, grid: TimeGrid, horizon: float, causes: Causes = None) -> xr.DataArray:
@@ -222,7 +223,7 @@ def rmst_difference(log_hazard: xr.DataArray, grid: TimeGrid, horizon: float, ca
     ----------
     Royston P, Parmar MKB. BMC Medical Research Methodology 2013;13:152, doi:10.1186/1471-2288-13-152.
     """
-    return _difference(curves.rmst(log_hazard, grid, horizon, causes), "rmst_difference")
+    return difference(curves.rmst(log_hazard, grid, horizon, causes), "rmst_difference")
 
 
 def rmst_ratio(log_hazard: xr.DataArray, grid: TimeGrid, horizon: float, causes: Causes = None) -> xr.DataArray:
@@ -239,4 +240,4 @@ def restricted_time_lost_difference(log_hazard: xr.DataArray, grid: TimeGrid, ho
     Over all causes it sums to minus the difference of restricted means. Arguments, errors and source as
     :func:`~smm_bayes.survival.curves.restricted_time_lost`.
     """
-    return _difference(curves.restricted_time_lost(log_hazard, grid, horizon), "restricted_time_lost_difference")
+    return difference(curves.restricted_time_lost(log_hazard, grid, horizon), "restricted_time_lost_difference")

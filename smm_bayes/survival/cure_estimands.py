@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smm_bayes.errors import SpecificationError
-from smm_bayes.survival.contrasts import has_both_arms
+from smm_bayes.survival.contrasts import difference
 from smm_bayes.survival.curves import labelled, month, months
 from smm_bayes.survival.estimands import within_horizon
 from smm_bayes.survival.grid import TimeGrid
@@ -231,19 +231,13 @@ class CureEstimands:
 
     def milestone_difference(self, time: float) -> xr.DataArray:
         """Difference of survival at one time, experimental less control, (chain, draw)."""
-        return _difference(self.survival_curve(month(time)).isel(time=0, drop=True)).rename("milestone_difference")
+        return difference(self.survival_curve(month(time)).isel(time=0, drop=True), "milestone_difference")
 
     def rmst_difference(self, horizon: float | None = None) -> xr.DataArray:
         """Difference of restricted means, experimental less control, (chain, draw)."""
-        return _difference(self.rmst(horizon)).rename("rmst_difference")
+        return difference(self.rmst(horizon), "rmst_difference")
 
     def __repr__(self) -> str:
         sizes, horizon = self.cured.sizes, "none stated" if self.horizon is None else f"{self.horizon:g} months"
         return (f"CureEstimands: {sizes['chain']} x {sizes['draw']} draws (chain, draw); "
                 f"{self.log_hazard['cause'].values[0]} curable; horizon {horizon}")  # fmt: skip
-
-
-def _difference(draws: xr.DataArray) -> xr.DataArray:
-    if not has_both_arms(draws):
-        raise SpecificationError("a difference needs the arms control and experimental; there is one arm")
-    return draws.sel(arm="experimental", drop=True) - draws.sel(arm="control", drop=True)

@@ -10,7 +10,7 @@ import numpy as np
 from smm_bayes.errors import Problems, SpecificationError
 from smm_bayes.survival.grid import TimeGrid
 from smm_bayes.survival.model_priors import SurvivalPriors
-from smm_bayes.survival.priors import Z_UPPER, HazardRatioPrior, RatioPrior, SmoothnessPrior, _check_order
+from smm_bayes.survival.priors import Z_UPPER, HazardRatioPrior, MedianTimePrior, RatioPrior, SmoothnessPrior
 from smm_bayes.survival.walk import draw_walk, last_interval
 
 
@@ -65,7 +65,7 @@ class OddsRatioPrior(RatioPrior):
 
 
 @dataclass(frozen=True)
-class LateHazardPrior:
+class LateHazardPrior(MedianTimePrior):
     """Log-normal prior of the uncured's hazard in the last interval, control arm.
 
     It is what tells cure apart from a hazard of the uncured that falls towards zero: the data alone cannot.
@@ -79,22 +79,7 @@ class LateHazardPrior:
         Upper plausible value (97.5 %).
     """
 
-    median: float
-    upper: float
-
-    def __post_init__(self) -> None:
-        """Refuse values that name no distribution."""
-        _check_order("late_hazard", self.median, self.upper)
-
-    @property
-    def mean(self) -> float:
-        """Mean of the log hazard per month."""
-        return math.log(math.log(2) / self.median)
-
-    @property
-    def sd(self) -> float:
-        """Standard deviation of the log hazard."""
-        return math.log(self.upper / self.median) / Z_UPPER
+    OF = "late_hazard"
 
     def __str__(self) -> str:
         return (f"of the uncured still at risk at the start of the last interval, half have the event within "

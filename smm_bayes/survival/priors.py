@@ -65,7 +65,31 @@ class HazardRatioPrior(RatioPrior):
 
 
 @dataclass(frozen=True)
-class BaselinePrior:
+class MedianTimePrior:
+    """Log-normal prior of a hazard, from the median time to event it implies and that time's upper plausible value."""
+
+    median: float
+    upper: float
+
+    OF: ClassVar[str] = "median_time"
+
+    def __post_init__(self) -> None:
+        """Refuse values that name no distribution."""
+        _check_order(self.OF, self.median, self.upper)
+
+    @property
+    def mean(self) -> float:
+        """Mean of the log hazard per month."""
+        return math.log(math.log(2) / self.median)
+
+    @property
+    def sd(self) -> float:
+        """Standard deviation of the log hazard."""
+        return math.log(self.upper / self.median) / Z_UPPER
+
+
+@dataclass(frozen=True)
+class BaselinePrior(MedianTimePrior):
     """Log-normal prior of the control arm's typical hazard, from the median time to event it implies.
 
     Parameters
@@ -76,12 +100,7 @@ class BaselinePrior:
         Upper plausible value (97.5 %) of that median time.
     """
 
-    median: float
-    upper: float
-
-    def __post_init__(self) -> None:
-        """Refuse values that name no distribution."""
-        _check_order("baseline", self.median, self.upper)
+    OF = "baseline"
 
     @classmethod
     def from_milestone(cls, time: float, survival: float, upper: float) -> BaselinePrior:
@@ -100,16 +119,6 @@ class BaselinePrior:
                 f"baseline: need a time above 0 and 0 < survival < upper < 1; got {survival} and {upper} at {time}"
             )
         return cls(*(time * math.log(2) / -math.log(share) for share in (survival, upper)))
-
-    @property
-    def mean(self) -> float:
-        """Mean of the log hazard per month."""
-        return math.log(math.log(2) / self.median)
-
-    @property
-    def sd(self) -> float:
-        """Standard deviation of the log hazard."""
-        return math.log(self.upper / self.median) / Z_UPPER
 
     def __str__(self) -> str:
         low = self.median**2 / self.upper

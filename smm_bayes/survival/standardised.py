@@ -9,14 +9,16 @@ everything else, which is another number and further from 1.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from smm_bayes.errors import SpecificationError
-from smm_bayes.survival.curves import labelled
+from smm_bayes.survival.contrasts import difference
+from smm_bayes.survival.curves import labelled, month, months
+from smm_bayes.survival.estimands import within_horizon
 from smm_bayes.survival.patterns import PatternTable
 from smm_bayes.survival.piecewise import PiecewiseExponential, cumulative_incidence
 from smm_bayes.survival.regression import pattern_log_hazard
@@ -42,6 +44,8 @@ class Standardised:
         Last month that may be asked for, such as :func:`~smm_bayes.survival.estimands.follow_up_horizon`.
     within : mapping of str to str
         Factor to level: average over these patients alone.
+    extrapolate : bool
+        Allow times beyond the horizon.
 
     Raises
     ------
@@ -56,21 +60,18 @@ class Standardised:
     posterior: xr.Dataset
     table: PatternTable
     priors: RegressionPriors
+    _: KW_ONLY
     horizon: float
-    within: Mapping[str, str]
+    within: Mapping[str, str] = field(default_factory=dict)
+    extrapolate: bool = False
 
-    def __init__(
-        self, posterior: xr.Dataset, table: PatternTable, priors: RegressionPriors, *, horizon: float,
-        within: Mapping[str, str] | None = None,
-    ) -> None:  # fmt: skip
-        if not 0 < horizon < np.inf:
-            raise SpecificationError(f"horizon must be finite months above 0; got {horizon}")
-        for name, value in {"posterior": posterior, "table": table, "priors": priors, "horizon": horizon,
-                            "within": dict(within or {})}.items():  # fmt: skip
-            object.__setattr__(self, name, value)
+    def __post_init__(self) -> None:
+        """Refuse what would give no estimand."""
+        if not 0 < self.horizon < np.inf:
+            raise SpecificationError(f"horizon must be finite months above 0; got {self.horizon}")
         if not self.weights.sum() > 0:
             raise SpecificationError(f"no patient is within {self.within}; the subgroups are "
-                                     f"{', '.join(table.level_names) or 'none'}")  # fmt: skip
+                                     f"{', '.join(self.table.level_names) or 'none'}")  # fmt: skip
 
     @property
     def weights(self) -> np.ndarray:
@@ -86,20 +87,20 @@ class Standardised:
 
     def survival_curve(self, time: np.ndarray | float) -> xr.DataArray:
         """Survival, (chain, draw, arm, time)."""
-        at = self._within(np.atleast_1d(np.asarray(time, float)))
+        at = self._at(time)
         grid = self.table.grid
         values = self._averaged(lambda h: PiecewiseExponential(np.logaddexp.reduce(h, axis=1), grid).survival(at))
         return self._labelled(values, {"time": at}, "survival")
 
     def cumulative_incidence_curve(self, time: np.ndarray | float) -> xr.DataArray:
         """Probability of each cause by each time when all compete, (chain, draw, arm, cause, time)."""
-        at = self._within(np.atleast_1d(np.asarray(time, float)))
+        at = self._at(time)
         values = self._averaged(lambda h: cumulative_incidence(h, self.table.grid, at))
         return self._labelled(values, {"cause": list(self.table.causes), "time": at}, "cumulative_incidence")
 
     def rmst(self, horizon: float | None = None) -> xr.DataArray:
         """Restricted mean survival time, (chain, draw, arm)."""
-        end, grid = float(self._within(self.horizon if horizon is None else horizon)), self.table.grid
+        end, grid = float(self._at(self.horizon if horizon is None else month(horizon, "horizon"))[0]), self.table.grid
         values = self._averaged(lambda h: PiecewiseExponential(np.logaddexp.reduce(h, axis=1), grid).rmst(end))
         return self._labelled(values, {}, "rmst")
 
@@ -109,22 +110,14 @@ class Standardised:
 
     def milestone_difference(self, time: float) -> xr.DataArray:
         """Difference of survival at one time, experimental less control, (chain, draw)."""
-        return self._difference(self.milestone_survival(time)).rename("milestone_difference")
+        return difference(self.milestone_survival(time), "milestone_difference")
 
     def rmst_difference(self, horizon: float | None = None) -> xr.DataArray:
         """Difference of restricted means, experimental less control, (chain, draw)."""
-        return self._difference(self.rmst(horizon)).rename("rmst_difference")
+        return difference(self.rmst(horizon), "rmst_difference")
 
-    @staticmethod
-    def _difference(draws: xr.DataArray) -> xr.DataArray:
-        if draws.sizes["arm"] < 2:
-            raise SpecificationError("a difference needs two arms")
-        return draws.sel(arm="experimental", drop=True) - draws.sel(arm="control", drop=True)
-
-    def _within[T: np.ndarray | float](self, time: T) -> T:
-        if np.max(time, initial=0.0) > self.horizon:
-            raise SpecificationError(f"month {np.max(time):g} is beyond the horizon of {self.horizon:g} months")
-        return time
+    def _at(self, time: np.ndarray | float) -> np.ndarray:
+        return within_horizon(months(time), self.horizon, self.extrapolate)
 
     def _averaged(self, of: Callable[[np.ndarray], np.ndarray]) -> list[np.ndarray]:
         """Average ``of`` log hazards (draw, cause, interval) over the patterns, for every arm."""
