@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smm_bayes.analysis.spec import AnalysisSpec
-from smm_bayes.borrowing.cohorts import Cohort, Trials, current_cohorts
-from smm_bayes.borrowing.history import read_cohorts
-from smm_bayes.borrowing.priors import TrialsPriors
+from smm_bayes.borrowing.trials.cohorts import Cohort, Trials, current_cohorts
+from smm_bayes.borrowing.trials.history import read_cohorts
+from smm_bayes.borrowing.trials.priors import TrialsPriors
 from smm_bayes.errors import Problems, SmmBayesError, SpecificationError
 from smm_bayes.evidence.facts import Facts, load_facts
 from smm_bayes.evidence.vocabulary import TRUST
@@ -103,13 +103,13 @@ class WithEarlierTrials:
 
     def build(self) -> pm.Model:
         """Make the PyMC model."""
-        from smm_bayes.borrowing.hierarchical import hierarchical_model
+        from smm_bayes.borrowing.trials.hierarchical import hierarchical_model
 
         return hierarchical_model(self.trials[0], self.priors)
 
     def data(self) -> list[dict[str, np.ndarray]]:
         """Give the model's data, one set a reconstruction."""
-        from smm_bayes.borrowing.hierarchical import trials_data
+        from smm_bayes.borrowing.trials.hierarchical import trials_data
 
         return [trials_data(trials, self.priors) for trials in self.trials]
 
@@ -125,7 +125,7 @@ class WithEarlierTrials:
 
     def prior(self, draws: int, *, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Draw parameters from the prior, ``log_hazard`` (draw, arm, cause, interval) of this trial among them."""
-        from smm_bayes.borrowing.hierarchical import cohort_log_hazard
+        from smm_bayes.borrowing.trials.hierarchical import cohort_log_hazard
 
         trials = self.trials[0]
         found = self.priors.sample(trials, draws, rng=rng)
@@ -143,7 +143,7 @@ class WithEarlierTrials:
 
         Those are Poisson given the patient-months of the first reconstruction, as the likelihood has them.
         """
-        from smm_bayes.borrowing.hierarchical import cohort_log_hazard, simulate_counts
+        from smm_bayes.borrowing.trials.hierarchical import cohort_log_hazard, simulate_counts
 
         trials = self.trials[0]
         drawn = simulate_counts(cohort_log_hazard(truth, trials, self.priors)[0], trials, rng=rng)
@@ -153,7 +153,7 @@ class WithEarlierTrials:
 
     def log_likelihood(self, parameters: dict[str, np.ndarray]) -> np.ndarray:
         """Log likelihood of parameters with draws first, in NumPy, under the first reconstruction."""
-        from smm_bayes.borrowing.hierarchical import cell_log_likelihood, cohort_log_hazard
+        from smm_bayes.borrowing.trials.hierarchical import cell_log_likelihood, cohort_log_hazard
 
         trials = self.trials[0]
         return cell_log_likelihood(cohort_log_hazard(parameters, trials, self.priors), trials).sum(axis=-1)

@@ -23,7 +23,7 @@ from smm_bayes.analysis.sections import (
     SnapshotSection,
     TrialSection,
 )
-from smm_bayes.borrowing.priors import BetweenTrials, Contrast, TrialsPriors
+from smm_bayes.borrowing.trials.priors import BetweenTrials, Contrast, TrialsPriors
 from smm_bayes.errors import Problems, SpecificationError
 from smm_bayes.prediction.final import Enrolment, FinalAnalysis
 from smm_bayes.prediction.success import Combined, EventCount, SuccessRule, rule_from

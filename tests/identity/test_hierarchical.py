@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from smm_bayes.borrowing import BetweenTrials, Cohort, Contrast, Trials, TrialsPriors, hierarchical_model, trials_data
-from smm_bayes.borrowing.hierarchical import cell_log_likelihood, cohort_log_hazard, simulate_counts
+from smm_bayes.borrowing.trials.hierarchical import cell_log_likelihood, cohort_log_hazard, simulate_counts
 from smm_bayes.errors import SpecificationError
 from smm_bayes.survival import BaselinePrior, HazardRatioPrior, SpreadPrior, SurvivalPriors, TimeGrid
 

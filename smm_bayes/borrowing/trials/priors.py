@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from smm_bayes.borrowing.cohorts import Trials
+from smm_bayes.borrowing.trials.cohorts import Trials
 from smm_bayes.errors import SpecificationError
 from smm_bayes.survival.model_priors import SurvivalPriors
 from smm_bayes.survival.priors import HazardRatioPrior, SpreadPrior

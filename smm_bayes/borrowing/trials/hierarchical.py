@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from smm_bayes.borrowing.cohorts import Trials
-from smm_bayes.borrowing.priors import TrialsPriors
+from smm_bayes.borrowing.trials.cohorts import Trials
+from smm_bayes.borrowing.trials.priors import TrialsPriors
 from smm_bayes.survival.walk import Curve, smooth_curves, whitening
 
 if TYPE_CHECKING:

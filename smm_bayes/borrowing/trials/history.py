@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from smm_bayes.borrowing.cohorts import Cohort
+from smm_bayes.borrowing.trials.cohorts import Cohort
 from smm_bayes.errors import Problems, name_rows
 from smm_bayes.survival.grid import TimeGrid
 from smm_bayes.trial.table import Table, numbers, read_csv, require, texts

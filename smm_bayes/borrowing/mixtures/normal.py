@@ -1,0 +1,151 @@
+"""Mixtures of normal distributions."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+
+from smm_bayes.borrowing.mixtures.mixture import Mixture, above_zero
+from smm_bayes.errors import Problems, SpecificationError
+
+
+class NormalMixture(Mixture):
+    """Prior of a mean, a log odds or a log hazard ratio.
+
+    Parameters
+    ----------
+    weights : array_like
+    mean, sd : array_like
+        Of the components; the attributes ``mean`` and ``sd`` are those of the whole mixture.
+    sigma : float, optional
+        Standard deviation of one observation (or of one event, for a log hazard ratio), where effective sample sizes
+        and unit-information components are wanted.
+
+    Raises
+    ------
+    SpecificationError
+        When weights are not within [0, 1] or do not sum to 1, or a standard deviation is not above 0.
+    """
+
+    FAMILY = "Normal"
+
+    def __init__(self, weights: Any, mean: Any, sd: Any, *, sigma: float | None = None) -> None:
+        super().__init__(weights, mean=mean, sd=sd)
+        if sigma is not None and not sigma > 0:
+            raise SpecificationError(f"NormalMixture: sigma must be above 0; got {sigma}")
+        object.__setattr__(self, "sigma", sigma)
+
+    sigma: float | None
+
+    @staticmethod
+    def _check(name: str, values: np.ndarray, problems: Problems) -> None:
+        if name == "sd":
+            above_zero(name, values, problems)
+
+    def _components(self) -> Any:
+        from scipy import stats
+
+        return stats.norm(self.parameters["mean"], self.parameters["sd"])
+
+    def _derivatives(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        mean, variance = self.parameters["mean"], self.parameters["sd"] ** 2
+        first = (mean - theta[..., None]) / variance
+        return first, np.broadcast_to(-1 / variance, first.shape)
+
+    @staticmethod
+    def _to_line(theta: np.ndarray) -> np.ndarray:
+        return theta
+
+    @staticmethod
+    def _from_line(eta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return eta, np.ones_like(eta)
+
+    def _with(self, weights: np.ndarray, parameters: dict[str, np.ndarray]) -> Self:
+        return type(self)(weights, **parameters, sigma=self.sigma)
+
+    @staticmethod
+    def _draw(parameters: dict[str, np.ndarray], rng: np.random.Generator) -> np.ndarray:
+        return rng.normal(parameters["mean"], parameters["sd"])
+
+    def with_sigma(self, sigma: float) -> Self:
+        """Give the same mixture with the standard deviation of one observation."""
+        return type(self)(self.weights, **self.parameters, sigma=sigma)
+
+    def require_sigma(self, sigma: float | None = None) -> float:
+        """Give ``sigma``, or the mixture's own; refuse when there is neither."""
+        found = self.sigma if sigma is None else sigma
+        if found is None or not found > 0:
+            raise SpecificationError(
+                f"a normal mixture needs sigma above 0, the standard deviation of one observation; got {found}. "
+                "Give sigma=… here or when the mixture is made"
+            )
+        return float(found)
+
+    def update(
+        self, mean: float, standard_error: float | None = None, *, patients: float | None = None,
+        sigma: float | None = None,
+    ) -> Self:  # fmt: skip
+        """Posterior after an estimate.
+
+        Parameters
+        ----------
+        mean : float
+            Estimate.
+        standard_error : float, optional
+            Its standard error; or
+        patients, sigma : float, optional
+            from so many observations with standard deviation ``sigma`` (the mixture's own unless given).
+
+        Raises
+        ------
+        SpecificationError
+        """
+        error = self.standard_error(standard_error, patients, sigma)
+        if not np.isfinite(mean):
+            raise SpecificationError(f"the estimate must be a finite number; got {mean}")
+        prior_mean, prior_sd = self.parameters["mean"], self.parameters["sd"]
+        total = np.hypot(prior_sd, error)
+        log_evidence = -0.5 * ((mean - prior_mean) / total) ** 2 - np.log(total)
+        precision = prior_sd**-2 + error**-2
+        found = {"mean": (prior_mean * prior_sd**-2 + mean * error**-2) / precision, "sd": precision**-0.5}
+        return self._with(self.update_weights(log_evidence), found)
+
+    def standard_error(self, standard_error: float | None, patients: float | None, sigma: float | None) -> float:
+        """Standard error as given, or from a number of observations."""
+        if (standard_error is None) == (patients is None):
+            raise SpecificationError("give standard_error, or patients (with sigma), and not both")
+        error = standard_error if patients is None else self.require_sigma(sigma) / np.sqrt(patients)
+        if error is None or not 0 < error < np.inf:
+            raise SpecificationError(f"the standard error must be above 0; got {error}")
+        return float(error)
+
+    def predictive(
+        self, standard_error: float | None = None, *, patients: float | None = None, sigma: float | None = None
+    ) -> NormalMixture:
+        """Distribution of an estimate to come, of given standard error or number of observations."""
+        error = self.standard_error(standard_error, patients, sigma)
+        return NormalMixture(self.weights, self.parameters["mean"], np.hypot(self.parameters["sd"], error),
+                             sigma=self.sigma)  # fmt: skip
+
+    def robustify(
+        self, weight: float, *, mean: float | None = None, sd: float | None = None, sigma: float | None = None
+    ) -> Self:
+        """Add a vague component with ``weight``.
+
+        Parameters
+        ----------
+        weight : float
+        mean : float, optional
+            Of the vague component; that of the mixture unless given.
+        sd : float, optional
+            Its standard deviation; unless given ``sigma``, worth one observation.
+        sigma : float, optional
+
+        Raises
+        ------
+        SpecificationError
+            When the weight is outside [0, 1], or neither ``sd`` nor ``sigma`` is known.
+        """
+        width = self.require_sigma(sigma) if sd is None else sd
+        return self._with_component(weight, mean=self.mean if mean is None else mean, sd=width)
