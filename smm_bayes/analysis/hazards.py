@@ -153,10 +153,9 @@ class WithEarlierTrials:
 
     def log_likelihood(self, parameters: dict[str, np.ndarray]) -> np.ndarray:
         """Log likelihood of parameters with draws first, in NumPy, under the first reconstruction."""
-        from smm_bayes.borrowing.trials.hierarchical import cell_log_likelihood, cohort_log_hazard
+        from smm_bayes.borrowing.trials.hierarchical import log_likelihood
 
-        trials = self.trials[0]
-        return cell_log_likelihood(cohort_log_hazard(parameters, trials, self.priors), trials).sum(axis=-1)
+        return log_likelihood(parameters, self.trials[0], self.priors).sum(axis=-1)
 
 
 HazardModel = OneTrial | WithEarlierTrials

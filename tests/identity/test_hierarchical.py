@@ -4,9 +4,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.special import expit, logit
 
 from smm_bayes.borrowing import BetweenTrials, Cohort, Contrast, Trials, TrialsPriors, hierarchical_model, trials_data
-from smm_bayes.borrowing.trials.hierarchical import cell_log_likelihood, cohort_log_hazard, simulate_counts
+from smm_bayes.borrowing.trials.hierarchical import (
+    cell_log_likelihood,
+    cohort_log_hazard,
+    log_likelihood,
+    simulate_counts,
+)
+from smm_bayes.borrowing.trials.relations import POOLED, SEPARATE, Commensurate, Exchangeable, Power, Robust
 from smm_bayes.errors import SpecificationError
 from smm_bayes.survival import BaselinePrior, HazardRatioPrior, SpreadPrior, SurvivalPriors, TimeGrid
 
@@ -52,43 +59,75 @@ def trials(priors):
     return simulate_counts(cohort_log_hazard(truth, empty, priors)[0], empty, rng=rng)
 
 
-def parameters_of(model):
-    names = ["log_baseline", "between_hazard", "trial_hazard", "between_effect", "trial_effect", "log_contrast",
-             "other_effect", "endpoint_offset"]  # fmt: skip
-    return names, model.replace_rvs_by_values([model[name] for name in names])
+RELATIONS = {
+    "exchangeable": Exchangeable(),
+    "by interval": Exchangeable("interval"),
+    "robust": Robust(exchangeable=0.7),
+    "robust by interval": Robust("interval", hazard_fold=5),
+    "commensurate": Commensurate(),
+    "spike and slab": Commensurate("spike-and-slab"),
+    "power": Power(0.5, {"second": 0.2}),
+}
 
 
-def test_model_log_likelihood_equals_its_numpy_twin(trials, priors):
+@pytest.fixture(scope="module", params=RELATIONS)
+def related(request, priors):
+    return replace(priors, relation=RELATIONS[request.param])
+
+
+def test_model_log_likelihood_equals_its_numpy_twin(trials, related):
     """The PyMC graph and NumPy agree at random parameters; with other data, and with a silent trial, too."""
-    model = hierarchical_model(trials, priors)
-    names, values = parameters_of(model)
-    outputs = [*model.logp(vars=model.observed_RVs, sum=False), *model.replace_rvs_by_values([model["log_hazard"]])]
-    function = model.compile_fn([*outputs, *values], inputs=model.value_vars, mode="FAST_COMPILE",
-                                on_unused_input="ignore")  # fmt: skip
+    model = hierarchical_model(trials, related)
+    names = [variable.name for variable in (*model.free_RVs, *model.deterministics)]
+    outputs = [*model.logp(vars=model.observed_RVs, sum=False),
+               *model.replace_rvs_by_values([model[name] for name in names])]  # fmt: skip
+    function = model.compile_fn(outputs, inputs=model.value_vars, mode="FAST_COMPILE", on_unused_input="ignore")
     rng = np.random.default_rng(3)
     shapes = {name: np.shape(value) for name, value in model.initial_point().items()}
+    of_trial = [trials.cohorts[a].trial for a, _, _ in trials.rows]
     for given in (trials, trials.without("first")):
         with model:
-            for name, array in trials_data(given, priors).items():
+            for name, array in trials_data(given, related).items():
                 model.set_data(name, array)
         for _ in range(3):
             point = {name: rng.normal(size=shape) for name, shape in shapes.items()}
-            cells, current, *drawn = function(point)
+            cells, *drawn = function(point)
             parameters = {name: np.asarray(value)[None] for name, value in zip(names, drawn, strict=True)}
-            log_hazard = cohort_log_hazard(parameters, given, priors)
-            np.testing.assert_allclose(current, log_hazard[0, -2:], rtol=1e-12, atol=1e-12)
-            np.testing.assert_allclose(cells, cell_log_likelihood(log_hazard, given)[0], rtol=1e-10, atol=1e-10)
+            log_hazard = cohort_log_hazard(parameters, given, related)
+            np.testing.assert_allclose(parameters["log_hazard"], log_hazard[:, -2:], rtol=1e-12, atol=1e-12)
+            ours = [sum(cells[i] for i, mine in enumerate(of_trial) if mine == name) for name in trials.names]
+            np.testing.assert_allclose(ours, log_likelihood(parameters, given, related)[0], rtol=1e-9, atol=1e-9)
+            if related.relation == Exchangeable():
+                np.testing.assert_allclose(cells, cell_log_likelihood(log_hazard, given)[0], rtol=1e-10, atol=1e-10)
+            if "first_layer" in parameters:
+                first, second = (
+                    log_likelihood({**parameters, "first_layer": None}, given, _only(related, layer))[0]
+                    for layer in (0, 1)
+                )
+                share = expit(logit(related.relation.first) + first - second)
+                np.testing.assert_allclose(parameters["first_layer_probability"][0], share, rtol=1e-8)
 
 
-def test_prior_of_the_model_is_that_of_its_numpy_twin(trials, priors):
+def _only(priors, layer):
+    """The same priors, with one way to deviate only."""
+
+    class Only(type(priors.relation)):
+        def layers(self, between):
+            return (super().layers(between)[layer],)
+
+    return replace(priors, relation=Only(**vars(priors.relation)))
+
+
+def test_prior_of_the_model_is_that_of_its_numpy_twin(trials, related):
     import pymc as pm
 
-    model = hierarchical_model(trials, priors)
+    model = hierarchical_model(trials, related)
+    names = [name for name in ("log_hazard", "log_hazard_ratio") if name in model.named_vars]
+    if "first_layer" in model.named_vars:  # it knows the data, so the prior of what it chooses is not drawn from it
+        return
     with model:
-        drawn = pm.draw(
-            [model["log_hazard"], model["log_hazard_ratio"]], draws=4000, random_seed=1, mode="FAST_COMPILE"
-        )
-    log_hazard = cohort_log_hazard(priors.sample(trials, 4000, rng=np.random.default_rng(2)), trials, priors)[:, -2:]
+        drawn = pm.draw([model[name] for name in names], draws=4000, random_seed=1, mode="FAST_COMPILE")
+    log_hazard = cohort_log_hazard(related.sample(trials, 4000, rng=np.random.default_rng(2)), trials, related)[:, -2:]
     twin = (log_hazard, log_hazard[:, 1, :, 0] - log_hazard[:, 0, :, 0])
     for ours, theirs in zip(drawn, twin, strict=True):
         error = np.sqrt((ours.var(axis=0) + theirs.var(axis=0)) / 4000)
@@ -103,22 +142,33 @@ def test_a_contrast_reaches_its_regimen_by_every_step(priors):
 EARLIER, NOW = (60.0, 900.0), (8.0, 400.0)  # events and exposure
 
 
-def exact(prior, scale=None, fixed=None):
+def exact(prior, scale=None, fixed=None, relation=None):
     """Mean and SD of the current log hazard by quadrature over typical hazard, SD between trials and both hazards.
 
-    The SD between trials is half-normal with ``scale``, or ``fixed``.
+    The SD between trials is half-normal with ``scale``, or ``fixed``. Under a robust relation also the probability
+    that the earlier and the current trial are exchangeable.
     """
     x = np.linspace(-9, 1, 1200)[:, None, None]
     m = np.linspace(prior.mean - 5 * prior.sd, prior.mean + 5 * prior.sd, 120 if fixed is None else 1500)[:, None]
     tau = scale * np.linspace(0.004, 4.5, 150) if fixed is None else np.array([fixed])
     heavy = np.exp(-0.5 * (tau / scale) ** 2) if fixed is None else np.ones(1)
     around = np.exp(-0.5 * ((x - m) / tau) ** 2) / tau
+    together = around
+    if relation is not None:
+        wide = np.log(relation.hazard_fold) / 1.959963984540054
+        together = relation.exchangeable * around
+        around = together + (1 - relation.exchangeable) * np.exp(-0.5 * ((x - m) / wide) ** 2) / wide
     likelihood = [np.exp(d * (x - np.log(d / e)) - e * np.exp(x) + d) for d, e in (EARLIER, NOW)]
     weight = np.exp(-0.5 * ((m - prior.mean) / prior.sd) ** 2) * heavy
-    of_earlier = (around * likelihood[0]).sum(axis=0)
+    of_earlier, of_now = ((around * one).sum(axis=0) for one in likelihood)
     density = (around * weight * of_earlier).sum(axis=(1, 2)) * likelihood[1][:, 0, 0]
     mean = np.average(x.ravel(), weights=density)
-    return mean, np.sqrt(np.average((x.ravel() - mean) ** 2, weights=density))
+    sd = np.sqrt(np.average((x.ravel() - mean) ** 2, weights=density))
+    if relation is None:
+        return mean, sd
+    joint = (weight * of_earlier * of_now).sum()
+    return mean, sd, [((together * one).sum(axis=0) * other * weight).sum() / joint
+                      for one, other in ((likelihood[0], of_now), (likelihood[1], of_earlier))]
 
 
 def alone(d, e, prior=None):
@@ -162,6 +212,87 @@ def test_one_hazard_a_trial_is_exact(fold):
     assert float(draws.std()) == pytest.approx(sd, rel=0.05)
     for other in {pooled[0], single[0]} - {mean}:
         assert abs(float(draws.mean()) - other) > 10 * error  # a model that always pools, or never, would not pass
+
+
+def two_trials(relation, between=None):
+    arms = [Cohort(name, "none", "single", (("progression",),), np.array([[events]]), np.array([exposure]))
+            for name, (events, exposure) in (("earlier", EARLIER), ("now", NOW))]  # fmt: skip
+    trials = Trials(tuple(arms), TimeGrid(), ("progression",), "now")
+    between = between or BetweenTrials(SpreadPrior(1.5), SpreadPrior(1.5))
+    return trials, TrialsPriors(SurvivalPriors({"progression": BASELINE}), (), "none", between, relation=relation)
+
+
+def check_draws(draws, mean, sd):
+    import arviz as az
+
+    assert abs(float(draws.mean()) - mean) < 4 * float(az.mcse(draws))
+    assert float(draws.std()) == pytest.approx(sd, rel=0.06)
+
+
+def test_a_robust_relation_is_exact():
+    """With one hazard a trial: the current hazard, and which trials are exchangeable."""
+    from smm_bayes.inference import fit
+
+    relation = Robust(exchangeable=0.6, hazard_fold=10)
+    trials, priors = two_trials(relation)
+    posterior = fit(hierarchical_model(trials, priors), seed=5, draws=4000, target_accept=0.99).posterior
+    mean, sd, shares = exact(BASELINE, priors.between.hazard.scale, relation=relation)
+    check_draws(posterior["log_hazard"].squeeze(drop=True), mean, sd)
+    assert min(shares) < 0.52  # the trials conflict, and it is said of them
+    for index, share in enumerate(shares):
+        for name in ("first_layer_probability", "first_layer"):
+            draws = posterior[name].isel(trial=index)
+            assert abs(float(draws.mean()) - share) < 4 * float(draws.std()) / 60
+    without = exact(BASELINE, priors.between.hazard.scale)
+    assert abs(mean - without[0]) > 0.1  # a model that is not robust would not pass
+
+
+@pytest.mark.parametrize("relation", [Commensurate(), Commensurate("spike-and-slab", spike=0.7)])
+def test_a_commensurate_relation_is_exact(relation):
+    """With one hazard a trial, against quadrature over the current hazard and the discrepancy."""
+    from smm_bayes.inference import fit
+
+    trials, priors = two_trials(relation)
+    x, delta = np.linspace(-9, 1, 3001), np.linspace(-6, 6, 2401)
+    if relation.discrepancy == "half-normal":
+        tau = priors.between.hazard.scale * np.linspace(0.002, 5, 800)[:, None]
+        density = (np.exp(-0.5 * (delta / tau) ** 2) / tau * np.exp(-0.5 * (tau / priors.between.hazard.scale) ** 2))
+        density = density.sum(axis=0)
+    else:
+        sd = np.log([relation.spike_fold, relation.slab_fold]) / 1.959963984540054
+        parts = np.exp(-0.5 * (delta[:, None] / sd) ** 2) / sd
+        density = parts @ [relation.spike, 1 - relation.spike]
+    d, e = EARLIER
+    earlier = x[:, None] + delta
+    history = np.exp(d * (earlier - np.log(d / e)) - e * np.exp(earlier) + d) @ density
+    log_now = NOW[0] * x - NOW[1] * np.exp(x) - 0.5 * ((x - BASELINE.mean) / BASELINE.sd) ** 2
+    weight = history * np.exp(log_now - log_now.max())
+    mean = np.average(x, weights=weight)
+    posterior = fit(hierarchical_model(trials, priors), seed=5, draws=4000, target_accept=0.99).posterior
+    check_draws(posterior["log_hazard"].squeeze(drop=True), mean, np.sqrt(np.average((x - mean) ** 2, weights=weight)))
+
+
+def test_fixed_powers_pool_or_ignore():
+    """Power 1 is pooling and 0 nothing, to quadrature."""
+    from smm_bayes.inference import fit
+
+    for relation, (d, e) in ((POOLED, (68, 1300)), (SEPARATE, NOW), (Power(0.5), (38, 850))):
+        trials, priors = two_trials(relation)
+        posterior = fit(hierarchical_model(trials, priors), seed=5, draws=2000).posterior
+        check_draws(posterior["log_hazard"].squeeze(drop=True), *alone(d, e, BASELINE))
+
+
+@pytest.mark.parametrize(("make", "message"), [
+    (lambda: Robust(exchangeable=1.2), "exchangeable must be above 0 and below 1; got 1.2"),
+    (lambda: Robust(hazard_fold=1.0), "hazard_fold must be above 1"),
+    (lambda: Commensurate("flat"), "half-normal or spike-and-slab"),
+    (lambda: Commensurate("spike-and-slab", spike_fold=20), "slab_fold must be above spike_fold, 20"),
+    (lambda: Power(1.5), "power must be within"),
+    (lambda: Power(0.5, {"first": -1}), "power of first must be within"),
+])  # fmt: skip
+def test_relations_refuse_what_names_no_distribution(make, message):
+    with pytest.raises(SpecificationError, match=message):
+        make()
 
 
 def test_trials_that_do_not_fit_together_are_refused(trials, priors):

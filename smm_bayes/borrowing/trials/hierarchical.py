@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smm_bayes.borrowing.trials.cohorts import Trials
+from smm_bayes.borrowing.trials.deviations import cohort_deviations, layer_deviations
+from smm_bayes.borrowing.trials.membership import cell_data, observe
 from smm_bayes.borrowing.trials.priors import TrialsPriors
 from smm_bayes.survival.walk import Curve, smooth_curves, whitening
 
@@ -21,14 +23,16 @@ def hierarchical_model(trials: Trials, priors: TrialsPriors) -> pm.Model:
 
     In arm a of trial t, with regimen r, cause c (the first is progression) and interval j,
 
-    .. math:: \log\lambda_{acj} = h_{cj} + \tau_c z_{tc} + 1_{c=1}(\theta_{a} - \delta_{e(a)}) + 1_{c>1}\beta_{tc} x_a
+    .. math:: \log\lambda_{acj} = h_{cj} + \delta_{tc} + 1_{c=1}(\theta_{a} - \delta_{e(a)}) + 1_{c>1}\beta_{tc} x_a
 
-    with h the smooth log hazards of the reference regimen (:mod:`smm_bayes.survival.walk`),
-    :math:`z \sim N(0, 1)`, :math:`\tau_c` half-normal, :math:`\delta` the offset of the trial's definition of
-    progression, and :math:`x_a = 1` in an experimental arm. A control or single arm has the sum of the contrasts that
-    lead to its regimen, :math:`\theta_a = \theta_r`; an experimental arm has
-    :math:`\theta_a = \theta_r + \omega u_t`, :math:`u_t \sim N(0, 1)`: the trial's own hazard ratio.
-    A series of events counts the sum of the hazards of its causes.
+    with h the smooth log hazards of the reference regimen (:mod:`smm_bayes.survival.walk`), :math:`\delta_{tc}` the
+    deviation of the trial under the relation of ``priors`` (:mod:`smm_bayes.borrowing.trials.relations`; by default
+    :math:`\tau_c z_{tc}`, :math:`z \sim N(0, 1)`, :math:`\tau_c` half-normal), :math:`\delta_e` the offset of the
+    trial's definition of progression, and :math:`x_a = 1` in an experimental arm. A control or single arm has the sum
+    of the contrasts that lead to its regimen, :math:`\theta_a = \theta_r`; an experimental arm has
+    :math:`\theta_a = \theta_r + u_t`, the trial's own hazard ratio, which deviates under the same relation.
+    A series of events counts the sum of the hazards of its causes. Where a trial may deviate in two ways, which one
+    is summed out of its likelihood.
 
     Parameters
     ----------
@@ -39,10 +43,13 @@ def hierarchical_model(trials: Trials, priors: TrialsPriors) -> pm.Model:
     Returns
     -------
     pymc.Model
-        Free variables ``log_baseline``, ``smoothness``, ``between_hazard``, ``between_effect``, ``trial_hazard``
-        (trial, cause), ``trial_effect`` (randomised), ``log_contrast`` (contrast), ``other_effect`` (randomised,
-        other) and ``endpoint_offset`` (endpoint); deterministic ``level`` and, of the current trial, ``log_hazard``
-        (arm, cause, interval) per month and ``log_hazard_ratio`` (cause).
+        Free variables ``log_baseline``, ``smoothness``, ``log_contrast`` (contrast), ``other_effect`` (randomised,
+        other), ``endpoint_offset`` (endpoint) and those of the relation: ``between_hazard``, ``between_effect``,
+        ``trial_hazard`` (trial, cause), ``trial_effect`` (randomised), with two ways ``apart_hazard``,
+        ``apart_effect`` and ``draw_layer`` (trial; uniform, it takes no part in the likelihood).
+        Deterministic ``level`` and, of the current trial, ``log_hazard`` (arm, cause, interval) per month and
+        ``log_hazard_ratio`` (cause); with two ways ``first_layer_probability`` (trial), that it deviates in the first
+        given everything else, and ``first_layer`` (trial), a draw of it.
 
     Raises
     ------
@@ -54,51 +61,41 @@ def hierarchical_model(trials: Trials, priors: TrialsPriors) -> pm.Model:
     Neuenschwander B et al. Clinical Trials 2010;7:5-18, doi:10.1177/1740774509356002.
     """
     import pymc as pm
-    import pytensor.tensor as pt
 
     priors.check(trials)
-    index = _Index(trials, priors)
+    index = Index(trials, priors)
     others = [priors.survival.for_cause(cause)[1] for cause in trials.causes[1:]]
     with pm.Model(coords=_coords(trials, priors)) as model:
         baseline = smooth_curves("log_baseline", _curves(trials, priors), priors.survival.smoothness, trials.grid,
                                  dim="cause", step="smoothness")  # fmt: skip
         pm.Deterministic("level", baseline.mean(axis=-1), dims="cause")
-        between = pm.HalfNormal("between_hazard", priors.between.hazard.scale, dims="cause")
-        hazard = pm.Normal("trial_hazard", 0.0, 1.0, dims=("trial", "cause"))
-        log_hazard = baseline.ravel()[index.baseline] + between[index.cause] * hazard.ravel()[index.trial_hazard]
+        log_hazard = baseline.ravel()[index.baseline]
         if priors.contrasts:
             sizes = [c.prior.mean for c in priors.contrasts], [c.prior.sd for c in priors.contrasts]
             contrast = pm.Normal("log_contrast", *sizes, dims="contrast")
             regimens = (priors.paths() * contrast).sum(axis=1)
             log_hazard = log_hazard + regimens[index.regimen] * index.progression
-        if trials.randomised:
-            spread = pm.HalfNormal("between_effect", priors.between.effect.scale)
-            effect = pm.Normal("trial_effect", 0.0, 1.0, dims="randomised")
-            log_hazard = log_hazard + spread * effect[index.randomised] * index.experimental * index.progression
-            if others:
-                sizes = [p.mean for p in others], [p.sd for p in others]
-                other = pm.Normal("other_effect", *sizes, dims=("randomised", "other"))
-                log_hazard = log_hazard + other.ravel()[index.other] * index.experimental * (1 - index.progression)
+        if trials.randomised and others:
+            sizes = [p.mean for p in others], [p.sd for p in others]
+            other = pm.Normal("other_effect", *sizes, dims=("randomised", "other"))
+            log_hazard = log_hazard + other.ravel()[index.other] * index.experimental * (1 - index.progression)
         if priors.endpoints:
             sizes = [p.mean for p in priors.endpoints.values()], [p.sd for p in priors.endpoints.values()]
             offset = pm.Normal("endpoint_offset", *sizes, dims="endpoint")
             log_hazard = log_hazard - offset[index.endpoint] * index.offset * index.progression
+        layers = [log_hazard + added for added in layer_deviations(trials, priors, index)] or [log_hazard]
+        mine = observe(trials, priors, layers, index)
         arms = len(model.coords["arm"])
-        shaped = log_hazard[index.current].reshape((arms, len(trials.causes), len(trials.grid)))
+        shaped = mine[index.current].reshape((arms, len(trials.causes), len(trials.grid)))
         shaped = pm.Deterministic("log_hazard", shaped, dims=("arm", "cause", "interval"))
         if arms > 1:
             pm.Deterministic("log_hazard_ratio", shaped[1, :, 0] - shaped[0, :, 0], dims="cause")
-        hazards = pt.exp(log_hazard)
-        counted = sum(trials.counts[:, c] * hazards[index.cells[c]] for c in range(len(trials.causes)))
-        data = {name: pm.Data(name, values, dims="cell") for name, values in cell_data(trials).items()}
-        pm.CustomDist("events", counted, data["exposure_data"], logp=_log_likelihood, random=_draw_events,
-                      observed=data["events_data"], dims="cell")  # fmt: skip
     return model
 
 
 def trials_data(trials: Trials, priors: TrialsPriors) -> dict[str, np.ndarray]:
     """Arrays that a refit hands to a compiled model of trials of the same shape."""
-    return {**cell_data(trials), **whitening(_curves(trials, priors), trials.grid)}
+    return {**cell_data(trials, priors), **whitening(_curves(trials, priors), trials.grid)}
 
 
 def _curves(trials: Trials, priors: TrialsPriors) -> list[Curve]:
@@ -108,34 +105,51 @@ def _curves(trials: Trials, priors: TrialsPriors) -> list[Curve]:
     return [Curve.of_hazard(level, table.events[0, c], table.exposure[0]) for c, level in enumerate(levels)]
 
 
-def cell_data(trials: Trials) -> dict[str, np.ndarray]:
-    """Events and exposure of every observed cell."""
-    events, exposure = trials.cells()
-    return {"events_data": events, "exposure_data": exposure}
-
-
-def cohort_log_hazard(parameters: Mapping[str, np.ndarray], trials: Trials, priors: TrialsPriors) -> np.ndarray:
+def cohort_log_hazard(
+    parameters: Mapping[str, np.ndarray], trials: Trials, priors: TrialsPriors, *, layer: int | None = None
+) -> np.ndarray:
     """Log hazards of every arm from parameters with draws first, shape (draw, cohort, cause, interval), in NumPy.
 
-    Twin of the model's linear predictor, written arm by arm.
+    Twin of the model's linear predictor, written arm by arm. With two ways to deviate, each trial has the one that
+    ``first_layer`` says, or all have the one asked for.
     """
     paths = priors.paths()
     found = []
     for cohort in trials.cohorts:
-        trial = trials.names.index(cohort.trial)
         rows = parameters["log_baseline"].copy()
-        rows += (parameters["between_hazard"] * parameters["trial_hazard"][:, trial])[..., None]
         if priors.contrasts:
             rows[:, 0] += (parameters["log_contrast"] @ paths[priors.regimens.index(cohort.regimen)])[:, None]
-        if cohort.role == "experimental":
+        if cohort.role == "experimental" and rows.shape[1] > 1:
             at = trials.randomised.index(cohort.trial)
-            rows[:, 0] += (parameters["between_effect"] * parameters["trial_effect"][:, at])[:, None]
-            if rows.shape[1] > 1:
-                rows[:, 1:] += parameters["other_effect"][:, at, :, None]
+            rows[:, 1:] += parameters["other_effect"][:, at, :, None]
         if cohort.endpoint:
             rows[:, 0] -= parameters["endpoint_offset"][:, list(priors.endpoints).index(cohort.endpoint), None]
         found.append(rows)
-    return np.stack(found, axis=1)
+    log_hazard = np.stack(found, axis=1)
+    layers = priors.relation.layers(priors.between)
+    if not layers:
+        return log_hazard
+    added = [cohort_deviations(one, parameters, trials, priors) for one in layers]
+    if len(layers) == 1 or layer is not None:
+        return log_hazard + added[layer or 0]
+    which = parameters["first_layer"][:, [trials.names.index(cohort.trial) for cohort in trials.cohorts]]
+    return log_hazard + np.where(which[..., None, None] > 0.5, *added)
+
+
+def log_likelihood(parameters: Mapping[str, np.ndarray], trials: Trials, priors: TrialsPriors) -> np.ndarray:
+    """Log likelihood of every trial, shape (draw, trial), in NumPy; which way it deviates is summed out."""
+    relation = priors.relation
+    layers = relation.layers(priors.between)
+    of_trial = np.array([trials.names.index(trials.cohorts[a].trial) for a, _, _ in trials.rows])
+    power = np.array([1.0 if name == trials.current else relation.power(name) for name in trials.names])
+    found = []
+    for layer in range(max(len(layers), 1)):
+        cells = cell_log_likelihood(cohort_log_hazard(parameters, trials, priors, layer=layer), trials)
+        sums = [cells[:, of_trial == t].sum(axis=1) for t in range(len(trials.names))]
+        found.append(np.stack(sums, axis=1) * power)
+    if len(found) == 1:
+        return found[0]
+    return np.logaddexp(found[0] + np.log(relation.first), found[1] + np.log1p(-relation.first))
 
 
 def cell_log_likelihood(log_hazard: np.ndarray, trials: Trials) -> np.ndarray:
@@ -159,7 +173,7 @@ def simulate_counts(log_hazard: np.ndarray, trials: Trials, *, rng: np.random.Ge
     return replace(trials, cohorts=tuple(drawn))
 
 
-class _Index:
+class Index:
     """Flat index vectors of cohort x cause x interval into the parameter vectors: they compile fastest."""
 
     def __init__(self, trials: Trials, priors: TrialsPriors) -> None:
@@ -173,8 +187,9 @@ class _Index:
 
         trial = of_arm([trials.names.index(cohort.trial) for cohort in cohorts])
         ends = list(priors.endpoints)
-        self.cause, self.baseline = cause, cause * size + interval
+        self.trial, self.cause, self.baseline = trial, cause, cause * size + interval
         self.trial_hazard = trial * causes + cause
+        self.trial_interval = self.trial_hazard * size + interval
         self.regimen = of_arm([priors.regimens.index(cohort.regimen) for cohort in cohorts])
         randomised = [trials.randomised.index(c.trial) if c.trial in trials.randomised else 0 for c in cohorts]
         self.randomised = of_arm(randomised)
@@ -183,8 +198,8 @@ class _Index:
         self.progression = (cause == 0).astype(float)
         self.experimental = of_arm([int(cohort.role == "experimental") for cohort in cohorts]).astype(float)
         self.offset = of_arm([int(bool(cohort.endpoint)) for cohort in cohorts]).astype(float)
-        now = of_arm([int(cohort.trial == trials.current) for cohort in cohorts])
-        self.current = np.flatnonzero(now)
+        self.is_current = of_arm([int(cohort.trial == trials.current) for cohort in cohorts]).astype(float)
+        self.current = np.flatnonzero(self.is_current)
         flat = np.arange(arm.size).reshape(shape)
         self.cells = [np.array([flat[a, c, j] for a, _, j in trials.rows]) for c in range(causes)]
 
@@ -197,13 +212,3 @@ def _coords(trials: Trials, priors: TrialsPriors) -> dict[str, list[Any]]:
         "trial": list(trials.names), "randomised": list(trials.randomised), "endpoint": list(priors.endpoints),
         "contrast": [f"{c.regimen} v {c.versus}" for c in priors.contrasts], "cell": list(range(len(trials.rows))),
     }  # fmt: skip
-
-
-def _log_likelihood(events: Any, hazard: Any, exposure: Any) -> Any:
-    import pytensor.tensor as pt
-
-    return events * pt.log(hazard) - exposure * hazard
-
-
-def _draw_events(hazard: np.ndarray, exposure: np.ndarray, rng: Any = None, size: Any = None) -> np.ndarray:
-    return rng.poisson(exposure * hazard, size=size).astype(float)

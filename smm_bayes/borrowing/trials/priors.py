@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from smm_bayes.borrowing.trials.cohorts import Trials
+from smm_bayes.borrowing.trials.deviations import sample_deviations
+from smm_bayes.borrowing.trials.relations import Exchangeable, Relation
 from smm_bayes.errors import SpecificationError
 from smm_bayes.survival.model_priors import SurvivalPriors
 from smm_bayes.survival.priors import HazardRatioPrior, SpreadPrior
@@ -59,6 +61,8 @@ class TrialsPriors:
     between : BetweenTrials
     endpoints : mapping of str to HazardRatioPrior
         By name: how many times more often progression of the analysis happens than that of the trial.
+    relation : Relation
+        How trials relate: the method of borrowing.
     """
 
     survival: SurvivalPriors
@@ -66,6 +70,7 @@ class TrialsPriors:
     reference: str
     between: BetweenTrials = field(default_factory=BetweenTrials)
     endpoints: Mapping[str, HazardRatioPrior] = field(default_factory=dict)
+    relation: Relation = field(default_factory=Exchangeable)
 
     def __post_init__(self) -> None:
         """Refuse contrasts that lead nowhere."""
@@ -111,9 +116,7 @@ class TrialsPriors:
         said |= {f"{c.regimen} v {c.versus}": str(c.prior) for c in self.contrasts}
         said |= {f"endpoint {name}": f"progression of this analysis {prior.median:.3g} times as frequent, at most "
                  f"{prior.upper:.3g} times" for name, prior in self.endpoints.items()}  # fmt: skip
-        said["hazard between trials"] = str(self.between.hazard)
-        said["hazard ratio between trials"] = f"95 % within {self.between.effect.fold:.3g}-fold of the contrast"
-        return said
+        return said | self.relation.statements(self.between)
 
     def sample(self, trials: Trials, draws: int, *, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Draw every parameter in NumPy, apart from the PyMC model; the names are the model's, draws first."""
@@ -128,10 +131,7 @@ class TrialsPriors:
 
         return {
             "log_baseline": found["log_hazard"][:, 0], "level": found["level"], "smoothness": found["smoothness"],
-            "between_hazard": np.abs(rng.normal(0, self.between.hazard.scale, (draws, len(causes)))),
-            "between_effect": np.abs(rng.normal(0, self.between.effect.scale, draws)),
-            "trial_hazard": rng.normal(size=(draws, len(trials.names), len(causes))),
-            "trial_effect": rng.normal(size=(draws, len(trials.randomised))),
+            **sample_deviations(trials, self, draws, rng=rng),
             "log_contrast": normal([c.prior for c in self.contrasts]),
             "other_effect": normal(others, len(trials.randomised)),
             "endpoint_offset": normal(list(self.endpoints.values())),

@@ -1,0 +1,91 @@
+"""How trials deviate under a relation: in the PyMC model, and its NumPy twin."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from smm_bayes.borrowing.trials.relations import Layer
+from smm_bayes.survival.priors import SpreadPrior
+
+if TYPE_CHECKING:
+    from smm_bayes.borrowing.trials.cohorts import Trials
+    from smm_bayes.borrowing.trials.hierarchical import Index
+    from smm_bayes.borrowing.trials.priors import TrialsPriors
+
+
+def layer_deviations(trials: Trials, priors: TrialsPriors, index: Index) -> list[Any]:
+    """Make the parameters of each layer; give what it adds to the log hazard of every cohort, cause and interval."""
+    import pymc as pm
+
+    relation, found = priors.relation, []
+    moves = 1 - index.is_current if relation.around_current else 1.0
+    for layer in relation.layers(priors.between):
+        by = ("interval",) if relation.interval_by_interval else ()
+        at = index.trial_interval if by else index.trial_hazard
+        steps = pm.Normal(f"{layer.name}_hazard", 0.0, 1.0, dims=("trial", "cause", *by))
+        between = _sd("between_hazard", layer.hazard, ("cause",) if layer.shared else ("trial", "cause"))
+        wide = between if isinstance(between, float) else between.ravel()[
+            index.cause if layer.shared else index.trial_hazard]  # fmt: skip
+        added = wide * steps.ravel()[at]
+        if trials.randomised:
+            effect = pm.Normal(f"{layer.name}_effect", 0.0, 1.0, dims="randomised")
+            spread = _sd("between_effect", layer.effect, () if layer.shared else ("randomised",))
+            wide = spread if layer.shared or isinstance(spread, float) else spread[index.randomised]
+            added = added + wide * effect[index.randomised] * index.experimental * index.progression
+        found.append(added * moves)
+    return found
+
+
+def _sd(name: str, prior: SpreadPrior | float, dims: tuple[str, ...]) -> Any:
+    import pymc as pm
+
+    return pm.HalfNormal(name, prior.scale, dims=dims or None) if isinstance(prior, SpreadPrior) else float(prior)
+
+
+def sample_deviations(
+    trials: Trials, priors: TrialsPriors, draws: int, *, rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """Draw the parameters of every layer, and of what each trial has, in NumPy."""
+    relation, found = priors.relation, {}
+    counts = {"trial": len(trials.names), "cause": len(trials.causes), "randomised": len(trials.randomised)}
+    layers = relation.layers(priors.between)
+    for layer in layers:
+        if isinstance(layer.hazard, SpreadPrior):
+            shape = (counts["cause"],) if layer.shared else (counts["trial"], counts["cause"])
+            found["between_hazard"] = np.abs(rng.normal(0, layer.hazard.scale, (draws, *shape)))
+        if isinstance(layer.effect, SpreadPrior):
+            shape = () if layer.shared else (counts["randomised"],)
+            found["between_effect"] = np.abs(rng.normal(0, layer.effect.scale, (draws, *shape)))
+    for layer in layers:
+        by = (len(trials.grid),) if relation.interval_by_interval else ()
+        found[f"{layer.name}_hazard"] = rng.normal(size=(draws, counts["trial"], counts["cause"], *by))
+        found[f"{layer.name}_effect"] = rng.normal(size=(draws, counts["randomised"]))
+    if len(layers) == 2:
+        found["first_layer"] = (rng.random((draws, counts["trial"])) < relation.first).astype(float)
+    return found
+
+
+def cohort_deviations(
+    layer: Layer, parameters: Mapping[str, np.ndarray], trials: Trials, priors: TrialsPriors
+) -> np.ndarray:
+    """What a layer adds to the log hazard of every cohort, shape (draw, cohort, cause, interval), arm by arm."""
+    steps = parameters[f"{layer.name}_hazard"]
+    draws, causes, size = len(steps), len(trials.causes), len(trials.grid)
+    found = np.zeros((draws, len(trials.cohorts), causes, size))
+    for index, cohort in enumerate(trials.cohorts):
+        if priors.relation.around_current and cohort.trial == trials.current:
+            continue
+        trial = trials.names.index(cohort.trial)
+        wide = parameters["between_hazard"] if isinstance(layer.hazard, SpreadPrior) else np.full((1, 1), layer.hazard)
+        wide = wide[:, trial] if wide.ndim == 3 else wide
+        mine = steps[:, trial] if priors.relation.interval_by_interval else steps[:, trial, :, None]
+        found[:, index] += wide[..., None] * mine
+        if cohort.role == "experimental":
+            at = trials.randomised.index(cohort.trial)
+            spread = parameters["between_effect"] if isinstance(layer.effect, SpreadPrior) else np.array([layer.effect])
+            spread = spread[:, at] if spread.ndim == 2 else spread
+            found[:, index, 0] += (spread * parameters[f"{layer.name}_effect"][:, at])[:, None]
+    return found
