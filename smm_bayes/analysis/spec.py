@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 from pydantic import PrivateAttr, ValidationError, field_validator, model_validator
 
+from smm_bayes.analysis.evidence_sections import EvidenceSection
 from smm_bayes.analysis.sections import (
     CalibrationSection,
     EnrolmentSection,
-    EvidenceSection,
     FinalSection,
     ModelSection,
     PredictionSection,
@@ -23,14 +23,14 @@ from smm_bayes.analysis.sections import (
     SnapshotSection,
     TrialSection,
 )
-from smm_bayes.borrowing.trials.priors import BetweenTrials, Contrast, TrialsPriors
+from smm_bayes.borrowing.trials.priors import TrialsPriors
 from smm_bayes.errors import Problems, SpecificationError
 from smm_bayes.prediction.final import Enrolment, FinalAnalysis
 from smm_bayes.prediction.success import Combined, EventCount, SuccessRule, rule_from
 from smm_bayes.survival.effects import EFFECTS, Effect, Varying, Waning
 from smm_bayes.survival.grid import TimeGrid
 from smm_bayes.survival.model_priors import GammaPrior, SurvivalPriors
-from smm_bayes.survival.priors import HazardRatioPrior, SmoothnessPrior, SpreadPrior
+from smm_bayes.survival.priors import HazardRatioPrior, SmoothnessPrior
 from smm_bayes.trial.calendar import calendar_date, calendar_time
 from smm_bayes.trial.patients import Patients
 
@@ -228,15 +228,7 @@ class AnalysisSpec(Section):
         section, survival = self.evidence, self.priors
         if section is None or not isinstance(survival, SurvivalPriors):
             raise SpecificationError("this specification names no evidence")
-        return TrialsPriors(
-            survival=survival,
-            contrasts=tuple(
-                Contrast(c.regimen, c.versus, HazardRatioPrior(c.median, c.upper)) for c in section.contrast
-            ),
-            reference=section.reference,
-            between=BetweenTrials(SpreadPrior(section.between.hazard), SpreadPrior(section.between.effect)),
-            endpoints={name: HazardRatioPrior(p.median, p.upper) for name, p in section.endpoint.items()},
-        )
+        return section.priors(survival)
 
     @property
     def rule(self) -> SuccessRule:

@@ -9,6 +9,7 @@ import pytest
 
 from smm_bayes.analysis.interim import read_inputs
 from smm_bayes.analysis.spec import AnalysisSpec
+from smm_bayes.borrowing.trials.relations import POOLED, SEPARATE, Commensurate, Exchangeable, Power, Robust
 from smm_bayes.errors import SmmBayesError, SpecificationError
 from smm_bayes.survival import TimeGrid
 
@@ -88,6 +89,16 @@ BAD = {
                                  "column 'regimen' never says 'lenalidomide'"),
     "too few reconstructions": ([("reconstructions = 20", "reconstructions = 50")], "holds 20 reconstructions"),
     "quarantined fact": ([('"krd-nci-010", "krd-nci-013"', '"krd-nci-010", "dart-smm-001"')], "dart-smm-001"),
+    "power out of range": ([("reconstructions = 20", 'reconstructions = 20\nborrowing = { method = "power", power = 1.5 }')],
+                           "power must be within [0, 1]; got 1.5"),
+    "power of nobody": ([("reconstructions = 20",
+                          'reconstructions = 20\nborrowing = { method = "power", powers = { E3A07 = 0.5 } }')],
+                        "borrowing.powers: no trial 'E3A07'"),
+    "setting of another method": ([("reconstructions = 20", 'reconstructions = 20\nborrowing = { method = "robust", spike = 0.5 }')],
+                                  "method = 'robust' does not use spike"),
+    "share out of range": ([("reconstructions = 20",
+                             'reconstructions = 20\nborrowing = { method = "robust", exchangeable = 1 }')],
+                           "exchangeable must be above 0 and below 1"),
     "quarantine without need": ([("reconstructions = 20", 'reconstructions = 20\nquarantined = { E3A06 = "because" }')],
                                 "E3A06"),
 }  # fmt: skip
@@ -99,6 +110,17 @@ def test_bad_evidence_is_refused(tmp_path, changes, message):
         read_inputs(changed(tmp_path, *changes))
     assert message in str(error.value)
     assert error.value.exit_code == 2
+
+
+@pytest.mark.parametrize(("words", "relation"), [
+    ('method = "robust", exchangeable = 0.5, by = "interval"', Robust("interval", exchangeable=0.5)),
+    ('method = "commensurate", discrepancy = "spike-and-slab"', Commensurate("spike-and-slab")),
+    ('method = "power", power = 0.3, powers = { E3A06 = 0 }', Power(0.3, {"E3A06": 0.0})),
+    ('method = "pooled"', POOLED), ('method = "separate"', SEPARATE), ('method = "exchangeable"', Exchangeable()),
+])  # fmt: skip
+def test_the_method_of_borrowing_is_in_the_specification(tmp_path, words, relation):
+    spec = changed(tmp_path, ("reconstructions = 20", f"reconstructions = 20\nborrowing = {{ {words} }}"))
+    assert AnalysisSpec.load(spec).trials_priors.relation == relation
 
 
 def test_a_quarantined_fact_is_admitted_with_a_reason(tmp_path):

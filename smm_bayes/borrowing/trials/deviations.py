@@ -54,11 +54,11 @@ def sample_deviations(
     layers = relation.layers(priors.between)
     for layer in layers:
         if isinstance(layer.hazard, SpreadPrior):
-            shape = (counts["cause"],) if layer.shared else (counts["trial"], counts["cause"])
-            found["between_hazard"] = np.abs(rng.normal(0, layer.hazard.scale, (draws, *shape)))
+            each = () if layer.shared else (counts["trial"],)
+            found["between_hazard"] = np.abs(rng.normal(0, layer.hazard.scale, (draws, *each, counts["cause"])))
         if isinstance(layer.effect, SpreadPrior):
-            shape = () if layer.shared else (counts["randomised"],)
-            found["between_effect"] = np.abs(rng.normal(0, layer.effect.scale, (draws, *shape)))
+            each = () if layer.shared else (counts["randomised"],)
+            found["between_effect"] = np.abs(rng.normal(0, layer.effect.scale, (draws, *each)))
     for layer in layers:
         by = (len(trials.grid),) if relation.interval_by_interval else ()
         found[f"{layer.name}_hazard"] = rng.normal(size=(draws, counts["trial"], counts["cause"], *by))

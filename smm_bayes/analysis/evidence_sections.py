@@ -1,0 +1,149 @@
+"""The sections of a specification that name earlier trials and how they bear on this one."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from smm_bayes.analysis.sections import LogNormalSection, Number, Section, Whole, Word
+from smm_bayes.borrowing.trials.priors import BetweenTrials, Contrast, TrialsPriors
+from smm_bayes.borrowing.trials.relations import Commensurate, Exchangeable, Power, Relation, Robust
+from smm_bayes.survival.model_priors import SurvivalPriors
+from smm_bayes.survival.priors import HazardRatioPrior, SpreadPrior
+
+METHODS: dict[str, type[Relation]] = {
+    "exchangeable": Exchangeable, "robust": Robust, "commensurate": Commensurate, "power": Power,
+}  # fmt: skip
+
+
+class RegimensSection(Section):
+    """Regimen of each arm of the trial being analysed, in the words of the evidence."""
+
+    control: Word | None = None
+    experimental: Word
+
+
+class HistoricalTrialSection(Section):
+    """One earlier trial: its reconstructed patients, and what was counted."""
+
+    name: Word
+    file: Word
+    arms: dict[Literal["control", "experimental", "single"], Word]
+    counts: list[list[Word]]
+    facts: Annotated[list[Word], Field(min_length=1)]
+    endpoint: str = ""
+
+    @field_validator("arms")
+    @classmethod
+    def _arms(cls, arms: dict[str, str]) -> dict[str, str]:
+        if set(arms) not in ({"control", "experimental"}, {"single"}):
+            raise ValueError("must name the regimens of 'control' and 'experimental', or that of 'single'")
+        return arms
+
+
+class ContrastSection(LogNormalSection):
+    """Prior of a regimen's hazard ratio against another's."""
+
+    regimen: Word
+    versus: Word
+
+
+class BetweenTrialsSection(Section):
+    """How far trials differ: 95 % within so many fold."""
+
+    hazard: Annotated[Number, Field(gt=1)] = 2.5
+    effect: Annotated[Number, Field(gt=1)] = 1.5
+
+
+class BorrowingSection(Section):
+    """Method of borrowing, with its settings; one that the method does not use is refused."""
+
+    method: Literal["exchangeable", "robust", "commensurate", "power", "pooled", "separate"] = "exchangeable"
+    by: Literal["trial", "interval"] | None = None
+    exchangeable: Number | None = None
+    hazard_fold: Number | None = None
+    effect_fold: Number | None = None
+    discrepancy: Literal["half-normal", "spike-and-slab"] | None = None
+    spike: Number | None = None
+    spike_fold: Number | None = None
+    slab_fold: Number | None = None
+    power: Number | None = None
+    powers: dict[Word, Number] | None = None
+
+    @property
+    def relation(self) -> Relation:
+        """How trials relate."""
+        given = self.model_dump(exclude_none=True, exclude={"method"})
+        if self.method in ("pooled", "separate"):
+            return Power(1.0 if self.method == "pooled" else 0.0)
+        names = {"power": "default", "powers": "of"} if self.method == "power" else {}
+        return METHODS[self.method](**{names.get(name, name): value for name, value in given.items()})
+
+    @model_validator(mode="after")
+    def _used(self) -> BorrowingSection:
+        kind = METHODS.get(self.method)
+        used = {field.name for field in fields(kind)} if kind else set()
+        used = {"power", "powers"} if self.method == "power" else used
+        unused = sorted(set(self.model_dump(exclude_none=True, exclude={"method"})) - used)
+        if unused:
+            raise ValueError(f"method = '{self.method}' does not use {', '.join(unused)}; remove it")
+        self.relation  # noqa: B018 - refuses values out of range
+        return self
+
+
+class EvidenceSection(Section):
+    """Earlier trials, and how they bear on this one.
+
+    With this section ``model.prior.baseline`` is that of the regimen ``reference``, and a contrast takes the place of
+    ``model.prior.hazard_ratio`` for the first cause.
+    """
+
+    reference: Word
+    regimens: RegimensSection
+    trial: Annotated[list[HistoricalTrialSection], Field(min_length=1)]
+    contrast: list[ContrastSection]
+    endpoint: dict[Word, LogNormalSection] = Field(default_factory=dict)
+    between: BetweenTrialsSection = BetweenTrialsSection()
+    borrowing: BorrowingSection = BorrowingSection()
+    reconstructions: Annotated[Whole, Field(ge=1)] = 20
+    quarantined: dict[Word, Word] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> EvidenceSection:
+        names = [trial.name for trial in self.trial]
+        problems = [f"trial '{name}' is named twice; never pool two cuts of one trial" for name in
+                    sorted({name for name in names if names.count(name) > 1})]  # fmt: skip
+        known = [self.reference]
+        for contrast in self.contrast:
+            if contrast.versus not in known:
+                problems.append(f"contrast {contrast.regimen}: versus '{contrast.versus}' is neither the reference nor "
+                                "named before; put contrasts in order")  # fmt: skip
+            if contrast.regimen in known:
+                problems.append(f"contrast {contrast.regimen} is given twice, or is the reference; remove it")
+            known.append(contrast.regimen)
+        used = [self.regimens.control, self.regimens.experimental, *(r for t in self.trial for r in t.arms.values())]
+        for regimen in dict.fromkeys(name for name in used if name is not None and name not in known):
+            problems.append(f"regimen '{regimen}' has no contrast; give one, against {self.reference} for example")
+        for trial in self.trial:
+            if trial.endpoint and trial.endpoint not in self.endpoint:
+                problems.append(f"trial '{trial.name}': endpoint '{trial.endpoint}' has no prior; add "
+                                f"evidence.endpoint.{trial.endpoint} with median and upper")  # fmt: skip
+        for name in self.borrowing.powers or {}:
+            if name not in names:
+                problems.append(f"borrowing.powers: no trial '{name}'; there are {', '.join(names)}")
+        if problems:
+            raise ValueError(*problems)
+        return self
+
+    def priors(self, survival: SurvivalPriors) -> TrialsPriors:
+        """Priors of the model with earlier trials; ``survival`` are those of the reference regimen."""
+        return TrialsPriors(
+            survival=survival,
+            contrasts=tuple(Contrast(c.regimen, c.versus, HazardRatioPrior(c.median, c.upper)) for c in self.contrast),
+            reference=self.reference,
+            between=BetweenTrials(SpreadPrior(self.between.hazard), SpreadPrior(self.between.effect)),
+            endpoints={name: HazardRatioPrior(p.median, p.upper) for name, p in self.endpoint.items()},
+            relation=self.borrowing.relation,
+        )
