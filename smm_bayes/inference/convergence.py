@@ -143,11 +143,11 @@ def _judge(names: list[str], columns: np.ndarray, divergences: int, complete: bo
 
 
 def _ranks(columns: np.ndarray) -> np.ndarray:
-    """Rank of every draw among all draws of its fit, column by column."""
+    """Rank of every draw among all draws of its fit, column by column; equal draws share theirs."""
+    from scipy.stats import rankdata
+
     flat = columns.reshape(-1, columns.shape[-1])
-    ranks = np.empty(flat.shape)
-    np.put_along_axis(ranks, np.argsort(flat, axis=0, kind="stable"), np.arange(len(flat))[:, None] + 1.0, axis=0)
-    return ranks.reshape(columns.shape)
+    return rankdata(flat, axis=0).reshape(columns.shape)
 
 
 def _crude_rhat(columns: np.ndarray) -> float:

@@ -96,26 +96,39 @@ def test_model_log_likelihood_equals_its_numpy_twin(trials, related):
             log_hazard = cohort_log_hazard(parameters, given, related)
             np.testing.assert_allclose(parameters["log_hazard"], log_hazard[:, -2:], rtol=1e-12, atol=1e-12)
             ours = [sum(cells[i] for i, mine in enumerate(of_trial) if mine == name) for name in trials.names]
-            np.testing.assert_allclose(ours, log_likelihood(parameters, given, related)[0], rtol=1e-9, atol=1e-9)
-            if related.relation == Exchangeable():
-                np.testing.assert_allclose(cells, cell_log_likelihood(log_hazard, given)[0], rtol=1e-10, atol=1e-10)
-            if "first_layer" in parameters:
-                first, second = (
-                    log_likelihood({**parameters, "first_layer": None}, given, _only(related, layer))[0]
-                    for layer in (0, 1)
-                )
-                share = expit(logit(related.relation.first) + first - second)
-                np.testing.assert_allclose(parameters["first_layer_probability"][0], share, rtol=1e-8)
+            if len(related.relation.layers(related.between)) < 2:
+                np.testing.assert_allclose(ours, log_likelihood(parameters, given, related)[0], rtol=1e-9, atol=1e-9)
+                if related.relation == Exchangeable():
+                    np.testing.assert_allclose(cells, cell_log_likelihood(log_hazard, given)[0], rtol=1e-10, atol=1e-10)
+                continue
+            ways = in_both_ways(point, parameters, given, related, lambda p: dict(zip(names, function(p)[1:], strict=True)))
+            first = related.relation.first
+            np.testing.assert_allclose(ours, np.logaddexp(ways[0] + np.log(first), ways[1] + np.log(1 - first)),
+                                       rtol=1e-6, atol=1e-6)  # fmt: skip
+            np.testing.assert_allclose(parameters["first_layer_probability"][0],
+                                       expit(logit(first) + ways[0] - ways[1]), rtol=1e-5, atol=1e-9)  # fmt: skip
 
 
-def _only(priors, layer):
-    """The same priors, with one way to deviate only."""
+def in_both_ways(point, parameters, trials, priors, at):
+    """Log likelihood of every trial, times the prior of its deviation over that of its coordinates, way by way.
 
-    class Only(type(priors.relation)):
-        def layers(self, between):
-            return (super().layers(between)[layer],)
-
-    return replace(priors, relation=Only(**vars(priors.relation)))
+    The Jacobian is by differences: each coordinate moves its own deviation first, and hazard ratios come after.
+    """
+    found = []
+    for layer in ("trial", "apart"):
+        of_layer = {**parameters, "first_layer": np.full((1, len(trials.names)), float(layer == "trial"))}
+        total = log_likelihood(of_layer, trials, priors)[0]
+        for kind, coordinate in (("hazard", "hazard_coordinate"), ("effect", "effect_coordinate")):
+            name, y = f"{layer}_{kind}", point[coordinate]
+            z = parameters[name][0]
+            for index in np.ndindex(y.shape):
+                moved = {**point, coordinate: y.copy()}
+                moved[coordinate][index] += 1e-5
+                slope = (at(moved)[name][index] - z[index]) / 1e-5
+                trial = index[0] if kind == "hazard" else trials.names.index(trials.randomised[index[0]])
+                total[trial] += 0.5 * (y[index] ** 2 - z[index] ** 2) + np.log(slope)
+        found.append(total)
+    return found
 
 
 def test_prior_of_the_model_is_that_of_its_numpy_twin(trials, related):

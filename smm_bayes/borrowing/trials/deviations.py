@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,27 +17,51 @@ if TYPE_CHECKING:
     from smm_bayes.borrowing.trials.priors import TrialsPriors
 
 
-def layer_deviations(trials: Trials, priors: TrialsPriors, index: Index) -> list[Any]:
-    """Make the parameters of each layer; give what it adds to the log hazard of every cohort, cause and interval."""
+def one_way(layer: Layer, trials: Trials, priors: TrialsPriors, index: Index) -> Any:
+    """Make the parameters of the only way to deviate; give what it adds to every log hazard (flat)."""
     import pymc as pm
 
-    relation, found = priors.relation, []
-    moves = 1 - index.is_current if relation.around_current else 1.0
-    for layer in relation.layers(priors.between):
-        by = ("interval",) if relation.interval_by_interval else ()
-        at = index.trial_interval if by else index.trial_hazard
-        steps = pm.Normal(f"{layer.name}_hazard", 0.0, 1.0, dims=("trial", "cause", *by))
-        between = _sd("between_hazard", layer.hazard, ("cause",) if layer.shared else ("trial", "cause"))
-        wide = between if isinstance(between, float) else between.ravel()[
-            index.cause if layer.shared else index.trial_hazard]  # fmt: skip
-        added = wide * steps.ravel()[at]
-        if trials.randomised:
-            effect = pm.Normal(f"{layer.name}_effect", 0.0, 1.0, dims="randomised")
-            spread = _sd("between_effect", layer.effect, () if layer.shared else ("randomised",))
-            wide = spread if layer.shared or isinstance(spread, float) else spread[index.randomised]
-            added = added + wide * effect[index.randomised] * index.experimental * index.progression
-        found.append(added * moves)
-    return found
+    by = ("interval",) if priors.relation.interval_by_interval else ()
+    steps = pm.Normal(f"{layer.name}_hazard", 0.0, 1.0, dims=("trial", "cause", *by))
+    effects = pm.Normal(f"{layer.name}_effect", 0.0, 1.0, dims="randomised") if trials.randomised else None
+    return added(layer_spread(layer, trials, index), steps.ravel(), effects, trials, priors, index)
+
+
+def added(spread: Spread, steps: Any, effects: Any, trials: Trials, priors: TrialsPriors, index: Index) -> Any:
+    """What deviations in units of their standard deviation add to the log hazard of cohort, cause and interval."""
+    relation = priors.relation
+    found = spread.hazard(index.trial_hazard) * steps[index.step(relation.interval_by_interval)]
+    if trials.randomised:
+        of_arm = spread.effect(index.randomised) * effects[index.randomised]
+        found = found + of_arm * index.experimental * index.progression
+    return found * (1 - index.is_current) if relation.around_current else found
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Standard deviations of one layer, to be looked up by position of trial and cause, and of randomised trial."""
+
+    of_hazard: Any
+    of_effect: Any
+    shared: bool
+    causes: int
+
+    def hazard(self, trial_cause: np.ndarray) -> Any:
+        """Look up, given flat positions in (trial, cause)."""
+        if isinstance(self.of_hazard, float):
+            return self.of_hazard
+        return self.of_hazard.ravel()[trial_cause % self.causes if self.shared else trial_cause]
+
+    def effect(self, randomised: np.ndarray) -> Any:
+        """Look up, given positions in randomised."""
+        return self.of_effect if self.shared or isinstance(self.of_effect, float) else self.of_effect[randomised]
+
+
+def layer_spread(layer: Layer, trials: Trials, index: Index) -> Spread:
+    """Make the standard deviations of a layer that are to be learned."""
+    hazard = _sd("between_hazard", layer.hazard, ("cause",) if layer.shared else ("trial", "cause"))
+    effect = _sd("between_effect", layer.effect, () if layer.shared else ("randomised",)) if trials.randomised else 0.0
+    return Spread(hazard, effect, layer.shared, len(trials.causes))
 
 
 def _sd(name: str, prior: SpreadPrior | float, dims: tuple[str, ...]) -> Any:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smm_bayes.borrowing.trials.cohorts import Trials
-from smm_bayes.borrowing.trials.deviations import cohort_deviations, layer_deviations
+from smm_bayes.borrowing.trials.deviations import cohort_deviations
 from smm_bayes.borrowing.trials.membership import cell_data, observe
 from smm_bayes.borrowing.trials.priors import TrialsPriors
 from smm_bayes.survival.walk import Curve, smooth_curves, whitening
@@ -45,8 +45,9 @@ def hierarchical_model(trials: Trials, priors: TrialsPriors) -> pm.Model:
     pymc.Model
         Free variables ``log_baseline``, ``smoothness``, ``log_contrast`` (contrast), ``other_effect`` (randomised,
         other), ``endpoint_offset`` (endpoint) and those of the relation: ``between_hazard``, ``between_effect``,
-        ``trial_hazard`` (trial, cause), ``trial_effect`` (randomised), with two ways ``apart_hazard``,
-        ``apart_effect`` and ``draw_layer`` (trial; uniform, it takes no part in the likelihood).
+        ``trial_hazard`` (trial, cause), ``trial_effect`` (randomised); with two ways these and ``apart_hazard``,
+        ``apart_effect`` are deterministic functions of ``hazard_coordinate`` and ``effect_coordinate``
+        (:mod:`smm_bayes.borrowing.trials.membership`).
         Deterministic ``level`` and, of the current trial, ``log_hazard`` (arm, cause, interval) per month and
         ``log_hazard_ratio`` (cause); with two ways ``first_layer_probability`` (trial), that it deviates in the first
         given everything else, and ``first_layer`` (trial), a draw of it.
@@ -83,8 +84,7 @@ def hierarchical_model(trials: Trials, priors: TrialsPriors) -> pm.Model:
             sizes = [p.mean for p in priors.endpoints.values()], [p.sd for p in priors.endpoints.values()]
             offset = pm.Normal("endpoint_offset", *sizes, dims="endpoint")
             log_hazard = log_hazard - offset[index.endpoint] * index.offset * index.progression
-        layers = [log_hazard + added for added in layer_deviations(trials, priors, index)] or [log_hazard]
-        mine = observe(trials, priors, layers, index)
+        mine = observe(trials, priors, log_hazard, index)
         arms = len(model.coords["arm"])
         shaped = mine[index.current].reshape((arms, len(trials.causes), len(trials.grid)))
         shaped = pm.Deterministic("log_hazard", shaped, dims=("arm", "cause", "interval"))
@@ -137,19 +137,11 @@ def cohort_log_hazard(
 
 
 def log_likelihood(parameters: Mapping[str, np.ndarray], trials: Trials, priors: TrialsPriors) -> np.ndarray:
-    """Log likelihood of every trial, shape (draw, trial), in NumPy; which way it deviates is summed out."""
-    relation = priors.relation
-    layers = relation.layers(priors.between)
+    """Log likelihood of every trial, shape (draw, trial), in NumPy, given the way in which it deviates."""
+    cells = cell_log_likelihood(cohort_log_hazard(parameters, trials, priors), trials)
     of_trial = np.array([trials.names.index(trials.cohorts[a].trial) for a, _, _ in trials.rows])
-    power = np.array([1.0 if name == trials.current else relation.power(name) for name in trials.names])
-    found = []
-    for layer in range(max(len(layers), 1)):
-        cells = cell_log_likelihood(cohort_log_hazard(parameters, trials, priors, layer=layer), trials)
-        sums = [cells[:, of_trial == t].sum(axis=1) for t in range(len(trials.names))]
-        found.append(np.stack(sums, axis=1) * power)
-    if len(found) == 1:
-        return found[0]
-    return np.logaddexp(found[0] + np.log(relation.first), found[1] + np.log1p(-relation.first))
+    power = [1.0 if name == trials.current else priors.relation.power(name) for name in trials.names]
+    return np.stack([p * cells[:, of_trial == t].sum(axis=1) for t, p in enumerate(power)], axis=1)
 
 
 def cell_log_likelihood(log_hazard: np.ndarray, trials: Trials) -> np.ndarray:
@@ -189,7 +181,7 @@ class Index:
         ends = list(priors.endpoints)
         self.trial, self.cause, self.baseline = trial, cause, cause * size + interval
         self.trial_hazard = trial * causes + cause
-        self.trial_interval = self.trial_hazard * size + interval
+        self.interval, self.size = interval, size
         self.regimen = of_arm([priors.regimens.index(cohort.regimen) for cohort in cohorts])
         randomised = [trials.randomised.index(c.trial) if c.trial in trials.randomised else 0 for c in cohorts]
         self.randomised = of_arm(randomised)
@@ -202,6 +194,11 @@ class Index:
         self.current = np.flatnonzero(self.is_current)
         flat = np.arange(arm.size).reshape(shape)
         self.cells = [np.array([flat[a, c, j] for a, _, j in trials.rows]) for c in range(causes)]
+
+
+    def step(self, by_interval: bool) -> np.ndarray:
+        """Flat positions in (trial, cause) or (trial, cause, interval)."""
+        return self.trial_hazard * self.size + self.interval if by_interval else self.trial_hazard
 
 
 def _coords(trials: Trials, priors: TrialsPriors) -> dict[str, list[Any]]:
