@@ -1,0 +1,14 @@
+"""Decisions: rules on posteriors, and the exact behaviour of designs that use them."""
+
+from smm_bayes.borrowing.decisions.arms import BinaryArm, NormalArm, PoissonArm
+from smm_bayes.borrowing.decisions.co_data import TrialEffects, exchangeable_effects, joint_probability_of_success
+from smm_bayes.borrowing.decisions.designs import OneSampleDesign, TwoSampleDesign
+from smm_bayes.borrowing.decisions.difference import probability_of_difference
+from smm_bayes.borrowing.decisions.regions import SuccessRegion
+from smm_bayes.borrowing.decisions.rules import Criterion, OneSampleRule, TwoSampleRule, above, below
+
+__all__ = [
+    "BinaryArm", "Criterion", "NormalArm", "OneSampleDesign", "OneSampleRule", "PoissonArm", "SuccessRegion",
+    "TrialEffects", "TwoSampleDesign", "TwoSampleRule", "above", "below", "exchangeable_effects",
+    "joint_probability_of_success", "probability_of_difference",
+]  # fmt: skip

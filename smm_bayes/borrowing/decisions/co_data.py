@@ -1,0 +1,252 @@
+r"""Probability of success of ongoing trials given each other: several trials in one meta-analysis.
+
+Trial i has the estimate :math:`y_i \sim N(\theta_i, s_i^2)` of its effect :math:`\theta_i \sim N(\mu, \tau_{g(i)}^2)`
+with :math:`\mu \sim N(m, s_\mu^2)` and a between-trial SD :math:`\tau_g` of its stratum g. Given the SDs everything is
+normal, and given a common factor z the effects are independent; so the effects are a mixture over nodes of the SDs of
+:math:`\theta_i = m_i + l_i z + \sqrt{v_i}\,e_i`, with z and all :math:`e_i` standard normal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from smm_bayes.borrowing.decisions.arms import NormalArm
+from smm_bayes.borrowing.decisions.designs import REACH, OneSampleDesign
+from smm_bayes.borrowing.decisions.quadrature import integrate, pieces
+from smm_bayes.borrowing.mixtures.normal import NormalMixture
+from smm_bayes.errors import Problems, SpecificationError
+
+NODES = 8  # in a piece of the between-trial SD
+# pieces in units of the prior's scale: fine towards 0, where large trials that agree put the between-trial SD
+EDGES = np.concatenate([[0.0], 2.0 ** np.arange(-7, 1), [1.5, 2, 3, 4, 6, 9]])
+MOST = 300_000  # nodes
+LEFT_OUT = 1e-13  # probability of nodes that are dropped
+
+
+@dataclass(frozen=True, eq=False)
+class TrialEffects:
+    r"""Joint posterior of the effects of several trials, a mixture over nodes of the between-trial SD.
+
+    Attributes
+    ----------
+    weights : numpy.ndarray, shape (node,)
+        Posterior probabilities, summing to 1.
+    mean, loading, variance : numpy.ndarray, shape (node, trial)
+        :math:`m_i`, :math:`l_i` and :math:`v_i`: given the node, effects have covariance
+        :math:`l_i l_j + [i = j]\,v_i`.
+
+    Raises
+    ------
+    SpecificationError
+        When shapes do not agree, weights are no probabilities or a variance is negative.
+    """
+
+    weights: np.ndarray
+    mean: np.ndarray
+    loading: np.ndarray
+    variance: np.ndarray
+
+    def __post_init__(self) -> None:
+        problems = Problems("TrialEffects", SpecificationError)
+        shapes = {np.shape(x) for x in (self.mean, self.loading, self.variance)}
+        if len(shapes) != 1 or len(shape := next(iter(shapes))) != 2 or np.shape(self.weights) != shape[:1]:
+            problems.add(f"mean, loading and variance must be (node, trial), weights (node,); got {sorted(shapes)} and "
+                         f"{np.shape(self.weights)}")  # fmt: skip
+        if np.any(self.weights < 0) or abs(np.sum(self.weights) - 1) > 1e-6:
+            problems.add(f"weights must be probabilities that sum to 1; they sum to {np.sum(self.weights):.6g}")
+        if np.any(self.variance < 0):
+            problems.add(f"variance must not be negative; the smallest is {np.min(self.variance):.3g}")
+        problems.raise_if_any()
+
+    @classmethod
+    def from_covariance(cls, weights: np.ndarray, mean: np.ndarray, covariance: np.ndarray) -> TrialEffects:
+        """Effects from their covariances at each node, shape (node, trial, trial), where these have one common factor.
+
+        Raises
+        ------
+        SpecificationError
+            When the covariances are not those of one common factor.
+        """
+        trials = covariance.shape[-1]
+        off = covariance * ~np.eye(trials, dtype=bool)
+        # the product of two covariances of a trial over that of the two others is its squared loading; largest is safest
+        if trials <= 2:
+            both = np.sqrt(np.abs(off[:, 0, -1]))
+            loading = np.stack([both, np.sign(off[:, 0, -1]) * both], axis=1)[:, :trials]
+            # a share of the smaller variance, so that none is left negative
+            ratio = np.sqrt(np.sqrt(covariance[:, 0, 0] / covariance[:, -1, -1]))
+            loading = loading * (np.stack([ratio, 1 / ratio], axis=1)[:, :trials] if trials == 2 else 1)
+        else:
+            value, vector = np.linalg.eigh(off)
+            loading = np.sqrt(np.maximum(value[:, -1:], 0)) * vector[:, :, -1]
+            for _ in range(500):  # principal factor: the diagonal that makes the rest of rank one
+                value, vector = np.linalg.eigh(off + np.einsum("ni,ij->nij", loading**2, np.eye(trials)))
+                loading = np.sqrt(np.maximum(value[:, -1:], 0)) * vector[:, :, -1]
+        left = covariance - loading[:, :, None] * loading[:, None, :]
+        variance = np.einsum("nii->ni", left)
+        scale = np.einsum("nii->ni", covariance).max()
+        if np.abs(left - np.einsum("ni,ij->nij", variance, np.eye(trials))).max() > 1e-8 * scale or variance.min() < (
+            -1e-8 * scale
+        ):
+            raise SpecificationError("covariances of more than two trials must have one common factor")
+        return cls(weights, mean, loading, np.maximum(variance, 0))
+
+    def of(self, trial: int) -> NormalMixture:
+        """Posterior of the effect of one trial, by position."""
+        sd = np.sqrt(self.variance[:, trial] + self.loading[:, trial] ** 2)
+        return NormalMixture(self.weights, self.mean[:, trial], sd)
+
+    @property
+    def covariance(self) -> np.ndarray:
+        """Covariance of the effects over all nodes, shape (trial, trial)."""
+        centred = self.mean - self.weights @ self.mean
+        loading, each = (np.einsum("n,ni,nj->ij", self.weights, x, x) for x in (self.loading, centred))
+        return loading + each + np.diag(self.weights @ self.variance)
+
+
+def exchangeable_effects(
+    estimates: Any, standard_errors: Any, *, between_trial_sd: float | Sequence[float], mean: float = 0.0,
+    mean_sd: float, strata: Sequence[Hashable] | None = None,
+) -> TrialEffects:  # fmt: skip
+    r"""Posterior of the effects of exchangeable trials, exact to about ten digits.
+
+    Parameters
+    ----------
+    estimates : array_like, shape (trial,)
+    standard_errors : array_like, shape (trial,)
+        Infinite for a trial without data yet; its estimate then does not count.
+    between_trial_sd : float, or one a stratum
+        Scale s of the half-normal prior :math:`\tau \sim N^+(0, s^2)`, in the order in which strata first appear.
+    mean, mean_sd : float
+        Normal prior of :math:`\mu`.
+    strata : sequence, optional
+        Stratum of each trial; trials of one stratum share a between-trial SD, all share :math:`\mu`.
+
+    Raises
+    ------
+    SpecificationError
+        Naming every value out of range.
+
+    References
+    ----------
+    Neuenschwander B, Roychoudhury S, Schmidli H. Stat Biopharm Res 2016;8:345-354, doi:10.1080/19466315.2016.1174149.
+    """
+    y, error = np.atleast_1d(np.array(estimates, float)), np.atleast_1d(np.array(standard_errors, float))
+    labels = list(strata) if strata is not None else [0] * len(y)
+    kinds = list(dict.fromkeys(labels))
+    scales = np.atleast_1d(np.array(between_trial_sd, float))
+    _check(y, error, scales, mean_sd, len(labels), len(kinds))
+    x, w = (part.ravel() for part in pieces(EDGES[:-1], EDGES[1:], NODES))
+    grids = np.meshgrid(*[np.arange(len(x))] * len(scales), indexing="ij")
+    index = np.stack([grid.ravel() for grid in grids], axis=1)
+    sd = (x[index] * scales)[:, [kinds.index(label) for label in labels]]
+    log_prior = (np.log(w) - x**2 / 2)[index].sum(axis=1)
+    return effects_given_sd(sd, log_prior, y, error, mean=mean, mean_sd=mean_sd)
+
+
+def effects_given_sd(
+    sd: np.ndarray, log_prior: np.ndarray, estimates: np.ndarray, standard_errors: np.ndarray, *, mean: float,
+    mean_sd: float,
+) -> TrialEffects:  # fmt: skip
+    r"""Effects of trials from nodes of their between-trial SDs, of any prior.
+
+    Parameters
+    ----------
+    sd : numpy.ndarray, shape (node, trial)
+        Above 0.
+    log_prior : numpy.ndarray, shape (node,)
+        Log of prior density times quadrature weight, up to a constant.
+    estimates, standard_errors : numpy.ndarray, shape (trial,)
+        A trial with infinite standard error has no data.
+    mean, mean_sd : float
+        Normal prior of the common mean.
+    """
+    from scipy.special import softmax
+
+    informed = np.isfinite(standard_errors)
+    y = np.where(informed, estimates, mean)
+    total = 1 / (sd**2 + np.where(informed, standard_errors, 1.0) ** 2) * informed  # precision of y about the mean
+    precision = mean_sd**-2 + total.sum(axis=1)
+    shift = (total * (y - mean)).sum(axis=1) / precision
+    log_total = np.log(np.where(informed, total, 1.0)).sum(axis=1)
+    distance = (total * (y - mean) ** 2).sum(axis=1) - precision * shift**2
+    weights = softmax(log_prior + 0.5 * (log_total - np.log(precision) - distance))
+    order = np.argsort(weights)
+    kept = np.sort(order[np.searchsorted(np.cumsum(weights[order]), LEFT_OUT):])
+    sd, weights, precision, shift = sd[kept], weights[kept], precision[kept, None], shift[kept, None]
+    with np.errstate(divide="ignore"):
+        pull = 1 / (1 + (sd / standard_errors) ** 2)  # towards the common mean
+    variance = sd**2 * pull
+    return TrialEffects(weights / weights.sum(), pull * (mean + shift) + (1 - pull) * y, pull * precision**-0.5, variance)
+
+
+def joint_probability_of_success(designs: Mapping[int, OneSampleDesign], effects: TrialEffects) -> float:
+    r"""Probability that several ongoing trials all succeed at their final analyses.
+
+    Parameters
+    ----------
+    designs : mapping of int to OneSampleDesign
+        By position of the trial among the effects: its rule, and its :class:`NormalArm` with what is still to come. The
+        arm's prior is what its final analysis will start from, usually the posterior of its own data alone.
+    effects : TrialEffects
+
+    Returns
+    -------
+    float
+        :math:`\sum_\tau w_\tau \int \phi(z) \prod_i P(\hat\theta_i \in R_i \mid z, \tau)\,dz`.
+
+    Raises
+    ------
+    SpecificationError
+        When a position is none of the effects', or a design is not of a normal arm.
+    """
+    from scipy.special import ndtr
+
+    trials, problems = effects.mean.shape[1], Problems("joint_probability_of_success", SpecificationError)
+    if not designs:
+        problems.add("give a design for one trial or more")
+    for trial, design in designs.items():
+        if not 0 <= trial < trials:
+            problems.add(f"trial {trial} is none of the {trials} trials, counted from 0")
+        if not isinstance(design.arm, NormalArm):
+            problems.add(f"trial {trial} needs a design with a NormalArm; got {type(design.arm).__name__}")
+    problems.raise_if_any()
+    certain = [bool(0 in d.boundary) for d in designs.values() if d.arm.empty]
+    going = {i: d for i, d in designs.items() if not d.arm.empty}
+    if not all(certain) or not going:
+        return float(all(certain))
+
+    def all_succeed(z: np.ndarray, which: np.ndarray) -> np.ndarray:
+        product = np.ones((len(effects.weights), len(z)))
+        for trial, design in going.items():
+            mean = effects.mean[:, trial, None] + effects.loading[:, trial, None] * z
+            sd = np.sqrt(effects.variance[:, trial, None] + design.arm.standard_error**2)  # type: ignore[attr-defined]
+            low, high = float(design.boundary.lowest), float(design.boundary.highest)
+            inside = ndtr((high - mean) / sd) if np.isfinite(high) else np.full_like(mean, high > 0)
+            if low > -np.inf:
+                inside -= ndtr((low - mean) / sd)
+            product *= np.maximum(inside, 0)
+        return effects.weights @ product * np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi)
+
+    return float(integrate(all_succeed, np.linspace(-REACH, REACH, 13)[None], tolerance=1e-12)[0])
+
+
+def _check(y: np.ndarray, error: np.ndarray, scales: np.ndarray, mean_sd: float, labels: int, kinds: int) -> None:
+    problems = Problems("exchangeable_effects", SpecificationError)
+    if not (y.ndim == 1 and y.shape == error.shape and len(y) == labels and len(y) > 0):
+        problems.add(f"give an estimate, a standard error (and a stratum) a trial; got {y.size}, {error.size} and {labels}")
+    else:
+        for trial in np.flatnonzero(~(error > 0) | ~(np.isfinite(y) | np.isinf(error))):
+            problems.add(f"trial {trial}: needs a finite estimate and a standard error above 0; "
+                         f"got {y[trial]} and {error[trial]}")  # fmt: skip
+    if len(scales) != kinds or not np.all((scales > 0) & np.isfinite(scales)):
+        problems.add(f"between_trial_sd must be {kinds} number(s) above 0, one a stratum; got {scales.tolist()}")
+    elif ((len(EDGES) - 1) * NODES) ** kinds > MOST:
+        problems.add(f"at most 2 strata fit in the quadrature; got {kinds}")
+    if not 0 < mean_sd < np.inf:
+        problems.add(f"mean_sd must be above 0; got {mean_sd}")
+    problems.raise_if_any()
