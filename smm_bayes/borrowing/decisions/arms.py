@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from smm_bayes.borrowing.decisions.arm import Arm, Law, Nothing, true_values
 from smm_bayes.borrowing.decisions.posteriors import Posteriors, posterior_weights
 from smm_bayes.borrowing.mixtures.beta import BetaMixture
 from smm_bayes.borrowing.mixtures.gamma import GammaMixture
@@ -18,83 +18,7 @@ from smm_bayes.errors import Problems, SpecificationError
 if TYPE_CHECKING:
     from smm_bayes.borrowing.mixtures.mixture import Mixture
 
-TAIL = 1e-14  # of control counts, left out of a sum
-
-
-class Law(Protocol):
-    """Distribution of an outcome; its parameters, if many, broadcast against the outcomes."""
-
-    def cdf(self, outcome: Any) -> np.ndarray:
-        """Probability of at most ``outcome``."""
-
-    def sf(self, outcome: Any) -> np.ndarray:
-        """Probability of more."""
-
-
-class _Nothing:
-    """Law of an arm without data: the outcome is called 0, whatever the true values."""
-
-    def __init__(self, shape: tuple[int, ...] = ()) -> None:
-        self.ones = np.ones(shape)
-
-    def cdf(self, outcome: Any) -> np.ndarray:
-        return self.ones * (np.asarray(outcome) >= 0)
-
-    def sf(self, outcome: Any) -> np.ndarray:
-        return self.ones * (np.asarray(outcome) < 0)
-
-    def pmf(self, outcome: Any) -> np.ndarray:
-        return self.ones * (np.asarray(outcome) == 0)
-
-
-class Arm(ABC):
-    """What the kinds of arm share."""
-
-    FAMILY: ClassVar[type[Mixture]]
-    prior: Any
-
-    @property
-    @abstractmethod
-    def largest(self) -> float:
-        """Largest possible outcome; 0 when no data will come."""
-
-    @property
-    def empty(self) -> bool:
-        """Whether no data will come."""
-        return self.largest == 0
-
-    def last_count(self, law: Any) -> int:
-        """Count that is exceeded with negligible probability under every true value."""
-        return int(self.largest)
-
-    @abstractmethod
-    def posteriors(self, outcome: np.ndarray, *, consecutive: bool = False) -> Posteriors:
-        """Posteriors at many outcomes."""
-
-    @abstractmethod
-    def given(self, theta: Any) -> Law:
-        """Law of the outcome at true values, which broadcast against the outcomes."""
-
-    @abstractmethod
-    def predictive(self, belief: Any) -> Law:
-        """Law of the outcome averaged over a distribution of the parameter."""
-
-    def _check_prior(self, problems: Problems) -> None:
-        if not isinstance(self.prior, self.FAMILY):
-            problems.add(f"prior must be a {self.FAMILY.__name__}; got {type(self.prior).__name__}")
-
-    def _require(self, belief: Any) -> None:
-        if not isinstance(belief, self.FAMILY):
-            raise SpecificationError(
-                f"{type(self).__name__} needs a {self.FAMILY.__name__} to average over; got {type(belief).__name__}"
-            )
-
-
-def _values(theta: Any, low: float, high: float, what: str) -> np.ndarray:
-    found = np.asarray(theta, float)
-    if not np.all((found >= low) & (found <= high) & np.isfinite(found)):
-        raise SpecificationError(f"a true {what} must be finite and within [{low:g}, {high:g}]; got {theta}")
-    return found
+TAIL = 1e-12  # probability of larger control counts, left out of a sum
 
 
 @dataclass(frozen=True)
@@ -140,7 +64,7 @@ class BinaryArm(Arm):
     def given(self, theta: Any) -> Law:
         from scipy import stats
 
-        return stats.binom(int(self.patients), _values(theta, 0, 1, "response rate"))
+        return stats.binom(int(self.patients), true_values(theta, 0, 1, "response rate"))
 
     def predictive(self, belief: BetaMixture) -> Law:
         self._require(belief)
@@ -193,7 +117,8 @@ class PoissonArm(Arm):
     def last_count(self, law: Any) -> int:
         if self.empty:
             return 0
-        return int(law.support(TAIL)[-1] if isinstance(law, CountPredictive) else np.max(law.isf(TAIL)))
+        each = law.components if isinstance(law, CountPredictive) else law
+        return int(np.max(each.isf(TAIL)))
 
     def posteriors(self, outcome: np.ndarray, *, consecutive: bool = False) -> Posteriors:
         from scipy.special import gammaln
@@ -206,11 +131,11 @@ class PoissonArm(Arm):
     def given(self, theta: Any) -> Law:
         from scipy import stats
 
-        return stats.poisson(_values(theta, 0, np.inf, "rate") * self.exposure)
+        return stats.poisson(true_values(theta, 0, np.inf, "rate") * self.exposure)
 
     def predictive(self, belief: GammaMixture) -> Law:
         self._require(belief)
-        return _Nothing() if self.empty else belief.predictive(self.exposure)
+        return Nothing() if self.empty else belief.predictive(self.exposure)
 
     def after(self, events: int, *, exposure: float) -> PoissonArm:
         """Arm as it stands after ``events`` in ``exposure``: the posterior, and the exposure still to come.
@@ -274,7 +199,8 @@ class NormalArm(Arm):
         y, (mean, sd) = np.asarray(outcome, float)[..., None], self.prior.parameters.values()
         if self.empty:
             whole = (*y.shape[:-1], len(self.prior))
-            return Posteriors("Normal", *(np.broadcast_to(x, whole) for x in (self.prior.weights, mean, sd)))
+            weights, first, second = (np.broadcast_to(x, whole) for x in (self.prior.weights, mean, sd))
+            return Posteriors("Normal", weights, first, second)
         total = np.hypot(sd, self.standard_error)
         weights = posterior_weights(self.prior.weights, -0.5 * ((y - mean) / total) ** 2 - np.log(total))
         precision = sd**-2 + self.standard_error**-2
@@ -284,12 +210,12 @@ class NormalArm(Arm):
     def given(self, theta: Any) -> Law:
         from scipy import stats
 
-        found = _values(theta, -np.inf, np.inf, "mean")
-        return _Nothing(found.shape) if self.empty else stats.norm(found, self.standard_error)
+        found = true_values(theta, -np.inf, np.inf, "mean")
+        return Nothing(found.shape) if self.empty else stats.norm(found, self.standard_error)
 
     def predictive(self, belief: NormalMixture) -> Law:
         self._require(belief)
-        return _Nothing() if self.empty else belief.predictive(self.standard_error)
+        return Nothing() if self.empty else belief.predictive(self.standard_error)
 
     def after(self, mean: float, *, standard_error: float | None = None, patients: float | None = None,
               sigma: float | None = None) -> NormalArm:  # fmt: skip

@@ -9,7 +9,6 @@ normal, and given a common factor z the effects are independent; so the effects 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ import numpy as np
 from smm_bayes.borrowing.decisions.arms import NormalArm
 from smm_bayes.borrowing.decisions.designs import REACH, OneSampleDesign
 from smm_bayes.borrowing.decisions.quadrature import integrate, pieces
-from smm_bayes.borrowing.mixtures.normal import NormalMixture
+from smm_bayes.borrowing.decisions.trial_effects import TrialEffects
 from smm_bayes.errors import Problems, SpecificationError
 
 NODES = 8  # in a piece of the between-trial SD
@@ -25,87 +24,6 @@ NODES = 8  # in a piece of the between-trial SD
 EDGES = np.concatenate([[0.0], 2.0 ** np.arange(-7, 1), [1.5, 2, 3, 4, 6, 9]])
 MOST = 300_000  # nodes
 LEFT_OUT = 1e-13  # probability of nodes that are dropped
-
-
-@dataclass(frozen=True, eq=False)
-class TrialEffects:
-    r"""Joint posterior of the effects of several trials, a mixture over nodes of the between-trial SD.
-
-    Attributes
-    ----------
-    weights : numpy.ndarray, shape (node,)
-        Posterior probabilities, summing to 1.
-    mean, loading, variance : numpy.ndarray, shape (node, trial)
-        :math:`m_i`, :math:`l_i` and :math:`v_i`: given the node, effects have covariance
-        :math:`l_i l_j + [i = j]\,v_i`.
-
-    Raises
-    ------
-    SpecificationError
-        When shapes do not agree, weights are no probabilities or a variance is negative.
-    """
-
-    weights: np.ndarray
-    mean: np.ndarray
-    loading: np.ndarray
-    variance: np.ndarray
-
-    def __post_init__(self) -> None:
-        problems = Problems("TrialEffects", SpecificationError)
-        shapes = {np.shape(x) for x in (self.mean, self.loading, self.variance)}
-        if len(shapes) != 1 or len(shape := next(iter(shapes))) != 2 or np.shape(self.weights) != shape[:1]:
-            problems.add(f"mean, loading and variance must be (node, trial), weights (node,); got {sorted(shapes)} and "
-                         f"{np.shape(self.weights)}")  # fmt: skip
-        if np.any(self.weights < 0) or abs(np.sum(self.weights) - 1) > 1e-6:
-            problems.add(f"weights must be probabilities that sum to 1; they sum to {np.sum(self.weights):.6g}")
-        if np.any(self.variance < 0):
-            problems.add(f"variance must not be negative; the smallest is {np.min(self.variance):.3g}")
-        problems.raise_if_any()
-
-    @classmethod
-    def from_covariance(cls, weights: np.ndarray, mean: np.ndarray, covariance: np.ndarray) -> TrialEffects:
-        """Effects from their covariances at each node, shape (node, trial, trial), where these have one common factor.
-
-        Raises
-        ------
-        SpecificationError
-            When the covariances are not those of one common factor.
-        """
-        trials = covariance.shape[-1]
-        off = covariance * ~np.eye(trials, dtype=bool)
-        # the product of two covariances of a trial over that of the two others is its squared loading; largest is safest
-        if trials <= 2:
-            both = np.sqrt(np.abs(off[:, 0, -1]))
-            loading = np.stack([both, np.sign(off[:, 0, -1]) * both], axis=1)[:, :trials]
-            # a share of the smaller variance, so that none is left negative
-            ratio = np.sqrt(np.sqrt(covariance[:, 0, 0] / covariance[:, -1, -1]))
-            loading = loading * (np.stack([ratio, 1 / ratio], axis=1)[:, :trials] if trials == 2 else 1)
-        else:
-            value, vector = np.linalg.eigh(off)
-            loading = np.sqrt(np.maximum(value[:, -1:], 0)) * vector[:, :, -1]
-            for _ in range(500):  # principal factor: the diagonal that makes the rest of rank one
-                value, vector = np.linalg.eigh(off + np.einsum("ni,ij->nij", loading**2, np.eye(trials)))
-                loading = np.sqrt(np.maximum(value[:, -1:], 0)) * vector[:, :, -1]
-        left = covariance - loading[:, :, None] * loading[:, None, :]
-        variance = np.einsum("nii->ni", left)
-        scale = np.einsum("nii->ni", covariance).max()
-        if np.abs(left - np.einsum("ni,ij->nij", variance, np.eye(trials))).max() > 1e-8 * scale or variance.min() < (
-            -1e-8 * scale
-        ):
-            raise SpecificationError("covariances of more than two trials must have one common factor")
-        return cls(weights, mean, loading, np.maximum(variance, 0))
-
-    def of(self, trial: int) -> NormalMixture:
-        """Posterior of the effect of one trial, by position."""
-        sd = np.sqrt(self.variance[:, trial] + self.loading[:, trial] ** 2)
-        return NormalMixture(self.weights, self.mean[:, trial], sd)
-
-    @property
-    def covariance(self) -> np.ndarray:
-        """Covariance of the effects over all nodes, shape (trial, trial)."""
-        centred = self.mean - self.weights @ self.mean
-        loading, each = (np.einsum("n,ni,nj->ij", self.weights, x, x) for x in (self.loading, centred))
-        return loading + each + np.diag(self.weights @ self.variance)
 
 
 def exchangeable_effects(
@@ -181,7 +99,8 @@ def effects_given_sd(
     with np.errstate(divide="ignore"):
         pull = 1 / (1 + (sd / standard_errors) ** 2)  # towards the common mean
     variance = sd**2 * pull
-    return TrialEffects(weights / weights.sum(), pull * (mean + shift) + (1 - pull) * y, pull * precision**-0.5, variance)
+    centre, loading = pull * (mean + shift) + (1 - pull) * y, pull * precision**-0.5
+    return TrialEffects(weights / weights.sum(), centre, loading, variance)
 
 
 def joint_probability_of_success(designs: Mapping[int, OneSampleDesign], effects: TrialEffects) -> float:
@@ -238,7 +157,8 @@ def joint_probability_of_success(designs: Mapping[int, OneSampleDesign], effects
 def _check(y: np.ndarray, error: np.ndarray, scales: np.ndarray, mean_sd: float, labels: int, kinds: int) -> None:
     problems = Problems("exchangeable_effects", SpecificationError)
     if not (y.ndim == 1 and y.shape == error.shape and len(y) == labels and len(y) > 0):
-        problems.add(f"give an estimate, a standard error (and a stratum) a trial; got {y.size}, {error.size} and {labels}")
+        problems.add("give an estimate, a standard error (and a stratum) a trial; "
+                     f"got {y.size}, {error.size} and {labels}")  # fmt: skip
     else:
         for trial in np.flatnonzero(~(error > 0) | ~(np.isfinite(y) | np.isinf(error))):
             problems.add(f"trial {trial}: needs a finite estimate and a standard error above 0; "

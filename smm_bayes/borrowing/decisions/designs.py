@@ -1,4 +1,4 @@
-"""Designs: a rule, the data to come, and what follows exactly: boundaries, operating characteristics, probabilities."""
+"""Designs: a rule, the data to come, and what follows exactly."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from smm_bayes.borrowing.decisions.arms import Arm, Law, NormalArm
+from smm_bayes.borrowing.decisions.arm import Arm, Law
+from smm_bayes.borrowing.decisions.arms import NormalArm
 from smm_bayes.borrowing.decisions.difference import require_link
 from smm_bayes.borrowing.decisions.posteriors import Posteriors
 from smm_bayes.borrowing.decisions.quadrature import integrate
-from smm_bayes.borrowing.decisions.regions import LARGEST, SuccessRegion, count_region, normal_region, require_size, settled, two_counts
+from smm_bayes.borrowing.decisions.regions import SuccessRegion, control_counts, count_region, normal_region, settled
 from smm_bayes.borrowing.decisions.rules import OneSampleRule, TwoSampleRule
 from smm_bayes.errors import Problems, SpecificationError
 
@@ -159,7 +160,8 @@ class TwoSampleDesign:
         largest = self.control.largest
         if not np.all((found >= 0) & (found <= largest) & (found == np.floor(found))):
             raise SpecificationError(f"control counts must be whole numbers from 0 to {largest}; got {control_outcome}")
-        whole, index = self._count_boundary(int(found.max(initial=0))), found.astype(int)
+        whole = control_counts(self.rule, self.experimental, self.control, int(found.max(initial=0)))
+        index = found.astype(int)
         return SuccessRegion(whole.lowest[index], whole.highest[index], counts=True)
 
     def operating_characteristics(self, experimental: Any, control: Any) -> np.ndarray:
@@ -201,12 +203,6 @@ class TwoSampleDesign:
         controls = self.control.posteriors(outcome)
         return normal_region(self.rule.criteria, self.experimental, controls, shape=outcome.shape)  # type: ignore[arg-type]
 
-    def _count_boundary(self, last: int) -> SuccessRegion:
-        # a few sizes of table serve all
-        size = self.control.largest if np.isfinite(self.control.largest) else 2 ** int(last + 1).bit_length() - 1
-        require_size(last)
-        return two_counts(self.rule, self.experimental, self.control, int(size) if size <= LARGEST else last)
-
     def _over_counts(self, experimental: Law, control: Any) -> np.ndarray:
         counts = np.arange(self.control.last_count(control) + 1)
         region = self.boundary(counts)
@@ -216,7 +212,7 @@ class TwoSampleDesign:
         self, experimental: Callable[[np.ndarray], Law], control: Callable[[np.ndarray], Any], mean: np.ndarray,
         sd: np.ndarray,
     ) -> np.ndarray:  # fmt: skip
-        """Integrals over the control estimate, whose law is a mixture with ``mean`` (integral, component) and ``sd``."""
+        """Integrals over the control estimate; parameters have means (integral, component) and ``sd`` (component,)."""
         if self.control.empty:
             every = np.arange(len(mean))
             return np.broadcast_to(self._normal_boundary(np.zeros(1)).probability(experimental(every)), len(mean))
@@ -227,4 +223,4 @@ class TwoSampleDesign:
         def success(y: np.ndarray, which: np.ndarray) -> np.ndarray:
             return control(which).pdf(y) * self._normal_boundary(y).probability(experimental(which))
 
-        return integrate(success, cuts)
+        return np.clip(integrate(success, cuts), 0, 1)

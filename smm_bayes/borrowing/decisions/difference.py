@@ -1,9 +1,9 @@
 r"""Probability of a difference of two parameters, for one pair of posteriors or for all pairs of two sets.
 
-:math:`P(g(\theta_E) - g(\theta_C) > t) = \int p_C(\theta)\,P(\theta_E > g^{-1}(g(\theta) + t))\,d\theta`: in closed form
-for normals. For betas and gammas the integral runs over a line u, with :math:`\theta = low + width\,\mathrm{expit}(u)`
-(or :math:`low + e^u`) between the values that leave both parameters in their range, so that both ends are exponentially
-flat; all pairs of outcomes share its nodes and are one matrix product.
+:math:`P(g(\theta_E) - g(\theta_C) > t) = \int p_C(\theta)\,P(\theta_E > g^{-1}(g(\theta) + t))\,d\theta`, in closed
+form for normals. For betas and gammas the integral runs over a line u, with
+:math:`\theta = low + width\,\mathrm{expit}(u)` (or :math:`low + e^u`) between the values that leave both parameters in
+their range, so that both ends are exponentially flat; all pairs of outcomes share its nodes and are one matrix product.
 """
 
 from __future__ import annotations
@@ -177,7 +177,7 @@ def _gamma_density(c: Posteriors, nodes: _Nodes) -> np.ndarray:
 
 
 def _beta_tail(e: Posteriors, nodes: _Nodes) -> np.ndarray:
-    r"""Survival functions, by :math:`S_{a+1,b-1}(x) = S_{a,b}(x) + x^a (1-x)^{b-1} / (a B(a, b))` from count to count."""
+    r"""Survival functions; from count to count :math:`S_{a+1,b-1}(x) = S_{a,b}(x) + x^a (1-x)^{b-1} / (a B(a, b))`."""
     from scipy.special import betaln
 
     x, y = nodes.log_experimental, nodes.log_rest_experimental
@@ -195,7 +195,7 @@ def _beta_tail(e: Posteriors, nodes: _Nodes) -> np.ndarray:
 
 
 def _gamma_tail(e: Posteriors, nodes: _Nodes) -> np.ndarray:
-    r"""Survival functions, by :math:`S_{s+1}(x) = S_s(x) + (rx)^s e^{-rx} / \Gamma(s+1)` from count to count."""
+    r"""Survival functions; from count to count :math:`S_{s+1}(x) = S_s(x) + (rx)^s e^{-rx} / \Gamma(s+1)`."""
     from scipy.special import gammaln
 
     x = nodes.log_experimental

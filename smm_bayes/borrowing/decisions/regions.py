@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smm_bayes.borrowing.decisions.arms import Arm, Law
+from smm_bayes.borrowing.decisions.arm import Arm, Law
 from smm_bayes.borrowing.decisions.difference import normal_difference, table_of_differences
 from smm_bayes.borrowing.decisions.posteriors import Posteriors
 from smm_bayes.errors import SpecificationError
@@ -66,12 +67,12 @@ class SuccessRegion:
         return f"success up to {high:.6g}" if np.isinf(low) else f"success from {low:.6g} to {high:.6g}"
 
 
-def count_region(met: list[tuple[str, np.ndarray]], last: float) -> SuccessRegion:
+def count_region(met: Sequence[tuple[str, np.ndarray]], last: float) -> SuccessRegion:
     """Region of counts 0, 1, ... from which criteria they meet.
 
     Parameters
     ----------
-    met : list of (side, numpy.ndarray of shape (count, ...))
+    met : sequence of (side, numpy.ndarray of shape (count, ...))
     last : float
         Largest count there is, or infinity; what is true of the last row is true beyond it.
     """
@@ -117,7 +118,8 @@ def _crossing(criterion: Criterion, arm: NormalArm, control: Posteriors) -> np.n
     mean, sd = (x[:, None] for x in arm.prior.parameters.values())
     precision = sd**-2 + arm.standard_error**-2
     spread = np.hypot(precision**-0.5, control.second[..., None, :])
-    wanted = control.first[..., None, :] + criterion.threshold + (1 if up else -1) * ndtri(criterion.probability) * spread
+    distance = (1 if up else -1) * ndtri(criterion.probability)
+    wanted = control.first[..., None, :] + criterion.threshold + distance * spread
     each = ((wanted * precision - mean * sd**-2) * arm.standard_error**2)[
         ..., arm.prior.weights > 0, :].reshape(*spread.shape[:-2], -1)  # fmt: skip
     low, high = each.min(axis=-1), each.max(axis=-1)
@@ -135,9 +137,15 @@ def _crossing(criterion: Criterion, arm: NormalArm, control: Posteriors) -> np.n
     return found.x
 
 
+def control_counts(rule: TwoSampleRule, experimental: Arm, control: Arm, last: int) -> SuccessRegion:
+    """Regions of the experimental count at control counts 0, 1, ..., ``last`` at least; kept, in a few sizes."""
+    require_size(last)
+    size = control.largest if np.isfinite(control.largest) else 2 ** (last + 1).bit_length() - 1
+    return _two_counts(rule, experimental, control, int(size) if size <= LARGEST else last)
+
+
 @lru_cache(maxsize=32)
-def two_counts(rule: TwoSampleRule, experimental: Arm, control: Arm, last: int) -> SuccessRegion:
-    """Regions of the experimental count at control counts 0, 1, ..., ``last``."""
+def _two_counts(rule: TwoSampleRule, experimental: Arm, control: Arm, last: int) -> SuccessRegion:
     controls = control.posteriors(np.arange(last + 1), consecutive=True)
     bounded = np.isfinite(experimental.largest)
     rows = int(experimental.largest) if bounded else 64
@@ -152,12 +160,12 @@ def two_counts(rule: TwoSampleRule, experimental: Arm, control: Arm, last: int) 
         rows *= 2
 
 
-def settled(met: list[tuple[str, np.ndarray]]) -> bool:
+def settled(met: Sequence[tuple[str, np.ndarray]]) -> bool:
     """Whether the last row is as every row beyond it will be."""
     return all(bool(np.all(found[-1] == (side == "above"))) for side, found in met)
 
 
-def require_size(count: Any) -> None:
+def require_size(count: float) -> None:
     """Refuse more counts than a table can hold."""
     if count > LARGEST:
         raise SpecificationError(

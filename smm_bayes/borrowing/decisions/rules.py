@@ -111,8 +111,8 @@ class OneSampleRule:
 
     def __call__(self, posterior: Mixture) -> bool:
         """Whether a posterior succeeds."""
-        return all(p > each.probability + TIE
-                   for p, each in zip(self.probabilities(posterior), self.criteria, strict=True))  # fmt: skip
+        found = self.probabilities(posterior)
+        return all(p > each.probability + TIE for p, each in zip(found, self.criteria, strict=True))
 
     def __str__(self) -> str:
         return _sentence(self.criteria, "a parameter")
@@ -157,8 +157,8 @@ class TwoSampleRule:
 
     def __call__(self, experimental: Mixture, control: Mixture) -> bool:
         """Whether two posteriors succeed."""
-        return all(p > each.probability + TIE
-                   for p, each in zip(self.probabilities(experimental, control), self.criteria, strict=True))  # fmt: skip
+        found = self.probabilities(experimental, control)
+        return all(p > each.probability + TIE for p, each in zip(found, self.criteria, strict=True))
 
     def __str__(self) -> str:
         return _sentence(self.criteria, f"a {COMPARED[self.link]} (experimental against control)")
