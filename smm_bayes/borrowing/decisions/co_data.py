@@ -20,8 +20,7 @@ from smm_bayes.borrowing.decisions.trial_effects import TrialEffects
 from smm_bayes.errors import Problems, SpecificationError
 
 NODES = 8  # in a piece of the between-trial SD
-# pieces in units of the prior's scale: fine towards 0, where large trials that agree put the between-trial SD
-EDGES = np.concatenate([[0.0], 2.0 ** np.arange(-7, 1), [1.5, 2, 3, 4, 6, 9]])
+ABOVE = np.array([1, 1.5, 2, 3, 4, 6, 9])  # cuts from the prior's scale on, in its units
 MOST = 300_000  # nodes
 LEFT_OUT = 1e-13  # probability of nodes that are dropped
 
@@ -58,12 +57,22 @@ def exchangeable_effects(
     kinds = list(dict.fromkeys(labels))
     scales = np.atleast_1d(np.array(between_trial_sd, float))
     _check(y, error, scales, mean_sd, len(labels), len(kinds))
-    x, w = (part.ravel() for part in pieces(EDGES[:-1], EDGES[1:], NODES))
-    grids = np.meshgrid(*[np.arange(len(x))] * len(scales), indexing="ij")
-    index = np.stack([grid.ravel() for grid in grids], axis=1)
-    sd = (x[index] * scales)[:, [kinds.index(label) for label in labels]]
-    log_prior = (np.log(w) - x**2 / 2)[index].sum(axis=1)
+    nodes = [_half_normal_nodes(scale, float(error.min())) for scale in scales]
+    if np.prod([len(x) for x, _ in nodes]) > MOST:
+        raise SpecificationError(f"exchangeable_effects: at most 2 strata fit in the quadrature; got {len(kinds)}")
+    index = np.stack([grid.ravel() for grid in np.meshgrid(*(np.arange(len(x)) for x, _ in nodes), indexing="ij")])
+    by_stratum = np.stack([x[i] for (x, _), i in zip(nodes, index, strict=True)], axis=1)
+    sd = by_stratum[:, [kinds.index(label) for label in labels]]
+    log_prior = sum(log_weight[i] for (_, log_weight), i in zip(nodes, index, strict=True))
     return effects_given_sd(sd, log_prior, y, error, mean=mean, mean_sd=mean_sd)
+
+
+def _half_normal_nodes(scale: float, error: float) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes of a between-trial SD and logs of prior times weight; halved pieces down to well below any standard error."""
+    halvings = int(np.ceil(7 + max(0.0, np.log2(scale / error)))) if np.isfinite(error) else 7
+    cuts = scale * np.concatenate([[0.0], 2.0 ** np.arange(-halvings, 0), ABOVE])
+    x, w = (part.ravel() for part in pieces(cuts[:-1], cuts[1:], NODES))
+    return x, np.log(w / scale) - (x / scale) ** 2 / 2
 
 
 def effects_given_sd(
@@ -165,8 +174,6 @@ def _check(y: np.ndarray, error: np.ndarray, scales: np.ndarray, mean_sd: float,
                          f"got {y[trial]} and {error[trial]}")  # fmt: skip
     if len(scales) != kinds or not np.all((scales > 0) & np.isfinite(scales)):
         problems.add(f"between_trial_sd must be {kinds} number(s) above 0, one a stratum; got {scales.tolist()}")
-    elif ((len(EDGES) - 1) * NODES) ** kinds > MOST:
-        problems.add(f"at most 2 strata fit in the quadrature; got {kinds}")
     if not 0 < mean_sd < np.inf:
         problems.add(f"mean_sd must be above 0; got {mean_sd}")
     problems.raise_if_any()

@@ -103,7 +103,7 @@ def _grid(core: tuple[float, float], width: float, left: float, right: float) ->
         return np.cumsum(width * GROWTH ** np.arange(count))
 
     inner = np.linspace(*core, int(np.ceil((core[1] - core[0]) / width)) + 2)
-    cuts = np.concatenate([core[0] - tail(left)[::-1], inner, core[1] + tail(right)])
+    cuts = np.unique(np.concatenate([core[0] - tail(left), inner, core[1] + tail(right)]))
     points, weights = pieces(cuts[:-1], cuts[1:])
     return points.ravel(), weights.ravel()
 
