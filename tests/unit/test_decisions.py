@@ -109,11 +109,14 @@ def test_true_values_out_of_range():
         OneSampleDesign(OneSampleRule(above(0.2, 0.9)), BinaryArm(BETA, 10)).probability_of_success(GAMMA)
 
 
-def test_boundary_refuses_impossible_control_counts():
+def test_boundary_refuses_impossible_control_outcomes():
     design = TwoSampleDesign(TwoSampleRule(above(0, 0.9)), BinaryArm(BETA, 10), BinaryArm(BETA, 8))
     for wrong in (-1, 9, 2.5):
         with pytest.raises(SpecificationError, match="control counts must be whole numbers from 0 to 8"):
             design.boundary(wrong)
+    design = TwoSampleDesign(TwoSampleRule(above(0, 0.9)), NormalArm(NORMAL, 1.0), NormalArm(NORMAL, 1.0))
+    with pytest.raises(SpecificationError, match="control estimates must be finite; got nan"):
+        design.boundary(math.nan)
 
 
 def test_too_many_counts_are_refused_with_a_remedy():
@@ -127,8 +130,8 @@ def test_too_many_counts_are_refused_with_a_remedy():
 
 
 def test_regions_say_what_succeeds():
-    def region(*criteria, arm=BinaryArm(BETA, 20)):
-        return str(OneSampleDesign(OneSampleRule(*criteria), arm).boundary)
+    def region(*criteria, arm=None):
+        return str(OneSampleDesign(OneSampleRule(*criteria), arm or BinaryArm(BETA, 20)).boundary)
 
     assert region(above(0.2, 0.9)).startswith("success from ")
     assert region(below(0.5, 0.9)).startswith("success up to ")

@@ -68,7 +68,7 @@ def exchangeable_effects(
 
 
 def _half_normal_nodes(scale: float, error: float) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes of a between-trial SD and logs of prior times weight; halved pieces down to well below any standard error."""
+    """Nodes of a between-trial SD and logs of prior times weight, in pieces halved to well below any standard error."""
     halvings = int(np.ceil(7 + max(0.0, np.log2(scale / error)))) if np.isfinite(error) else 7
     cuts = scale * np.concatenate([[0.0], 2.0 ** np.arange(-halvings, 0), ABOVE])
     x, w = (part.ravel() for part in pieces(cuts[:-1], cuts[1:], NODES))

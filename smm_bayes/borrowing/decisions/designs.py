@@ -151,10 +151,13 @@ class TwoSampleDesign:
         Raises
         ------
         SpecificationError
-            When a control count is not a whole number from 0, or above the number of patients.
+            When a control count is not a whole number from 0, or above the number of patients; when a control estimate
+            is not finite.
         """
         found = np.asarray(control_outcome, float)
         if isinstance(self.experimental, NormalArm):
+            if not np.all(np.isfinite(found)):
+                raise SpecificationError(f"control estimates must be finite; got {control_outcome}")
             region = self._normal_boundary(found.ravel())
             return SuccessRegion(region.lowest.reshape(found.shape), region.highest.reshape(found.shape), counts=False)
         largest = self.control.largest
@@ -217,7 +220,7 @@ class TwoSampleDesign:
             every = np.arange(len(mean))
             return np.broadcast_to(self._normal_boundary(np.zeros(1)).probability(experimental(every)), len(mean))
         spread = np.hypot(sd, self.control.standard_error)  # type: ignore[attr-defined]
-        steps = np.linspace(-REACH, REACH, 25)
+        steps = np.linspace(-REACH, REACH, 13)
         cuts = np.sort((mean[..., None] + spread[:, None] * steps).reshape(len(mean), -1), axis=1)
 
         def success(y: np.ndarray, which: np.ndarray) -> np.ndarray:
