@@ -56,7 +56,7 @@ def exchangeable_effects(
     labels = list(strata) if strata is not None else [0] * len(y)
     kinds = list(dict.fromkeys(labels))
     scales = np.atleast_1d(np.array(between_trial_sd, float))
-    _check(y, error, scales, mean_sd, len(labels), len(kinds))
+    _check(y, error, scales, (mean, mean_sd), len(labels), len(kinds))
     nodes = [_half_normal_nodes(scale, float(error.min())) for scale in scales]
     if np.prod([len(x) for x, _ in nodes]) > MOST:
         raise SpecificationError(f"exchangeable_effects: at most 2 strata fit in the quadrature; got {len(kinds)}")
@@ -134,15 +134,7 @@ def joint_probability_of_success(designs: Mapping[int, OneSampleDesign], effects
     """
     from scipy.special import ndtr
 
-    trials, problems = effects.mean.shape[1], Problems("joint_probability_of_success", SpecificationError)
-    if not designs:
-        problems.add("give a design for one trial or more")
-    for trial, design in designs.items():
-        if not 0 <= trial < trials:
-            problems.add(f"trial {trial} is none of the {trials} trials, counted from 0")
-        if not isinstance(design.arm, NormalArm):
-            problems.add(f"trial {trial} needs a design with a NormalArm; got {type(design.arm).__name__}")
-    problems.raise_if_any()
+    _check_designs(designs, effects.mean.shape[1])
     certain = [bool(0 in d.boundary) for d in designs.values() if d.arm.empty]
     going = {i: d for i, d in designs.items() if not d.arm.empty}
     if not all(certain) or not going:
@@ -163,7 +155,10 @@ def joint_probability_of_success(designs: Mapping[int, OneSampleDesign], effects
     return float(integrate(all_succeed, np.linspace(-REACH, REACH, 13)[None], tolerance=1e-12)[0])
 
 
-def _check(y: np.ndarray, error: np.ndarray, scales: np.ndarray, mean_sd: float, labels: int, kinds: int) -> None:
+def _check(
+    y: np.ndarray, error: np.ndarray, scales: np.ndarray, prior: tuple[float, float], labels: int, kinds: int
+) -> None:  # fmt: skip
+    mean, mean_sd = prior
     problems = Problems("exchangeable_effects", SpecificationError)
     if not (y.ndim == 1 and y.shape == error.shape and len(y) == labels and len(y) > 0):
         problems.add("give an estimate, a standard error (and a stratum) a trial; "
@@ -174,6 +169,18 @@ def _check(y: np.ndarray, error: np.ndarray, scales: np.ndarray, mean_sd: float,
                          f"got {y[trial]} and {error[trial]}")  # fmt: skip
     if len(scales) != kinds or not np.all((scales > 0) & np.isfinite(scales)):
         problems.add(f"between_trial_sd must be {kinds} number(s) above 0, one a stratum; got {scales.tolist()}")
-    if not 0 < mean_sd < np.inf:
-        problems.add(f"mean_sd must be above 0; got {mean_sd}")
+    if not (0 < mean_sd < np.inf and np.isfinite(mean)):
+        problems.add(f"mean must be finite and mean_sd above 0; got {mean} and {mean_sd}")
+    problems.raise_if_any()
+
+
+def _check_designs(designs: Mapping[int, OneSampleDesign], trials: int) -> None:
+    problems = Problems("joint_probability_of_success", SpecificationError)
+    if not designs:
+        problems.add("give a design for one trial or more")
+    for trial, design in designs.items():
+        if not 0 <= trial < trials:
+            problems.add(f"trial {trial} is none of the {trials} trials, counted from 0")
+        if not isinstance(design.arm, NormalArm):
+            problems.add(f"trial {trial} needs a design with a NormalArm; got {type(design.arm).__name__}")
     problems.raise_if_any()
