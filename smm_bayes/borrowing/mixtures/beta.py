@@ -6,7 +6,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from smm_bayes.borrowing.mixtures.mixture import Mixture, above_zero
+from smm_bayes.borrowing.mixtures.components import above_zero
+from smm_bayes.borrowing.mixtures.mixture import Mixture
 from smm_bayes.borrowing.mixtures.predictive import CountPredictive
 from smm_bayes.errors import Problems, SpecificationError
 

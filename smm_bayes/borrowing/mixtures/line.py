@@ -1,8 +1,8 @@
 """Numerical work of a mixture of one parameter, on the real line: quadrature, quantiles, the mode.
 
 The parameter is moved to the real line (logit of a rate, logarithm of a hazard), where the density of every component
-has one peak and falls off without a bend, whatever its parameters. Heights are taken relative to the peak, so that nothing
-cancels with ten thousand patients and nothing underflows with a hundredth of one.
+has one peak and its logarithm is concave, whatever its parameters. Heights are taken relative to the peak, so that
+nothing cancels with ten thousand patients and nothing underflows with a hundredth of one.
 """
 
 from __future__ import annotations

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from smm_bayes.borrowing.mixtures import line
+from smm_bayes.borrowing.mixtures.components import Components, check_weights, vector
 from smm_bayes.errors import Problems, SpecificationError
 
 if TYPE_CHECKING:
     from smm_bayes.borrowing.mixtures.information import Method
 
 
-class Mixture(ABC):
+class Mixture(Components):
     r"""A finite mixture, :math:`p(\theta) = \sum_k w_k\,p(\theta \mid \text{component } k)`.
 
     Attributes
@@ -27,15 +27,10 @@ class Mixture(ABC):
         Of the components, under the names of the constructor.
     """
 
-    FAMILY: ClassVar[str]  # of a component, as it is printed
-    _range: ClassVar[tuple[float, float]]  # of the parameter
-    _line_range: ClassVar[tuple[float, float]]  # of its transform, where it is neither end in double precision
-    weights: np.ndarray
-
     def __init__(self, weights: Any, **parameters: Any) -> None:
         problems = Problems(type(self).__name__, SpecificationError)
-        weights = _vector("weights", weights, problems)
-        found = {name: _vector(name, values, problems) for name, values in parameters.items()}
+        weights = vector("weights", weights, problems)
+        found = {name: vector(name, values, problems) for name, values in parameters.items()}
         problems.raise_if_any()
         for name, values in found.items():
             if len(values) != len(weights):
@@ -48,8 +43,6 @@ class Mixture(ABC):
         object.__setattr__(self, "weights", weights)
         object.__setattr__(self, "_parameters", found)
 
-    _parameters: dict[str, np.ndarray]
-
     @property
     def parameters(self) -> dict[str, np.ndarray]:
         """Of the components, under the names of the constructor."""
@@ -61,63 +54,6 @@ class Mixture(ABC):
 
     def __len__(self) -> int:
         return len(self.weights)
-
-    @staticmethod
-    @abstractmethod
-    def _check(name: str, values: np.ndarray, problems: Problems) -> None:
-        """Note values that a component's parameter cannot have."""
-
-    @abstractmethod
-    def _with(self, weights: np.ndarray, parameters: dict[str, np.ndarray]) -> Self:
-        """Give a mixture of the same kind."""
-
-    # Of the components, at values of any shape; each gives shape (..., component).
-
-    @abstractmethod
-    def _log_densities(self, theta: np.ndarray) -> np.ndarray: ...
-
-    @abstractmethod
-    def _cdfs(self, theta: np.ndarray) -> np.ndarray: ...
-
-    @abstractmethod
-    def _sfs(self, theta: np.ndarray) -> np.ndarray: ...
-
-    @abstractmethod
-    def _moments(self) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and variance of each component."""
-
-    @staticmethod
-    @abstractmethod
-    def _draw(parameters: dict[str, np.ndarray], rng: np.random.Generator) -> np.ndarray:
-        """Draw one value for every set of parameters."""
-
-    # On the real line, where eta is theta, its logarithm or its logit.
-
-    @staticmethod
-    @abstractmethod
-    def _to_line(theta: np.ndarray) -> np.ndarray: ...
-
-    @staticmethod
-    @abstractmethod
-    def _from_line(eta: np.ndarray) -> np.ndarray:
-        """Parameter at ``eta``, kept off the ends of its range."""
-
-    @staticmethod
-    @abstractmethod
-    def _log_slope(eta: np.ndarray) -> np.ndarray:
-        r"""Logarithm of :math:`s = d\theta/d\eta`."""
-
-    @abstractmethod
-    def _peak(self) -> tuple[np.ndarray, np.ndarray]:
-        """Where the components' densities of eta are highest, and how wide they are there."""
-
-    @abstractmethod
-    def _height(self, eta: np.ndarray) -> np.ndarray:
-        """Log density of eta less that at the peak; ``eta`` has an axis for the components."""
-
-    @abstractmethod
-    def _scores(self, eta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        r"""First and second derivative of the log densities of theta, times s and :math:`s^2`."""
 
     @cached_property
     def _cuts(self) -> np.ndarray:
@@ -180,7 +116,7 @@ class Mixture(ABC):
 
     @cached_property
     def mode(self) -> float:
-        """Where the density is highest; an end of the range where it has no bound, the lowest where there are several."""
+        """Where the density is highest; an end of the range where it has no bound; the lowest if there are several."""
         return line.mode(self)
 
     def shares(self, theta: Any) -> np.ndarray:
@@ -276,28 +212,3 @@ class Mixture(ABC):
         rows = ["".join(f"<td>{value:.4g}</td>" for value in row) for row in zip(*columns.values(), strict=True)]
         body = "".join(f"<tr>{row}</tr>" for row in rows)
         return f"<table><caption>{type(self).__name__}: {self._summary()}</caption><tr>{head}</tr>{body}</table>"
-
-
-def _vector(name: str, values: Any, problems: Problems) -> np.ndarray:
-    try:
-        found = np.atleast_1d(np.array(values, float))
-    except (TypeError, ValueError):
-        problems.add(f"{name} must be numbers; got {values!r}")
-        return np.zeros(0)
-    if found.ndim != 1 or not np.all(np.isfinite(found)):
-        problems.add(f"{name} must be a list of finite numbers; got {values!r}")
-    return found
-
-
-def check_weights(weights: np.ndarray, problems: Problems) -> np.ndarray:
-    """Note weights that are not shares of 1; give them summing to 1 exactly."""
-    if len(weights) == 0 or np.any(weights < 0) or np.any(weights > 1) or abs(weights.sum() - 1) > 1e-6:
-        problems.add(f"weights must be within [0, 1] and sum to 1; got {weights.tolist()}")
-        return weights
-    return weights / weights.sum()
-
-
-def above_zero(name: str, values: np.ndarray, problems: Problems) -> None:
-    """Note a parameter that is not above 0."""
-    if np.any(values <= 0):
-        problems.add(f"{name} must be above 0; got {values.tolist()}")

@@ -59,7 +59,7 @@ class CountPredictive:
         return np.minimum(self._table[1], 1.0)[self._row(np.asarray(count))]
 
     def quantile(self, p: Any) -> np.ndarray:
-        """Smallest count that is not exceeded with probability ``p`` at least; infinite for 1 where there is no largest.
+        """Smallest count that is not exceeded with probability ``p`` at least; infinite for 1 if there is no largest.
 
         Raises
         ------
