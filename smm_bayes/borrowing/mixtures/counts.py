@@ -76,12 +76,16 @@ def laplace(
     r"""Posterior after events :math:`d_j` in exposure :math:`E_j`, with log hazards :math:`\theta_j`.
 
     Within component k the log posterior :math:`\ell_k(\theta) = \sum_j (d_j\theta_j - E_j e^{\theta_j}) -
-    \frac12(\theta - m_k)^\top S_k^{-1}(\theta - m_k)` has one peak :math:`\hat\theta_k`, found by Newton's method; the
-    posterior is taken as normal there with covariance :math:`H_k^{-1}, H_k = S_k^{-1} + \mathrm{diag}(E_j
-    e^{\hat\theta_j})`, and the evidence as :math:`\ell_k(\hat\theta_k) - \frac12\log|S_k| - \frac12\log|H_k|`.
+    \frac12(\theta - m_k)^\top S_k^{-1}(\theta - m_k)` has one peak :math:`\hat\theta_k`, found by Newton's method. The
+    posterior is taken as normal with covariance :math:`V_k = (S_k^{-1} + \mathrm{diag}\,\mu)^{-1}, \mu_j = E_j
+    e^{\hat\theta_j}`, and the evidence as :math:`\ell_k(\hat\theta_k) - \frac12\log|S_k| + \frac12\log|V_k|`. The
+    density leans to low hazards: its mean is the peak less :math:`\frac12 V_k(\mu \circ \mathrm{diag}\,V_k)`, the
+    first term of its expansion.
 
-    The approximation is good when there are events or the prior is tight, and poor where a vague component meets an
-    interval without events: its posterior is then skew. The sizes of the errors are in the tests.
+    Means err by 0.005 posterior standard deviations, standard deviations by 1 % and weights by 0.004 at most in the
+    cases of the tests (0 to 200 events, prior standard deviations of 0.3 to 1). It is poor where a vague component meets
+    an interval without events: with a prior standard deviation of 10 the mean is half a posterior standard deviation
+    too low, and that is a quarter too small.
 
     Parameters
     ----------
@@ -112,9 +116,12 @@ def laplace(
     log_evidence = _log_posterior(theta, prior.means, precision, events, exposure) - 0.5 * (
         np.linalg.slogdet(prior.covariances)[1] + np.linalg.slogdet(curvature)[1]
     )
+    covariance = np.linalg.inv(curvature)
+    lean = exposure * np.exp(theta) * np.diagonal(covariance, axis1=1, axis2=2)
+    means = theta - 0.5 * np.einsum("kij,kj->ki", covariance, lean)
     with np.errstate(divide="ignore"):
         weights = softmax(np.log(prior.weights) + log_evidence)
-    return weights, theta, np.linalg.inv(curvature), log_evidence
+    return weights, means, covariance, log_evidence
 
 
 def _log_posterior(
@@ -150,7 +157,7 @@ def _peaks(mean: np.ndarray, precision: np.ndarray, events: np.ndarray, exposure
 
 
 def update_many(prior: MultivariateNormalMixture, events: Any, exposure: Any) -> CountUpdates:
-    """Posteriors after each of many data sets, by Laplace's approximation; a compiled twin of :func:`laplace`.
+    """Posteriors after each of many data sets, by Laplace's approximation; the compiled twin of :func:`laplace`.
 
     Parameters
     ----------
@@ -164,11 +171,11 @@ def update_many(prior: MultivariateNormalMixture, events: Any, exposure: Any) ->
     """
     from scipy.special import softmax
 
-    from smm_bayes.borrowing.mixtures.counts_kernel import peaks
+    from smm_bayes.borrowing.mixtures.counts_kernel import posteriors
 
     events, exposure = check_counts(prior.dim, events, exposure, 2)
     precision = np.linalg.inv(prior.covariances)
-    means, covariances, log_evidence = peaks(
+    means, covariances, log_evidence = posteriors(
         np.ascontiguousarray(prior.means), np.ascontiguousarray(precision), np.ascontiguousarray(events),
         np.ascontiguousarray(exposure), STEPS, CLOSE,
     )  # fmt: skip

@@ -85,10 +85,10 @@ def _newton(
 
 
 @njit(cache=True, nogil=True)
-def peaks(
+def posteriors(
     means: np.ndarray, precisions: np.ndarray, events: np.ndarray, exposure: np.ndarray, steps: int, close: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Peak, covariance there, and log evidence without the prior's determinant, for every replicate and component."""
+    """Mean, covariance, and log evidence without the prior's determinant, for every replicate and component."""
     replicates, size, components = len(events), means.shape[1], len(means)
     found = np.empty((replicates, components, size))
     covariances = np.empty((replicates, components, size, size))
@@ -111,4 +111,9 @@ def peaks(
                 for j in range(size):
                     covariances[r, k, i, j] = step[j]
             log_evidence[r, k] = height
+            for i in range(size):  # from the peak to the mean
+                step[i] = 0.5 * exposure[r, i] * np.exp(theta[i]) * covariances[r, k, i, i]
+            for i in range(size):
+                for j in range(size):
+                    theta[i] -= covariances[r, k, i, j] * step[j]
     return found, covariances, log_evidence
