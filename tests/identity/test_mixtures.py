@@ -1,5 +1,7 @@
 """Mixtures of one parameter: Bayes' rule on a grid, sums, integrals and inverses, for parameters of any size."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -281,7 +283,7 @@ def test_elir_is_the_plain_integral(prior):
         return float(information(prior, x) * x * (1 - x) * prior.pdf(x))
 
     cuts = [1e-12, 1e-8, 1e-4, 0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99, 1 - 1e-4, 1 - 1e-8]
-    pieces = [integrate.quad(integrand, low, high, epsabs=1e-12, epsrel=1e-11)[0] for low, high in zip(cuts, cuts[1:], strict=False)]
+    pieces = [integrate.quad(integrand, *ends, epsabs=1e-12, epsrel=1e-11)[0] for ends in pairwise(cuts)]
     assert prior.effective_sample_size() == pytest.approx(sum(pieces), rel=1e-6)
 
 

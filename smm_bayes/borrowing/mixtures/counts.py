@@ -83,9 +83,9 @@ def laplace(
     first term of its expansion.
 
     Means err by 0.005 posterior standard deviations, standard deviations by 1 % and weights by 0.004 at most in the
-    cases of the tests (0 to 200 events, prior standard deviations of 0.3 to 1). It is poor where a vague component meets
-    an interval without events: with a prior standard deviation of 10 the mean is half a posterior standard deviation
-    too low, and that is a quarter too small.
+    cases of the tests (0 to 200 events, prior standard deviations of 0.3 to 1). It is poor where a vague component
+    meets an interval without events: with a prior standard deviation of 10 the mean is half a posterior standard
+    deviation too low, and that is a quarter too small.
 
     Parameters
     ----------
