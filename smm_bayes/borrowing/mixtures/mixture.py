@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import cached_property
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from smm_bayes.borrowing.mixtures import line
+from smm_bayes.borrowing.mixtures.components import Components, check_weights, vector
 from smm_bayes.errors import Problems, SpecificationError
 
 if TYPE_CHECKING:
     from smm_bayes.borrowing.mixtures.information import Method
 
-# cumulative probabilities at which a component's range is cut before it is integrated piece by piece
-TAIL = (1e-300, 1e-100, 1e-40, 1e-20, 1e-12, 1e-8, 1e-5, 1e-3, 0.01, 0.05, 0.15, 0.3)
-NODES = 16
 
-
-class Mixture(ABC):
+class Mixture(Components):
     r"""A finite mixture, :math:`p(\theta) = \sum_k w_k\,p(\theta \mid \text{component } k)`.
 
     Attributes
@@ -31,76 +27,44 @@ class Mixture(ABC):
         Of the components, under the names of the constructor.
     """
 
-    FAMILY: ClassVar[str]  # of a component, as it is printed
-    _end: ClassVar[float] = np.inf  # of the parameter's range
-    weights: np.ndarray
-    parameters: dict[str, np.ndarray]
-
     def __init__(self, weights: Any, **parameters: Any) -> None:
-        subject = type(self).__name__
-        problems = Problems(subject, SpecificationError)
-        weights = _vector("weights", weights, problems)
-        found = {name: _vector(name, values, problems) for name, values in parameters.items()}
+        problems = Problems(type(self).__name__, SpecificationError)
+        weights = vector("weights", weights, problems)
+        found = {name: vector(name, values, problems) for name, values in parameters.items()}
         problems.raise_if_any()
         for name, values in found.items():
             if len(values) != len(weights):
                 problems.add(f"{name} has {len(values)} values for {len(weights)} weights; give one a component")
             self._check(name, values, problems)
-        if len(weights) == 0 or np.any(weights < 0) or np.any(weights > 1) or abs(weights.sum() - 1) > 1e-6:
-            problems.add(f"weights must be within [0, 1] and sum to 1; got {weights.tolist()}")
+        weights = check_weights(weights, problems)
         problems.raise_if_any()
-        weights = weights / weights.sum()
         for values in (weights, *found.values()):
             values.setflags(write=False)
         object.__setattr__(self, "weights", weights)
-        object.__setattr__(self, "parameters", found)
+        object.__setattr__(self, "_parameters", found)
 
+    @property
+    def parameters(self) -> dict[str, np.ndarray]:
+        """Of the components, under the names of the constructor."""
+        return dict(self._parameters)
+
+    # cached_property writes into the instance's dictionary and so passes by __setattr__
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a {type(self).__name__} does not change; make another one")
 
     def __len__(self) -> int:
         return len(self.weights)
 
-    @staticmethod
-    @abstractmethod
-    def _check(name: str, values: np.ndarray, problems: Problems) -> None:
-        """Note values that a component's parameter cannot have."""
-
-    @abstractmethod
-    def _components(self) -> Any:
-        """Give the components as one vectorised SciPy distribution."""
-
-    @abstractmethod
-    def _derivatives(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """First and second derivative of the components' log densities, shape (..., component)."""
-
-    @staticmethod
-    @abstractmethod
-    def _to_line(theta: np.ndarray) -> np.ndarray:
-        """Transform the parameter to the real line, increasing."""
-
-    @staticmethod
-    @abstractmethod
-    def _from_line(eta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Give the parameter and its derivative."""
-
-    @abstractmethod
-    def _with(self, weights: np.ndarray, parameters: dict[str, np.ndarray]) -> Self:
-        """Give a mixture of the same kind."""
-
     @cached_property
-    def _scipy(self) -> Any:
-        return self._components()
-
-    # cached_property writes into the instance's dictionary and so passes by __setattr__
+    def _cuts(self) -> np.ndarray:
+        return line.cuts(self)
 
     def log_pdf(self, theta: Any) -> np.ndarray:
-        """Logarithm of the density."""
+        """Logarithm of the density; minus infinity outside the parameter's range."""
         from scipy.special import logsumexp
 
-        theta = np.asarray(theta, float)[..., None]
         with np.errstate(divide="ignore"):
-            return logsumexp(self._scipy.logpdf(theta) + np.log(self.weights), axis=-1)
+            return logsumexp(self._log_densities(np.asarray(theta, float)) + np.log(self.weights), axis=-1)
 
     def pdf(self, theta: Any) -> np.ndarray:
         """Density."""
@@ -108,11 +72,11 @@ class Mixture(ABC):
 
     def cdf(self, theta: Any) -> np.ndarray:
         """Probability of at most ``theta``."""
-        return self._scipy.cdf(np.asarray(theta, float)[..., None]) @ self.weights
+        return self._cdfs(np.asarray(theta, float)) @ self.weights
 
     def sf(self, theta: Any) -> np.ndarray:
         """Probability of more than ``theta``."""
-        return self._scipy.sf(np.asarray(theta, float)[..., None]) @ self.weights
+        return self._sfs(np.asarray(theta, float)) @ self.weights
 
     def quantile(self, p: Any) -> np.ndarray:
         """Value that is not exceeded with probability ``p``.
@@ -122,24 +86,7 @@ class Mixture(ABC):
         SpecificationError
             When a probability is outside [0, 1].
         """
-        from scipy.optimize import elementwise
-
-        p = np.asarray(p, float)
-        if not np.all((p >= 0) & (p <= 1)):
-            raise SpecificationError(f"a quantile needs probabilities within [0, 1]; got {p}")
-        each = self._scipy.ppf(p[..., None])[..., self.weights > 0]
-        low, high = each.min(axis=-1), each.max(axis=-1)
-        if len(self) == 1:
-            return low
-        # on the real line: quantiles of hazards and of rates near 0 need relative accuracy
-        inner = (low < high) & np.isfinite(low) & np.isfinite(high)
-        start, end = (np.where(inner, self._to_line(np.where(inner, x, 0.5)), s) for x, s in ((low, -1.0), (high, 1.0)))
-        found = elementwise.find_root(
-            lambda eta, q: np.where(q > 0.5, (1 - q) - self.sf(self._from_line(eta)[0]),
-                                    self.cdf(self._from_line(eta)[0]) - q),
-            (start - 1e-9, end + 1e-9), args=(np.where(inner, p, 0.5),), tolerances={"xatol": 1e-14, "xrtol": 1e-14},
-        )  # fmt: skip
-        return np.where(inner, self._from_line(found.x)[0], low)
+        return line.quantile(self, np.asarray(p, float))
 
     def interval(self, probability: float = 0.95) -> tuple[float, float]:
         """Equal-tailed interval that holds ``probability``."""
@@ -149,63 +96,46 @@ class Mixture(ABC):
     @cached_property
     def mean(self) -> float:
         """Mean of the mixture."""
-        return float(self._scipy.mean() @ self.weights)
+        return float(self._moments()[0] @ self.weights)
 
     @cached_property
     def variance(self) -> float:
         """Variance of the mixture."""
-        means = self._scipy.mean()
-        return float((self._scipy.var() + (means - means @ self.weights) ** 2) @ self.weights)
+        means, variances = self._moments()
+        return float((variances + (means - self.mean) ** 2) @ self.weights)
 
     @property
     def sd(self) -> float:
         """Standard deviation of the mixture."""
         return float(np.sqrt(self.variance))
 
-    @property
+    @cached_property
     def median(self) -> float:
         """Median of the mixture."""
         return float(self.quantile(0.5))
 
     @cached_property
     def mode(self) -> float:
-        """Where the density is highest."""
-        from scipy.optimize import brentq
-
-        line = self._cuts()
-        line = np.unique(np.concatenate([np.linspace(a, b, 9) for a, b in pairwise(line)]))
-        theta = np.unique(self._from_line(line)[0])
-        height = self.log_pdf(theta)
-        best = int(np.argmax(height))
-        low, high = theta[max(best - 1, 0)], theta[min(best + 1, len(theta) - 1)]
-        slopes = self._slope(np.array([low, high]))
-        if not slopes[0] > 0 > slopes[1]:
-            return float(theta[best])
-        return float(brentq(lambda x: float(self._slope(np.array([x]))[0]), low, high, xtol=1e-15, rtol=1e-14))
-
-    def _slope(self, theta: np.ndarray) -> np.ndarray:
-        """First derivative of the log density."""
-        return (self.shares(theta) * self._derivatives(theta)[0]).sum(axis=-1)
+        """Where the density is highest; an end of the range where it has no bound; the lowest if there are several."""
+        return line.mode(self)
 
     def shares(self, theta: Any) -> np.ndarray:
         """Probability that a value belongs to each component, shape (..., component)."""
         from scipy.special import softmax
 
+        theta = np.asarray(theta, float)
+        inside = self._from_line(self._to_line(theta))
         with np.errstate(divide="ignore"):
-            return softmax(self._scipy.logpdf(np.asarray(theta, float)[..., None]) + np.log(self.weights), axis=-1)
+            found = softmax(self._log_densities(inside) + np.log(self.weights), axis=-1)
+        return np.where(((theta >= self._range[0]) & (theta <= self._range[1]))[..., None], found, np.nan)
 
     def sample(self, draws: int, *, rng: np.random.Generator) -> np.ndarray:
         """Draw from the mixture, shape (draws,)."""
         which = rng.choice(len(self), size=draws, p=self.weights)
-        return self._draw({name: values[which] for name, values in self.parameters.items()}, rng)
-
-    @staticmethod
-    @abstractmethod
-    def _draw(parameters: dict[str, np.ndarray], rng: np.random.Generator) -> np.ndarray:
-        """Draw one value for every set of parameters."""
+        return self._draw({name: values[which] for name, values in self._parameters.items()}, rng)
 
     def expect(self, function: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        """Expectation of ``function`` by Gauss-Legendre quadrature in pieces, exact to about ten digits if smooth.
+        """Expectation of ``function`` by Gauss-Legendre quadrature in pieces, exact to about twelve digits if smooth.
 
         Parameters
         ----------
@@ -218,25 +148,8 @@ class Mixture(ABC):
     @cached_property
     def quadrature(self) -> tuple[np.ndarray, np.ndarray]:
         """Nodes and weights under which sums over nodes are expectations."""
-        cuts = self._cuts()
-        x, w = np.polynomial.legendre.leggauss(NODES)
-        half = np.diff(cuts)[:, None] / 2
-        line = (cuts[:-1, None] + half + half * x).ravel()
-        theta, slope = self._from_line(line)
-        inside = (slope > 0) & np.isfinite(theta) & (theta < self._end)
-        weights = (half * w).ravel()[inside] * slope[inside] * self.pdf(theta[inside])
-        return theta[inside], weights
-
-    def _cuts(self) -> np.ndarray:
-        tails = np.array(TAIL)[:, None]
-        points = np.concatenate([self._scipy.ppf(tails), self._scipy.median()[None], self._scipy.isf(tails[::-1])])
-        line = self._to_line(self._inside(points[:, self.weights > 0]))
-        cuts = np.unique(line)
-        return cuts[np.concatenate([[True], np.diff(cuts) > 1e-9 * (1 + np.abs(cuts[1:]))])]
-
-    @staticmethod
-    def _inside(theta: np.ndarray) -> np.ndarray:
-        return theta
+        nodes = line.quadrature(self, self._cuts)
+        return self._from_line(nodes.line), nodes.step * (np.exp(nodes.log_density) @ self.weights)
 
     def update_weights(self, log_evidence: np.ndarray) -> np.ndarray:
         """Posterior weights from the log marginal likelihood of the data under each component."""
@@ -248,7 +161,7 @@ class Mixture(ABC):
     def _with_component(self, weight: float, **parameters: float) -> Self:
         if not 0 <= weight <= 1:
             raise SpecificationError(f"the robust weight must be within [0, 1]; got {weight}")
-        added = {name: np.append(values, parameters[name]) for name, values in self.parameters.items()}
+        added = {name: np.append(values, parameters[name]) for name, values in self._parameters.items()}
         return self._with(np.append(self.weights * (1 - weight), weight), added)
 
     def effective_sample_size(self, method: Method = "elir", **settings: Any) -> float:
@@ -278,32 +191,24 @@ class Mixture(ABC):
             return NotImplemented
         assert isinstance(other, Mixture)
         return len(self) == len(other) and np.array_equal(self.weights, other.weights) and all(
-            np.array_equal(values, other.parameters[name]) for name, values in self.parameters.items())  # fmt: skip
+            np.array_equal(values, other._parameters[name]) for name, values in self._parameters.items())  # fmt: skip
 
     def __hash__(self) -> int:
-        return hash((type(self), self.weights.tobytes(), *(v.tobytes() for v in self.parameters.values())))
+        return hash((type(self), self.weights.tobytes(), *(v.tobytes() for v in self._parameters.values())))
+
+    def _summary(self) -> str:
+        low, high = self.interval()
+        return f"mean {self.mean:.3g}, SD {self.sd:.3g}, 95 % between {low:.3g} and {high:.3g}"
 
     def __repr__(self) -> str:
-        columns = zip(*self.parameters.values(), strict=True)
+        columns = zip(*self._parameters.values(), strict=True)
         parts = [f"{self.FAMILY}({', '.join(f'{value:.4g}' for value in values)})" for values in columns]
         shares = [f"{weight:.3g} {part}" for weight, part in zip(self.weights, parts, strict=True)]
-        low, high = self.interval()
-        said = " + ".join(shares) if len(self) > 1 else parts[0]
-        return f"{said}: mean {self.mean:.3g}, SD {self.sd:.3g}, 95 % between {low:.3g} and {high:.3g}"
+        return f"{' + '.join(shares) if len(self) > 1 else parts[0]}: {self._summary()}"
 
-
-def _vector(name: str, values: Any, problems: Problems) -> np.ndarray:
-    try:
-        found = np.atleast_1d(np.array(values, float))
-    except (TypeError, ValueError):
-        problems.add(f"{name} must be numbers; got {values!r}")
-        return np.zeros(0)
-    if found.ndim != 1 or not np.all(np.isfinite(found)):
-        problems.add(f"{name} must be a list of finite numbers; got {values!r}")
-    return found
-
-
-def above_zero(name: str, values: np.ndarray, problems: Problems) -> None:
-    """Note a parameter that is not above 0."""
-    if np.any(values <= 0):
-        problems.add(f"{name} must be above 0; got {values.tolist()}")
+    def _repr_html_(self) -> str:
+        columns = {"weight": self.weights, **self._parameters}
+        head = "".join(f"<th>{name}</th>" for name in columns)
+        rows = ["".join(f"<td>{value:.4g}</td>" for value in row) for row in zip(*columns.values(), strict=True)]
+        body = "".join(f"<tr>{row}</tr>" for row in rows)
+        return f"<table><caption>{type(self).__name__}: {self._summary()}</caption><tr>{head}</tr>{body}</table>"
