@@ -9,17 +9,16 @@ component, weighted by its evidence.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
 
 import numpy as np
 
 from smm_bayes.borrowing.mixtures import MultivariateNormalMixture
 from smm_bayes.borrowing.trials.cohorts import Trials
 from smm_bayes.borrowing.trials.priors import BetweenTrials
-from smm_bayes.borrowing.trials.relations import Layer, Relation
+from smm_bayes.borrowing.trials.relations import POOLED, Layer, Relation
 from smm_bayes.errors import Problems, SpecificationError
 from smm_bayes.survival.grid import TimeGrid
 from smm_bayes.survival.priors import BaselinePrior, SpreadPrior
@@ -98,7 +97,7 @@ class ArmPrior:
     names : tuple of str
         Of the earlier trials, and last the current one.
     first : numpy.ndarray, shape (component, trial)
-        1 where a trial deviates in the first way.
+        1 where a trial deviates in the first way (under normalised powers, its power).
     """
 
     mixture: MultivariateNormalMixture
@@ -138,11 +137,7 @@ def arm_prior(
         When the prior has more than one component or another number of intervals, or there would be too many
         components.
     """
-    if len(initial) != 1 or initial.dim != len(history.grid):
-        raise SpecificationError(
-            f"the initial prior must be one component of {len(history.grid)} log hazards; got {len(initial)} of "
-            f"{initial.dim}. Give smooth_initial(…) on the same grid"
-        )
+    _check_initial(history, initial)
     settings = list(_settings(history, relation, between, nodes))
     powers = np.array([relation.power(name) for name in history.names])
     found = [_given(history, powers, sds, relation, initial) for _, sds, _ in settings]
@@ -172,15 +167,24 @@ def _settings(
     if relation.around_current:
         ways = [way for way in ways if way[-1] == 1.0]
     _check_number(len(ways) * nodes)
+    apart = _nodes(layers[1], 1)[0][1] if len(layers) == 2 else 0.0
     for weight, sd in _nodes(layers[0], nodes):
         for way in ways:
             first = np.array(way)
-            sds = np.where(first == 1, sd, layers[1].hazard if len(layers) == 2 else 0.0)
+            sds = np.where(first == 1, sd, apart)
             moving = first[:-1] if relation.around_current else first
             chance = np.prod(np.where(moving == 1, relation.first, 1 - relation.first)) if len(layers) == 2 else 1.0
             if relation.around_current:
                 sds[-1] = 0.0
             yield float(weight * chance), sds, first
+
+
+def _check_initial(history: ArmHistory, initial: MultivariateNormalMixture) -> None:
+    if len(initial) != 1 or initial.dim != len(history.grid):
+        raise SpecificationError(
+            f"the initial prior must be one component of {len(history.grid)} log hazards; got {len(initial)} of "
+            f"{initial.dim}. Give smooth_initial(…) on the same grid"
+        )
 
 
 def _check_number(count: int) -> None:
@@ -223,6 +227,45 @@ def _given(
     return peak[:size], found[:size, :size] + sds[-1] ** 2 * moves @ moves.T, evidence
 
 
+def normalised_power_arm_prior(
+    history: ArmHistory, initial: MultivariateNormalMixture, *, a: float = 1.0, b: float = 1.0, nodes: int = NODES
+) -> ArmPrior:
+    r"""Prior of the current arm's log hazards under normalised power priors, :math:`a_k \sim \mathrm{Beta}(a, b)`.
+
+    Given its powers the prior is normalised, so a component's weight is that of its powers: history alone says nothing
+    of them, the current data do.
+
+    Parameters
+    ----------
+    history : ArmHistory
+    initial : MultivariateNormalMixture
+        As for :func:`arm_prior`.
+    a, b : float
+    nodes : int
+        Of each power, Gauss-Legendre in its distribution function.
+
+    Raises
+    ------
+    SpecificationError
+        As for :func:`arm_prior`.
+    """
+    from scipy.special import betaincinv
+
+    _check_initial(history, initial)
+    _check_number(nodes ** len(history.names))
+    x, w = np.polynomial.legendre.leggauss(nodes)
+    of_one = list(zip(betaincinv(a, b, (x + 1) / 2), w / 2, strict=True))
+    combinations = list(product(of_one, repeat=len(history.names)))
+    powers = np.array([[power for power, _ in one] for one in combinations])
+    weights = np.array([np.prod([weight for _, weight in one]) for one in combinations])
+    nothing = np.zeros(len(history.names) + 1)
+    found = [_given(history, one, nothing, POOLED, initial) for one in powers]
+    mixture = MultivariateNormalMixture(weights / weights.sum(), np.stack([part[0] for part in found]),
+                                        np.stack([part[1] for part in found]), history.grid.labels)  # fmt: skip
+    # a trial's power stands where other relations have whether it deviates in the first way
+    return ArmPrior(mixture, POOLED, (*history.names, "current"), np.column_stack([powers, np.ones(len(powers))]))
+
+
 def linear_laplace(
     mean: np.ndarray, covariance: np.ndarray, design: np.ndarray, events: np.ndarray, exposure: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, float]:
@@ -261,13 +304,3 @@ def linear_laplace(
     lean = expected * np.einsum("ij,jk,ik->i", design, found, design)
     evidence = here - 0.5 * (np.linalg.slogdet(covariance)[1] + np.linalg.slogdet(curvature)[1])
     return x - 0.5 * found @ design.T @ lean, found, float(evidence)
-
-
-def drifted(events: Any, exposure: Any) -> np.ndarray:
-    """Log hazard of each interval as the data alone have it, half an event added; for plots of drift."""
-    events, exposure = np.asarray(events, float), np.asarray(exposure, float)
-    with np.errstate(divide="ignore"):
-        return np.where(exposure > 0, np.log(events + 0.5) - np.log(np.maximum(exposure, 1e-300)), np.nan)
-
-
-__all__: Sequence[str] = ["ArmHistory", "ArmPrior", "arm_prior", "drifted", "linear_laplace", "smooth_initial"]

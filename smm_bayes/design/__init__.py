@@ -1,0 +1,1 @@
+"""Operating characteristics of designs that borrow."""
