@@ -29,7 +29,7 @@ def family(name, draws, whole):
         return em_families.NormalFamily(draws, whole)
     if name == "plane":
         return em_families.MultivariateFamily(draws, whole)
-    return {"beta": em_families.BetaFamily, "gamma": em_families.GammaFamily}[name](draws, True)
+    return {"beta": em_families.BetaFamily, "gamma": em_families.GammaFamily}[name](draws, whole, True)
 
 
 @pytest.mark.parametrize("name", ["beta", "gamma", "normal", "plane"])
@@ -40,7 +40,7 @@ def test_log_likelihood_never_falls(name):
     fitted = family(name, draws, whole)
     for components in (1, 2, 3, 4):
         for share in em_climb._starts(fitted, whole, components, rng):
-            found = em_climb.climb(fitted, whole, share, 300, 0.0)
+            found = em_climb.climb(fitted, whole, share, 120, 0.0)
             rises = np.diff(found.heights)
             assert np.all(rises >= -1e-9 * abs(found.heights[-1]))
 
@@ -100,6 +100,24 @@ def test_bounded_components():
     b = one.parameters["b"][0]
     for a, c in ((1.01, b), (1.05, b * 1.05), (1, b * 1.02), (1, b * 0.98)):
         assert BetaMixture([1], [a], [c]).log_pdf(x).sum() < best
+
+
+@pytest.mark.parametrize("name", TRUE)
+def test_a_few_equal_draws_are_no_component(name):
+    """Without a least width the likelihood of a spike on them would have no bound."""
+    draws = TRUE[name].sample(1000, rng=np.random.default_rng(31))
+    found = fit_mixture(np.append(draws, [draws[0]] * 3), name)
+    assert found.weights.min() > 0.02
+    assert divergence(found, TRUE[name]) < 0.02
+
+
+def test_a_tight_component_beside_a_vague_one():
+    true = BetaMixture([0.5, 0.5], [3e4, 1.0], [7e4, 1.0])
+    points, weights = true.quadrature
+    assert divergence(fit_mixture(points, "beta", weights=5000 * weights), true) < 1e-6
+    true = GammaMixture([0.5, 0.5], [1e5, 2.0], [1e6, 20.0])
+    points, weights = true.quadrature
+    assert divergence(fit_mixture(points, "gamma", weights=5000 * weights), true) < 1e-6
 
 
 def test_criterion():

@@ -128,7 +128,7 @@ def _log_posterior(
     theta: np.ndarray, mean: np.ndarray, precision: np.ndarray, events: np.ndarray, exposure: np.ndarray
 ) -> np.ndarray:
     apart = theta - mean
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         fit = (events * theta - np.where(exposure > 0, exposure * np.exp(theta), 0.0)).sum(axis=1)
     return fit - 0.5 * np.einsum("ki,kij,kj->k", apart, precision, apart)
 

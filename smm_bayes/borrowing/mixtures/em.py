@@ -98,9 +98,9 @@ def fit_mixture(
         found = choose(NormalFamily(values, whole), whole, components, criterion, largest, rng)
         return NormalMixture(found.weights, *found.parameters)
     if family == "beta":
-        found = choose(BetaFamily(values, bounded), whole, components, criterion, largest, rng)
+        found = choose(BetaFamily(values, whole, bounded), whole, components, criterion, largest, rng)
         return BetaMixture(found.weights, *found.parameters)
-    found = choose(GammaFamily(values, bounded), whole, components, criterion, largest, rng)
+    found = choose(GammaFamily(values, whole, bounded), whole, components, criterion, largest, rng)
     return GammaMixture(found.weights, *found.parameters)
 
 

@@ -42,6 +42,8 @@ def climb(
         share = np.exp(joint - top[:, None])
         each = share.sum(axis=1)
         heights.append(float(whole @ (top + np.log(each))))
+        if not np.isfinite(heights[-1]):
+            return Climb(total / total.sum(), (), [-np.inf])
         if _to_gain(heights) <= left:
             break
         share /= each[:, None]

@@ -7,8 +7,8 @@ from abc import ABC, abstractmethod
 import numpy as np
 
 Parameters = tuple[np.ndarray, ...]
-NARROWEST = 1e-4  # of a normal component, as a share of the standard deviation of all draws
-LARGEST = 1e9  # parameter of a beta or gamma component: a spike
+NARROWEST = 1e-3  # a component, as a share of the standard deviation of all draws on the real line: no spikes
+LARGEST = 1e12  # where Newton's method for a spike stops
 
 
 class Family(ABC):
@@ -27,6 +27,10 @@ class Family(ABC):
         """Log densities of the draws, shape (draw, component)."""
 
 
+def _variance(draws: np.ndarray, whole: np.ndarray) -> float:
+    return float(np.average((draws - np.average(draws, weights=whole)) ** 2, weights=whole))
+
+
 class NormalFamily(Family):
     """Means and standard deviations."""
 
@@ -34,8 +38,7 @@ class NormalFamily(Family):
 
     def __init__(self, draws: np.ndarray, whole: np.ndarray) -> None:
         self.draws, self.line = draws, draws[:, None]
-        mean = np.average(draws, weights=whole)
-        self.least = NARROWEST**2 * np.average((draws - mean) ** 2, weights=whole)
+        self.least = NARROWEST**2 * _variance(draws, whole)
 
     def estimate(self, share: np.ndarray, start: Parameters | None) -> Parameters:
         total = share.sum(axis=0)
@@ -53,16 +56,16 @@ class GammaFamily(Family):
 
     each = 2
 
-    def __init__(self, draws: np.ndarray, bounded: bool) -> None:
+    def __init__(self, draws: np.ndarray, whole: np.ndarray, bounded: bool) -> None:
         self.draws, self.logs, self.bounded = draws, np.log(draws), bounded
         self.line = self.logs[:, None]
+        self.most = 1 / (NARROWEST**2 * _variance(self.logs, whole))  # log draws of a shape vary by about 1/shape
 
     def estimate(self, share: np.ndarray, start: Parameters | None) -> Parameters:
         total = share.sum(axis=0)
         mean = (self.draws @ share) / total
         shape = _gamma_shape(np.maximum(np.log(mean) - (self.logs @ share) / total, 1 / LARGEST))
-        if self.bounded:
-            shape = np.maximum(shape, 1.0)
+        shape = np.clip(shape, 1.0 if self.bounded else 0.0, max(self.most, 1.0))
         return shape, shape / mean
 
     def log_density(self, parameters: Parameters) -> np.ndarray:
@@ -91,10 +94,11 @@ class BetaFamily(Family):
 
     each = 2
 
-    def __init__(self, draws: np.ndarray, bounded: bool) -> None:
+    def __init__(self, draws: np.ndarray, whole: np.ndarray, bounded: bool) -> None:
         self.draws, self.bounded = draws, bounded
         self.logs, self.others = np.log(draws), np.log1p(-draws)
         self.line = (self.logs - self.others)[:, None]
+        self.most = 2 / (NARROWEST**2 * _variance(self.line[:, 0], whole))  # logits vary by about 1/a + 1/b
 
     def estimate(self, share: np.ndarray, start: Parameters | None) -> Parameters:
         total = share.sum(axis=0)
@@ -105,6 +109,8 @@ class BetaFamily(Family):
             size = np.clip(mean * (1 - mean) / np.maximum(variance, 1e-12) - 1, 0.1, 1e6)
             start = mean * size, (1 - mean) * size
         a, b = _beta_parameters(g, h, *start)
+        scale = np.minimum(1.0, self.most / np.maximum(a, b))
+        a, b = a * scale, b * scale
         if self.bounded:
             # the log likelihood is concave: where a free maximum is out of bounds, the maximum is on a bound
             low_a, low_b = a < 1, b < 1
