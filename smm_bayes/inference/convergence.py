@@ -94,7 +94,8 @@ def diagnose_parts(posteriors: list[xr.Dataset], divergences: int, *, complete: 
 
     Each draw is replaced by its rank within its own fit, so that what differs between the data does not count. The
     first chains of all fits in a row are one long chain, the second another, and so on: R-hat and effective sample
-    sizes are those of the long chains. R-hat of many short chains could not come near 1, however good each is. A fit
+    sizes are those of the long chains. R-hat of many short chains could not come near 1, however good each is. What
+    has one value or two only is left out, for its ranks differ between fits by how often each value comes. A fit
     whose own R-hat is above 1.1 has a chain that went astray, and its R-hat is reported.
 
     References
@@ -106,7 +107,7 @@ def diagnose_parts(posteriors: list[xr.Dataset], divergences: int, *, complete: 
         return Convergence(np.inf, 0.0, 0.0, divergences, "everything", complete)
     found = [_columns(dataset, unique=False) for dataset in posteriors]
     names = found[0][0]
-    kept = ~np.all([np.all(columns == columns[0, 0], axis=(0, 1)) for _, columns in found], axis=0)
+    kept = ~np.all([_two_valued(columns) for _, columns in found], axis=0)
     ranks = np.concatenate([_ranks(columns[..., kept]) for _, columns in found], axis=1)
     whole = _judge([name for name, keep in zip(names, kept, strict=True) if keep], ranks, divergences, complete)
     worst = max((_crude_rhat(columns[..., kept]) for _, columns in found), default=1.0)
@@ -140,6 +141,12 @@ def _judge(names: list[str], columns: np.ndarray, divergences: int, complete: bo
         worst=names[int(np.argmax(np.where(np.isnan(rhat), np.inf, rhat)))],
         complete=complete,
     )
+
+
+def _two_valued(columns: np.ndarray) -> np.ndarray:
+    """Whether a column has two values at most."""
+    low, high = columns.min(axis=(0, 1)), columns.max(axis=(0, 1))
+    return np.all((columns == low) | (columns == high), axis=(0, 1))
 
 
 def _ranks(columns: np.ndarray) -> np.ndarray:
