@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 # cumulative probabilities at which a component's range is cut before it is integrated piece by piece
 TAIL = (1e-300, 1e-100, 1e-40, 1e-20, 1e-12, 1e-8, 1e-5, 1e-3, 0.01, 0.05, 0.15, 0.3)
 NODES = 16
+PIECES = 400  # at most, whatever the number of components
 
 
 class Mixture(ABC):
@@ -232,6 +233,8 @@ class Mixture(ABC):
         points = np.concatenate([self._scipy.ppf(tails), self._scipy.median()[None], self._scipy.isf(tails[::-1])])
         line = self._to_line(self._inside(points[:, self.weights > 0]))
         cuts = np.unique(line)
+        if len(cuts) > PIECES:
+            cuts = cuts[np.linspace(0, len(cuts) - 1, PIECES).round().astype(int)]
         return cuts[np.concatenate([[True], np.diff(cuts) > 1e-9 * (1 + np.abs(cuts[1:]))])]
 
     @staticmethod

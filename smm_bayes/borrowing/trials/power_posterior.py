@@ -27,6 +27,7 @@ NODES = {1: 80, 2: 48, 3: 32}  # a trial; by number of trials
 MOST = 3  # trials that a tensor of rules is made for
 SCRAMBLES, POINTS = 8, 2**12  # of Sobol points, beyond
 NEGLIGIBLE = 1e-14  # weight of a node that is left out of a mixture, against the largest
+COMPONENTS, COARSE = 2**12, 16  # of a mixture at most, and nodes of each of three powers that give as many
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,15 +88,26 @@ class PowerPosterior:
     @cached_property
     def cells(self) -> tuple[Mixture, ...]:
         """Distribution of every cell: a mixture over the powers' nodes, of gammas for hazards and betas for a rate."""
-        kept = self.weights > NEGLIGIBLE * self.weights.max()
-        parameters = self.prior.history.parameters(self.nodes[kept], self.current)
-        weights = self.weights[kept] / self.weights[kept].sum()
+        nodes, weights = self._components()
+        parameters = self.prior.history.parameters(nodes, self.current)
         return tuple(self.prior.history.mixture(weights, parameters[..., cell]) for cell in range(parameters.shape[-1]))
+
+    def _components(self) -> tuple[np.ndarray, np.ndarray]:
+        """Nodes and weights of the mixtures: a coarser rule where too many nodes count (then all of it is smooth)."""
+        nodes, weights = self.nodes, self.weights
+        if (weights > NEGLIGIBLE * weights.max()).sum() > COMPONENTS:
+            few = len(self.prior.priors) <= MOST
+            nodes, shares = power_nodes(self.prior.priors, COARSE, None)[:2] if few else (nodes[:POINTS], np.ones(POINTS))
+            weights = _weigh(self.prior.history.log_evidence(nodes, self.current), shares)[0]
+        kept = weights > NEGLIGIBLE * weights.max()
+        return nodes[kept], weights[kept] / weights[kept].sum()
 
     @cached_property
     def correlation(self) -> np.ndarray:
         """Correlation of the powers, shape (trial, trial)."""
-        return np.atleast_2d(np.corrcoef(self.nodes.T, aweights=self.weights))
+        covariance = np.atleast_2d(np.cov(self.nodes.T, aweights=self.weights, ddof=0))
+        sd = np.sqrt(np.diag(covariance))
+        return covariance / np.outer(sd, sd)
 
     @cached_property
     def if_agreeing(self) -> np.ndarray:
