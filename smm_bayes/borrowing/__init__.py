@@ -2,8 +2,8 @@
 
 from smm_bayes.borrowing.mixtures import BetaMixture, GammaMixture, Mixture, NormalMixture
 from smm_bayes.borrowing.trials.cohorts import Cohort, Trials
-from smm_bayes.borrowing.trials.conjugate import HazardHistory, ResponseHistory
 from smm_bayes.borrowing.trials.hierarchical import hierarchical_model, trials_data
+from smm_bayes.borrowing.trials.histories import HazardHistory, ResponseHistory
 from smm_bayes.borrowing.trials.latent_model import latent_exchangeability_data, latent_exchangeability_model
 from smm_bayes.borrowing.trials.latent_priors import LatentPriors, ShareOfPatients
 from smm_bayes.borrowing.trials.latent_rows import (

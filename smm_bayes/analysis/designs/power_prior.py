@@ -9,7 +9,7 @@ import numpy as np
 
 from smm_bayes.analysis.designs.design import Parameters
 from smm_bayes.analysis.designs.interim import flat
-from smm_bayes.borrowing.trials.conjugate import HazardHistory
+from smm_bayes.borrowing.trials.histories import HazardHistory
 from smm_bayes.borrowing.trials.power import BetaPower, NormalisedPowerPrior
 from smm_bayes.borrowing.trials.power_model import power_prior_data, power_prior_model, sample_prior
 from smm_bayes.survival.grid import EventTable, TimeGrid

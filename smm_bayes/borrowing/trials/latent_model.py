@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from smm_bayes.borrowing.trials.latent_priors import LatentPriors
+from smm_bayes.borrowing.trials.latent_priors import LatentPriors, ShareOfPatients
 from smm_bayes.borrowing.trials.latent_rows import HistoricalRows
 from smm_bayes.errors import Problems, SpecificationError
 from smm_bayes.survival.grid import EventTable, TimeGrid
@@ -26,8 +27,8 @@ def latent_exchangeability_model(
 
     The current trial is that of :func:`~smm_bayes.survival.model.piecewise_exponential_model`. Every earlier patient
     belongs to one of K classes: class 1 has the hazards of the current control arm (or of the single arm),
-    :math:`\lambda_{1cj}`, the others have their own. With events :math:`d_{icj}` and exposure :math:`E_{ij}` of patient i,
-    the log likelihood of the earlier patients is
+    :math:`\lambda_{1cj}`, the others have their own. With events :math:`d_{icj}` and exposure :math:`E_{ij}` of patient
+    i, the log likelihood of the earlier patients is
 
     .. math:: \sum_i \log \sum_{k=1}^K \gamma_k \prod_{cj} \lambda_{kcj}^{d_{icj}} e^{-\lambda_{kcj} E_{ij}},
 
@@ -65,7 +66,8 @@ def latent_exchangeability_model(
 
     References
     ----------
-    Alt EM, Chang X, Jiang X, Liu Q, Mo M, Xia HA, Ibrahim JG. Biometrics 2024;80(3):ujae083, doi:10.1093/biomtc/ujae083.
+    Alt EM, Chang X, Jiang X, Liu Q, Mo M, Xia HA, Ibrahim JG. Biometrics 2024;80(3):ujae083,
+    doi:10.1093/biomtc/ujae083.
     """
     import pymc as pm
 
@@ -96,12 +98,12 @@ def latent_exchangeability_data(
 
 
 def row_data(table: HistoricalRows, *, rows: int | None = None) -> dict[str, np.ndarray]:
-    """Rows as arrays of fixed shape; one more is always empty, in the last cell: an index may be as large as at first."""
+    """Rows as arrays of fixed shape; one more is empty, in the last cell: an index may be as large as it first was."""
     size = len(table.count)
     room = size if rows is None else rows
     if room < size:
-        raise SpecificationError(f"{size} rows of earlier patients do not fit in rows = {rows}; build the model with more "
-                                 "(the number of patients is always enough)")  # fmt: skip
+        raise SpecificationError(f"{size} rows of earlier patients do not fit in rows = {rows}; build the model with "
+                                 "more (the number of patients is always enough)")  # fmt: skip
     fill = (0, room + 1 - size)
     last = len(table.causes) * len(table.grid) - 1
     return {
@@ -143,8 +145,7 @@ def _class_shares(priors: LatentPriors) -> Any:
 
     prior = priors.share
     if prior.cut:
-        law = pm.Beta.dist(prior.a, prior.b)
-        first = pm.Truncated("exchangeable_share", law, lower=prior.lower, upper=prior.upper)
+        first = _cut_off_share("exchangeable_share", prior)
     else:
         first = pm.Beta("exchangeable_share", prior.a, prior.b)
     rest = pt.ones(1)
@@ -153,15 +154,54 @@ def _class_shares(priors: LatentPriors) -> Any:
     return pm.Deterministic("class_share", pt.concatenate([first[None], (1 - first) * rest]), dims="class")
 
 
-def _other_hazards(current: EventTable, priors: LatentPriors) -> Any:
-    """Add log hazards of the other classes (other, cause, interval)."""
+def _cut_off_share(name: str, prior: ShareOfPatients) -> Any:
+    """Add a beta variable between bounds (PyMC's truncated one has no finite density where the upper bound is 1)."""
+    import pymc as pm
+    import pytensor.tensor as pt
+    from pymc.distributions.transforms import Interval
+
+    def draw(_: np.ndarray, *, rng: np.random.Generator, size: Any = None) -> np.ndarray:
+        shape = () if size is None else tuple(size)
+        return prior.sample(int(np.prod(shape)), rng=rng).reshape(shape)
+
+    return pm.CustomDist(
+        name, prior.log_normaliser, random=draw, transform=Interval(prior.lower, prior.upper),
+        logp=lambda value, log_normaliser: (
+            (prior.a - 1) * pt.log(value) + (prior.b - 1) * pt.log1p(-value) - log_normaliser
+        ),
+        support_point=lambda *_: pt.constant((prior.lower + prior.upper) / 2),
+    )  # fmt: skip
+
+
+def _ordered_levels(name: str, mean: float, sd: float, size: int) -> Any:
+    """Add normal variables put in order: their density is ``size`` factorial times that of independent ones."""
     import pymc as pm
     import pytensor.tensor as pt
     from pymc.distributions.transforms import ordered
 
+    def log_prior(value: Any, mean: Any, sd: Any) -> Any:
+        each = -0.5 * ((value - mean) / sd) ** 2 - pt.log(sd) - 0.5 * np.log(2 * np.pi)
+        return each.sum(axis=-1) + math.lgamma(size + 1)
+
+    def draw(mean: np.ndarray, sd: np.ndarray, *, rng: np.random.Generator, size: Any = None) -> np.ndarray:
+        return np.sort(rng.normal(mean, sd, size=None if size is None else (*size, mean.shape[-1])), axis=-1)
+
+    return pm.CustomDist(
+        name, np.full(size, mean), np.full(size, sd), logp=log_prior, random=draw, signature="(k),(k)->(k)",
+        support_point=lambda _, __, mean, sd: mean + sd * np.linspace(-1, 1, size), transform=ordered, dims="other",
+    )  # fmt: skip
+
+
+def _other_hazards(current: EventTable, priors: LatentPriors) -> Any:
+    """Add log hazards of the other classes (other, cause, interval)."""
+    import pymc as pm
+    import pytensor.tensor as pt
+
     mean, sd = priors.of_others(current.causes)
-    apart = {"transform": ordered, "initval": mean[0] + sd[0] * np.linspace(-1, 1, priors.classes - 1)}
-    levels = pm.Normal("other_level", mean[0], sd[0], dims="other", **(apart if priors.classes > 2 else {}))[:, None]
+    if priors.classes > 2:
+        levels = _ordered_levels("other_level", mean[0], sd[0], priors.classes - 1)[:, None]
+    else:
+        levels = pm.Normal("other_level", mean[0], sd[0], dims="other")[:, None]
     if len(current.causes) > 1:
         more = pm.Normal("other_level_competing", mean[1:, None], sd[1:, None], dims=("competing", "other"))
         levels = pt.concatenate([levels, more.T], axis=1)

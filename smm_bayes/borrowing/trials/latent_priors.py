@@ -55,6 +55,15 @@ class ShareOfPatients:
         """Whether some shares are excluded."""
         return self.lower > 0 or self.upper < 1
 
+    @property
+    def log_normaliser(self) -> float:
+        """Log of the integral of share^(a - 1) (1 - share)^(b - 1) between the bounds."""
+        from scipy.special import betaln
+        from scipy.stats import beta
+
+        law = beta(self.a, self.b)
+        return float(betaln(self.a, self.b) + np.log(law.cdf(self.upper) - law.cdf(self.lower)))
+
     def sample(self, draws: int, *, rng: np.random.Generator) -> np.ndarray:
         """Draw shares, shape (draws,)."""
         from scipy.stats import beta

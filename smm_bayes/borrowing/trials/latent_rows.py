@@ -21,8 +21,8 @@ class HistoricalRows:
     r"""Time at risk and event of every earlier patient of one arm. Made by :meth:`of`.
 
     Patient i with events :math:`d_{icj}` (one at most) and exposure :math:`E_{ij}` has in class k the density
-    :math:`\prod_{cj} \lambda_{kcj}^{d_{icj}} e^{-\lambda_{kcj} E_{ij}}`. A product over patients is a function of sums by
-    cell; a mixture of classes patient by patient is not, so every patient who differs is a row.
+    :math:`\prod_{cj} \lambda_{kcj}^{d_{icj}} e^{-\lambda_{kcj} E_{ij}}`. A product over patients is a function of sums
+    by cell; a mixture of classes patient by patient is not, so every patient who differs is a row.
 
     Attributes
     ----------
@@ -99,8 +99,8 @@ class HistoricalRows:
         rows, size = len(self.count), len(self.grid)
         shapes = [values.shape for values in (self.cell, self.event, self.exposure)]
         if shapes != [(rows,), (rows,), (rows, size)]:
-            raise SpecificationError(f"HistoricalRows: arrays do not fit each other, with shapes {shapes} for {rows} rows "
-                                     f"and {size} intervals; use HistoricalRows.of")  # fmt: skip
+            raise SpecificationError(f"HistoricalRows: arrays do not fit each other, with shapes {shapes} for {rows} "
+                                     f"rows and {size} intervals; use HistoricalRows.of")  # fmt: skip
         for values in (self.cell, self.event, self.exposure, self.count):
             values.setflags(write=False)
 
@@ -123,8 +123,8 @@ class HistoricalRows:
 
     def __repr__(self) -> str:
         return (f"HistoricalRows: {self.patients} patients in {len(self.count)} rows, {int(self.events.sum())} events, "
-                f"{self.months.sum():,.0f} patient-months; they do not collapse to cells, a fit takes time in proportion "
-                "to rows")  # fmt: skip
+                f"{self.months.sum():,.0f} patient-months; they do not collapse to cells, a fit takes time in "
+                "proportion to rows")  # fmt: skip
 
 
 def class_log_density(parameters: Mapping[str, np.ndarray], rows: HistoricalRows) -> np.ndarray:

@@ -1,19 +1,21 @@
 r"""Power priors: earlier likelihoods count with a power between 0 (ignored) and 1 (pooled), fixed or learnt.
 
 With initial prior :math:`\pi_0` and earlier likelihoods :math:`L_k`, fixed powers give the prior
-:math:`\pi(\theta) \propto \pi_0(\theta) \prod_k L_k(\theta)^{a_k}`. Where the powers are learnt it must be divided by its
-own integral, which depends on them (:mod:`smm_bayes.borrowing.trials.conjugate`):
+:math:`\pi(\theta) \propto \pi_0(\theta) \prod_k L_k(\theta)^{a_k}`. Where the powers are learnt it must be divided by
+its own integral, which depends on them (:mod:`smm_bayes.borrowing.trials.conjugate`):
 
-.. math:: \pi(\theta, a) = \frac{\pi_0(\theta) \prod_k L_k(\theta)^{a_k}}{C(a)} \prod_k \mathrm{Beta}(a_k \mid p_k, q_k).
+.. math:: \pi(\theta, a) = \frac{\pi_0(\theta) \prod_k L_k(\theta)^{a_k}}{C(a)}
+          \prod_k \mathrm{Beta}(a_k \mid p_k, q_k).
 
-Without C(a) the answer would change with constants of the likelihood that mean nothing, and the powers go to 0.
+Without C(a) the powers would depend on constants of the likelihood that mean nothing, such as the unit of time.
 
 How little a learnt power can learn
 -----------------------------------
-Even where the current data agree with the earlier ones perfectly, their evidence for a large power is weak: with J
-hazards (cells), many events and far fewer of them earlier than now it is as :math:`a^{J/2}`, and it is flatter with more
-earlier ones. Under a flat prior the posterior mean is then between 1/2 and :math:`(J + 2)/(J + 4)`: 0.6 at most for one
-hazard. :attr:`~smm_bayes.borrowing.trials.power_posterior.PowerPosterior.if_agreeing` is that mean for the sizes at hand.
+Even where the current data agree with those of one earlier trial perfectly, their evidence for a large power is weak.
+With J hazards (cells) and n times as many events earlier as now, all of them many, it is as
+:math:`(a / (1 + na))^{J/2}`. Under a flat prior the posterior mean is then between 1/2, for large n, and
+:math:`(J + 2)/(J + 4)`, for small n: 0.6 at most for one hazard. With more trials it is lower for each. The mean
+for the sizes at hand is :attr:`~smm_bayes.borrowing.trials.power_posterior.PowerPosterior.if_agreeing`.
 
 References
 ----------
@@ -32,7 +34,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smm_bayes.borrowing.mixtures import Mixture
-from smm_bayes.borrowing.trials.conjugate import HazardHistory, History
+from smm_bayes.borrowing.trials.conjugate import History
+from smm_bayes.borrowing.trials.histories import HazardHistory
 from smm_bayes.errors import SpecificationError
 from smm_bayes.survival.gamma import GammaHazards
 from smm_bayes.survival.grid import EventTable

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from smm_bayes.borrowing.trials.conjugate import HazardHistory, draw_log_gamma
+from smm_bayes.borrowing.trials.conjugate import draw_log_gamma
+from smm_bayes.borrowing.trials.histories import HazardHistory
 from smm_bayes.borrowing.trials.power import NormalisedPowerPrior
 from smm_bayes.errors import SpecificationError
 from smm_bayes.survival.grid import EventTable
@@ -37,8 +38,8 @@ def power_prior_model(prior: NormalisedPowerPrior, current: EventTable) -> pm.Mo
     Returns
     -------
     pymc.Model
-        Free variables ``power`` (trial) and ``log_hazard_cell`` (cell); deterministic ``log_hazard`` (arm, cause, interval) with
-        one arm; data ``earlier_events`` and ``earlier_exposure`` (trial, cell), ``events_data`` and
+        Free variables ``power`` (trial) and ``log_hazard_cell`` (cell); deterministic ``log_hazard`` (arm, cause,
+        interval) with one arm; data ``earlier_events`` and ``earlier_exposure`` (trial, cell), ``events_data`` and
         ``exposure_data`` (cell).
 
     Raises
@@ -69,8 +70,8 @@ def power_prior_model(prior: NormalisedPowerPrior, current: EventTable) -> pm.Mo
 def _log_gamma(name: str, shape: Any, rate: Any, events: Any, exposure: Any) -> Any:
     """Add logarithms of gamma variables (cell) to the model being built.
 
-    They are sampled in units of what is roughly their posterior given the powers, which may be wide where the powers are
-    near 0 and narrow elsewhere: a change of variables, exact however rough; the density does not see the data.
+    They are sampled in units of what is roughly their posterior given the powers, which may be wide where the powers
+    are near 0 and narrow elsewhere: a change of variables, exact however rough; the density does not see the data.
     """
     import pymc as pm
     import pytensor.tensor as pt

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smm_bayes.borrowing.mixtures import Mixture
-from smm_bayes.borrowing.trials.conjugate import HazardHistory, draw_log_gamma
+from smm_bayes.borrowing.trials.conjugate import draw_log_gamma
+from smm_bayes.borrowing.trials.histories import HazardHistory
 from smm_bayes.borrowing.trials.power_margin import PowerMargin, beta_rule
 from smm_bayes.errors import SpecificationError
 
@@ -97,7 +98,8 @@ class PowerPosterior:
         nodes, weights = self.nodes, self.weights
         if (weights > NEGLIGIBLE * weights.max()).sum() > COMPONENTS:
             few = len(self.prior.priors) <= MOST
-            nodes, shares = power_nodes(self.prior.priors, COARSE, None)[:2] if few else (nodes[:POINTS], np.ones(POINTS))
+            coarse = power_nodes(self.prior.priors, COARSE, None) if few else (nodes[:POINTS], np.ones(POINTS))
+            nodes, shares = coarse[:2]
             weights = _weigh(self.prior.history.log_evidence(nodes, self.current), shares)[0]
         kept = weights > NEGLIGIBLE * weights.max()
         return nodes[kept], weights[kept] / weights[kept].sum()
@@ -140,8 +142,8 @@ class PowerPosterior:
         for index, (name, margin) in enumerate(zip(history.names, self.margins, strict=True)):
             lines.append(f"\n  power of {name}: {margin!r}")
             if self.current is not None:
-                lines.append(f"\n    had the current data agreed perfectly its mean would be {self.if_agreeing[index]:.3g} "
-                             f"even then, under the {self.prior.priors[index]}")  # fmt: skip
+                lines.append("\n    had the current data agreed perfectly its mean would be "
+                             f"{self.if_agreeing[index]:.3g} even then, under the {self.prior.priors[index]}")
         for label, cell in zip(history.labels, self.cells, strict=True):
             low, high = cell.interval()
             lines.append(f"\n  {label}: mean {cell.mean:.3g}, SD {cell.sd:.3g}, 95 % between {low:.3g} and {high:.3g}")
