@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from scipy import integrate, stats
-from scipy.special import betaln
+from scipy.special import betaln, digamma
 
 from smm_bayes.borrowing import (
     BetaMixture,
@@ -209,6 +209,13 @@ def test_nodes_are_enough_for_three_trials():
     assert three.power("empty").quantile(0.1) == pytest.approx(0.1, abs=1e-9)
     assert three.cells[2].quantile(0.9) == pytest.approx(two.cells[2].quantile(0.9), rel=1e-9)
     np.testing.assert_allclose(three.correlation[:2, :2], two.correlation, atol=1e-8)
+
+
+def test_a_mixture_of_thousands_of_components_is_integrated_exactly():
+    cell = NormalisedPowerPrior(HazardHistory.of(TWO, PRIOR)).posterior(NOW).cells[0]
+    assert len(cell) > 1000
+    exact = cell.weights @ (digamma(cell.parameters["shape"]) - np.log(cell.parameters["rate"]))
+    assert cell.expect(np.log) == pytest.approx(exact, rel=1e-10)
 
 
 def test_many_trials_by_quasi_random_points():

@@ -20,7 +20,7 @@ from smm_bayes.survival.model_priors import GammaPrior
 class HazardHistory(History):
     r"""One arm of earlier trials on one time grid, hazards :math:`\lambda_{cj} \sim \Gamma(\alpha, \beta)` before them.
 
-    Made by :meth:`of`; cells are causes by intervals.
+    Made by :meth:`of`; cells are causes by intervals, and a trial has one power for all of them.
 
     Attributes
     ----------

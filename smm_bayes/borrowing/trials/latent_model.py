@@ -155,7 +155,7 @@ def _class_shares(priors: LatentPriors) -> Any:
 
 
 def _cut_off_share(name: str, prior: ShareOfPatients) -> Any:
-    """Add a beta variable between bounds (PyMC's truncated one has no finite density where the upper bound is 1)."""
+    """Add a beta variable between bounds (PyMC's truncated one is NaN between 0.999 and 1)."""
     import pymc as pm
     import pytensor.tensor as pt
     from pymc.distributions.transforms import Interval
