@@ -34,13 +34,28 @@ from smm_bayes.borrowing.mixtures import (
 )
 from smm_bayes.borrowing.trials.cohorts import Cohort, Trials
 from smm_bayes.borrowing.trials.hierarchical import hierarchical_model, trials_data
+from smm_bayes.borrowing.trials.histories import HazardHistory, ResponseHistory
+from smm_bayes.borrowing.trials.latent_model import latent_exchangeability_data, latent_exchangeability_model
+from smm_bayes.borrowing.trials.latent_priors import LatentPriors, ShareOfPatients
+from smm_bayes.borrowing.trials.latent_rows import (
+    HistoricalRows,
+    exchangeable_patients,
+    latent_log_likelihood,
+    memberships,
+)
+from smm_bayes.borrowing.trials.power import BetaPower, NormalisedPowerPrior, PowerPrior
+from smm_bayes.borrowing.trials.power_model import power_prior_data, power_prior_model
+from smm_bayes.borrowing.trials.power_posterior import PowerPosterior
 from smm_bayes.borrowing.trials.priors import BetweenTrials, Contrast, TrialsPriors
 
 __all__ = [
-    "BetaMixture", "BetweenTrials", "BinaryArm", "Cohort", "Contrast", "CountPredictive", "CountUpdates",
-    "Criterion", "GammaMixture", "Mixture", "MultivariateNormalMixture", "NormalArm", "NormalMixture",
-    "OneSampleDesign", "OneSampleRule", "PoissonArm", "SuccessRegion", "TrialEffects", "Trials", "TrialsPriors",
-    "TwoSampleDesign", "TwoSampleRule", "above", "below", "divergence", "effects_given_sd", "exchangeable_effects",
-    "fit_mixture", "fit_multivariate", "hierarchical_model", "joint_probability_of_success", "largest_gap",
-    "probability_of_difference", "sam_weight", "trials_data",
+    "BetaMixture", "BetaPower", "BetweenTrials", "BinaryArm", "Cohort", "Contrast", "CountPredictive",
+    "CountUpdates", "Criterion", "GammaMixture", "HazardHistory", "HistoricalRows", "LatentPriors", "Mixture",
+    "MultivariateNormalMixture", "NormalArm", "NormalMixture", "NormalisedPowerPrior", "OneSampleDesign",
+    "OneSampleRule", "PoissonArm", "PowerPosterior", "PowerPrior", "ResponseHistory", "ShareOfPatients",
+    "SuccessRegion", "TrialEffects", "Trials", "TrialsPriors", "TwoSampleDesign", "TwoSampleRule", "above",
+    "below", "divergence", "effects_given_sd", "exchangeable_effects", "exchangeable_patients", "fit_mixture",
+    "fit_multivariate", "hierarchical_model", "joint_probability_of_success", "largest_gap",
+    "latent_exchangeability_data", "latent_exchangeability_model", "latent_log_likelihood", "memberships",
+    "power_prior_data", "power_prior_model", "probability_of_difference", "sam_weight", "trials_data",
 ]  # fmt: skip

@@ -9,11 +9,14 @@ from collections.abc import Callable
 from smm_bayes.analysis.designs.cure import CureDesign
 from smm_bayes.analysis.designs.design import Design
 from smm_bayes.analysis.designs.interim import InterimDesign
+from smm_bayes.analysis.designs.latent import LatentDesign
+from smm_bayes.analysis.designs.power_prior import PowerPriorDesign
 from smm_bayes.analysis.designs.regression import RegressionDesign
 from smm_bayes.analysis.designs.visits import VisitsDesign
 
 VARIANTS: dict[str, Callable[[], Design]] = {
-    "cure": CureDesign, "regression": RegressionDesign, "visits": VisitsDesign,
+    "cure": CureDesign, "latent_exchangeability": LatentDesign, "power_prior": PowerPriorDesign,
+    "regression": RegressionDesign, "visits": VisitsDesign,
 }  # fmt: skip
 
 __all__ = ["VARIANTS", "Design", "InterimDesign"]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 FALLS = np.array([0.0, 0.5, 2, 4.5, 8, 13, 20, 30, 45, 70, 120, 200, 350, 700])
 NODES = 16
 STRIDES = 2.0 ** np.arange(12)  # a function of theta changes at this pace, however wide the component is
+PIECES = 400  # at most, whatever the number of components
 SPARSE = 1e-9  # cuts closer than this, relative to their size, are one
 
 
@@ -50,6 +51,8 @@ def cuts(mixture: Mixture) -> np.ndarray:
         away = np.concatenate([np.where(FALLS[:, None] > 0, high, 0.0), np.minimum(STRIDES[:, None], high[-1])])
         found.append(peak + sign * away)
     line = np.unique(np.concatenate(found)[:, mixture.weights > 0])
+    if len(line) > PIECES:
+        line = line[np.linspace(0, len(line) - 1, PIECES).round().astype(int)]
     return line[np.concatenate([[True], np.diff(line) > SPARSE * (1 + np.abs(line[1:]))])]
 
 

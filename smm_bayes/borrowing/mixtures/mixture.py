@@ -15,6 +15,8 @@ from smm_bayes.errors import Problems, SpecificationError
 if TYPE_CHECKING:
     from smm_bayes.borrowing.mixtures.information import Method
 
+SHOWN = 8  # components that are printed one by one
+
 
 class Mixture(Components):
     r"""A finite mixture, :math:`p(\theta) = \sum_k w_k\,p(\theta \mid \text{component } k)`.
@@ -204,6 +206,8 @@ class Mixture(Components):
         columns = zip(*self._parameters.values(), strict=True)
         parts = [f"{self.FAMILY}({', '.join(f'{value:.4g}' for value in values)})" for values in columns]
         shares = [f"{weight:.3g} {part}" for weight, part in zip(self.weights, parts, strict=True)]
+        if len(self) > SHOWN:
+            return f"{len(self)} {self.FAMILY} components: {self._summary()}"
         return f"{' + '.join(shares) if len(self) > 1 else parts[0]}: {self._summary()}"
 
     def _repr_html_(self) -> str:
