@@ -5,6 +5,7 @@ design of its own in this room, in :data:`VARIANTS` by name.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 from smm_bayes.analysis.designs.cure import CureDesign
 from smm_bayes.analysis.designs.design import Design
@@ -12,11 +13,17 @@ from smm_bayes.analysis.designs.interim import InterimDesign
 from smm_bayes.analysis.designs.latent import LatentDesign
 from smm_bayes.analysis.designs.power_prior import PowerPriorDesign
 from smm_bayes.analysis.designs.regression import RegressionDesign
+from smm_bayes.analysis.designs.relations import RelationDesign
 from smm_bayes.analysis.designs.visits import VisitsDesign
+from smm_bayes.borrowing.trials.relations import Commensurate, Exchangeable, Robust
 
 VARIANTS: dict[str, Callable[[], Design]] = {
     "cure": CureDesign, "latent_exchangeability": LatentDesign, "power_prior": PowerPriorDesign,
     "regression": RegressionDesign, "visits": VisitsDesign,
+    "by_interval": partial(RelationDesign, Exchangeable("interval")),
+    "commensurate": partial(RelationDesign, Commensurate()),
+    "robust": partial(RelationDesign, Robust()),
+    "spike_and_slab": partial(RelationDesign, Commensurate("spike-and-slab")),
 }  # fmt: skip
 
 __all__ = ["VARIANTS", "Design", "InterimDesign"]
