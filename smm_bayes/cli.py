@@ -70,6 +70,7 @@ def interim(
         return
     import numpy as np
 
+    from smm_bayes.reporting.borrowing import borrowing_rows
     from smm_bayes.reporting.words import Rows, mostly_prior_rows, outcome_rows, source_rows
 
     convergence = ("convergence", str(result.fit.convergence))
@@ -77,6 +78,9 @@ def interim(
     moved = source_rows(result.decision)
     if moved:
         typer.echo(f"\nProbability of success with other evidence:\n{moved}")
+    borrowed = borrowing_rows(result.decision)
+    if borrowed:
+        typer.echo(f"\nBorrowed, and conflict with what the others predict:\n{borrowed}")
     little = mostly_prior_rows(result, rng=np.random.default_rng(seed))
     if little:
         typer.echo(f"\nWARNING: where the data say little, and the share of the answer there that is prior:\n{little}")

@@ -41,6 +41,20 @@ class Diagnostics(Part):
     passed: bool
 
 
+class ConflictEntry(Part):
+    """Events of one arm in an interval (or all of them), against what everything else predicts of them."""
+
+    trial: str
+    regimen: str
+    counted: str = Field(description="Causes that are counted")
+    interval: str = Field(description="Months, or all")
+    events: float = Field(description="Observed; with several reconstructions their mean")
+    predicted: float = Field(description="Median of the prediction")
+    lower: float = Field(description="2.5 % point of it")
+    upper: float = Field(description="97.5 % point of it")
+    p_value: float = Field(ge=0, le=1, description="Two-sided predictive mid-p-value")
+
+
 class Source(Part):
     """A piece of outside evidence that entered the model; the last is all of it together."""
 
@@ -51,6 +65,15 @@ class Source(Part):
         default=None, description="Probability of success had this source been left out"
     )
     mcse_without: float | None = Field(default=None, description="Monte Carlo standard error of it")
+    effective_events: dict[str, float] = Field(
+        default_factory=dict, description="Events of each arm that what it says of the arm's hazard is worth"
+    )
+    probability_exchangeable: float | None = Field(
+        default=None, description="Posterior probability that the trial is exchangeable; null unless the method asks"
+    )
+    conflict: list[ConflictEntry] = Field(
+        default_factory=list, description="Its events against what the others and this trial predict"
+    )
 
 
 class Inputs(Part):
@@ -84,4 +107,7 @@ class Decision(Part):
     information_fraction: float = Field(description="events.observed over events.planned, or over the mean predicted")
     diagnostics: Diagnostics
     sources: list[Source]
+    conflict: list[ConflictEntry] = Field(
+        default_factory=list, description="This trial's events against what earlier trials and priors predict"
+    )
     inputs: Inputs

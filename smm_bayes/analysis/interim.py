@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from smm_bayes.analysis.hazards import HazardModel, WithEarlierTrials, hazard_model
 from smm_bayes.analysis.snapshot import Snapshot
+from smm_bayes.analysis.sources import Without, current_conflict, leave_each_out, source_entries
 from smm_bayes.analysis.spec import AnalysisSpec
 from smm_bayes.errors import DataError, Problems, SpecificationError
 from smm_bayes.inference.fingerprint import hash_file, versions
@@ -22,14 +24,11 @@ from smm_bayes.trial.calendar import calendar_date
 from smm_bayes.trial.patients import Patients
 
 if TYPE_CHECKING:
-    import pymc as pm
     import xarray as xr
 
-    from smm_bayes.analysis.decision import Decision, Interval, Source
+    from smm_bayes.analysis.decision import Decision, Interval
     from smm_bayes.inference.sampling import Fit, FitProgress
 
-EVERYTHING = "all earlier trials"
-WITHOUT_RECONSTRUCTIONS = 5  # of the other trials, when one is left out to see what it moved
 PACKAGES = ("smm-bayes", "numpy", "pymc", "nutpie", "arviz", "numba")
 
 
@@ -199,27 +198,11 @@ def run_interim(
     with ThreadPoolExecutor(workers) as pool:
         executor = pool if workers > 1 else None
         prediction = predict(inputs, fitted, seed=seed, executor=executor, progress=on_predict)
-        moved = {}
+        without = {}
         if isinstance(inputs.model, WithEarlierTrials):
-            names = [source.name for source in inputs.model.sources]
-            for left_out in ((name,) for name in names) if len(names) > 1 else ():
-                moved[left_out[0]] = _without(inputs, model, left_out, seed, executor, settings)
-            moved[EVERYTHING] = _without(inputs, model, names, seed, executor, settings)
-    return Interim(inputs, fitted, prediction, decide(inputs, fitted, prediction, moved))
-
-
-def _without(
-    inputs: InterimInputs, model: pm.Model, names: Sequence[str], seed: int, executor: Executor | None,
-    settings: dict[str, int],
-) -> Prediction:  # fmt: skip
-    """Predict once more with some sources silent, from fewer reconstructions of the others."""
-    from smm_bayes.inference.each import fit_each
-
-    assert isinstance(inputs.model, WithEarlierTrials)
-    all_silent = len(names) == len(inputs.model.sources)
-    silent = inputs.model.without(*names, reconstructions=1 if all_silent else WITHOUT_RECONSTRUCTIONS)
-    fitted = fit_each(model, silent.data(), seed=seed, **settings).require_convergence()  # type: ignore[arg-type]
-    return predict(inputs, fitted, seed=seed, executor=executor)
+            complete = partial(predict, inputs, seed=seed, executor=executor)
+            without = leave_each_out(inputs, model, seed=seed, predict=complete, settings=settings)
+    return Interim(inputs, fitted, prediction, decide(inputs, fitted, prediction, without))
 
 
 def predict(inputs: InterimInputs, fitted: Fit, *, seed: int, **options: object) -> Prediction:
@@ -233,9 +216,9 @@ def predict(inputs: InterimInputs, fitted: Fit, *, seed: int, **options: object)
 
 
 def decide(
-    inputs: InterimInputs, fitted: Fit, prediction: Prediction, without: Mapping[str, Prediction] | None = None
+    inputs: InterimInputs, fitted: Fit, prediction: Prediction, without: Mapping[str, Without] | None = None
 ) -> Decision:
-    """Put the decision together; ``without`` are predictions with a source left out, by its name."""
+    """Put the decision together; ``without`` are the analyses with a source left out, by its name."""
     from smm_bayes.analysis.decision import Decision, Diagnostics, Events, Inputs
 
     patients, final = inputs.patients, inputs.final
@@ -261,27 +244,10 @@ def decide(
         diagnostics=Diagnostics(max_rhat=convergence.max_rhat, min_ess_bulk=convergence.min_ess_bulk,
                                 min_ess_tail=convergence.min_ess_tail, divergences=convergence.divergences,
                                 passed=convergence.passed),
-        sources=_sources(inputs, without or {}),
+        sources=source_entries(inputs, fitted, without or {}, seed=fitted.seed),
+        conflict=current_conflict(inputs, without or {}, seed=fitted.seed),
         inputs=Inputs(sha256=hashes, fingerprint=fitted.fingerprint, seed=fitted.seed, versions=versions(*PACKAGES)),
     )  # fmt: skip
-
-
-def _sources(inputs: InterimInputs, without: Mapping[str, Prediction]) -> list[Source]:
-    from smm_bayes.analysis.decision import Source
-
-    if not isinstance(inputs.model, WithEarlierTrials):
-        return []
-    if len(inputs.model.sources) == 1 and EVERYTHING in without:
-        without = {inputs.model.sources[0].name: without[EVERYTHING], **without}
-    found = [Source(name=s.name, trust=s.trust, source=s.source) for s in inputs.model.sources]
-    if EVERYTHING in without:
-        found.append(Source(name=EVERYTHING, trust="", source=""))
-    return [
-        source.model_copy(update={"probability_without": without[source.name].probability,
-                                  "mcse_without": without[source.name].mcse})
-        if source.name in without else source
-        for source in found
-    ]  # fmt: skip
 
 
 def _current_hazard_ratio(inputs: InterimInputs, fitted: Fit) -> Interval | None:

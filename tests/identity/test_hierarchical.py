@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.special import expit, logit
+from scipy.special import expit, logit, polygamma
 
 from smm_bayes.borrowing import BetweenTrials, Cohort, Contrast, Trials, TrialsPriors, hierarchical_model, trials_data
+from smm_bayes.borrowing.trials.conflict import conflicts, information
 from smm_bayes.borrowing.trials.hierarchical import (
     cell_log_likelihood,
     cohort_log_hazard,
@@ -325,3 +326,49 @@ def test_trials_that_do_not_fit_together_are_refused(trials, priors):
         replace(priors, contrasts=(Contrast("B", "nothing"),))
     with pytest.raises(SpecificationError, match="events must have shape"):
         replace(some[0], events=np.zeros((1, 5)))
+
+
+def test_conflict_is_the_predictive_distribution():
+    """One hazard a trial: with the earlier trial silent, its predicted events and p-value against quadrature."""
+    from scipy.stats import poisson
+
+    from smm_bayes.inference import fit
+
+    trials, priors = two_trials(Exchangeable())
+    posterior = fit(hierarchical_model(trials, priors), data=trials_data(trials.without("earlier"), priors), seed=3,
+                    draws=4000, target_accept=0.99).posterior  # fmt: skip
+    draws = {str(name): values.values.reshape(-1, *values.shape[2:]) for name, values in posterior.data_vars.items()}
+    (whole, only) = conflicts(draws, [trials], priors, "earlier", rng=np.random.default_rng(1))
+    assert (whole.interval, only.interval, whole.events) == ("all", "(0, inf)", 60.0)
+    assert whole.p_value == only.p_value
+
+    m = np.linspace(BASELINE.mean - 5 * BASELINE.sd, BASELINE.mean + 5 * BASELINE.sd, 241)
+    tau = priors.between.hazard.scale * np.linspace(0.01, 4.5, 120)[:, None]
+    x = np.linspace(-9, 1, 1201)
+    spread = np.exp(-0.5 * ((x[:, None, None] - m) / tau) ** 2) / tau
+    of_now = (spread * np.exp(NOW[0] * x - NOW[1] * np.exp(x) - NOW[0] * (np.log(NOW[0] / NOW[1]) - 1))[:, None, None]).sum(0)
+    weight = of_now * np.exp(-0.5 * ((m - BASELINE.mean) / BASELINE.sd) ** 2 - 0.5 * (tau / priors.between.hazard.scale) ** 2)
+    of_earlier = (spread * weight).sum((1, 2))
+    mean = EARLIER[1] * np.exp(x)
+    share = np.average(poisson.cdf(EARLIER[0] - 1, mean) + 0.5 * poisson.pmf(EARLIER[0], mean), weights=of_earlier)
+    assert whole.p_value == pytest.approx(2 * min(share, 1 - share), abs=0.02)
+    assert whole.lower < whole.predicted < whole.upper
+
+
+def test_conflict_is_seen_and_its_absence_too():
+    """A trial with ten times the events that the others predict has a p-value near 0; one that agrees, above 0.3."""
+    trials, priors = two_trials(Exchangeable())
+    draws = priors.sample(trials, 2000, rng=np.random.default_rng(1))
+    draws["log_baseline"][:] = np.log(0.02)
+    draws["between_hazard"][:] = 0.1
+    for events, low, high in ((18.0, 0.3, 1.0), (180.0, 0.0, 1e-6)):
+        seen = replace(trials.cohorts[0], events=np.array([[events]]))
+        told = conflicts(draws, [replace(trials, cohorts=(seen, trials.cohorts[1]))], priors, "earlier",
+                         rng=np.random.default_rng(2))  # fmt: skip
+        assert all(low <= one.p_value <= high for one in told)
+
+
+def test_information_is_in_events():
+    rng = np.random.default_rng(5)
+    log_hazard = np.log(rng.gamma(30, 1 / 900, size=(200_000, 1, 1)))
+    assert information(log_hazard, np.array([[7.0]]))[0] == pytest.approx(1 / float(polygamma(1, 30)), rel=0.02)

@@ -1,0 +1,122 @@
+"""What was borrowed from whom, and is it in conflict: from the draws of a model of several trials."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from smm_bayes.borrowing.trials.cohorts import Cohort, Trials
+from smm_bayes.borrowing.trials.hierarchical import cohort_log_hazard
+from smm_bayes.borrowing.trials.priors import TrialsPriors
+
+WHOLE = "all"  # intervals
+DRAWS = 1000
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """Events of one arm in an interval, or in all, against what the other trials predict of them.
+
+    Attributes
+    ----------
+    trial, regimen, counted, interval : str
+        ``counted`` names the causes; ``interval`` is ``all`` for the whole follow-up.
+    events : float
+        Observed; with several reconstructions their mean.
+    predicted, lower, upper : float
+        Median and 95 % interval of the prediction.
+    p_value : float
+        Two-sided predictive mid-p-value; with several reconstructions their mean.
+    """
+
+    trial: str
+    regimen: str
+    counted: str
+    interval: str
+    events: float
+    predicted: float
+    lower: float
+    upper: float
+    p_value: float
+
+
+def conflicts(
+    parameters: Mapping[str, np.ndarray], observed: Sequence[Trials], priors: TrialsPriors, trial: str, *,
+    rng: np.random.Generator,
+) -> list[Conflict]:  # fmt: skip
+    r"""Compare one trial's events with what the others predict of them.
+
+    With Y the events predicted in the trial's own exposure, :math:`p = 2\min(q, 1 - q)`,
+    :math:`q = P(Y < y) + \tfrac12 P(Y = y)`, averaged over the draws exactly. The prediction knows that trials differ:
+    a small p-value says that this one differs more than trials are thought to.
+
+    Parameters
+    ----------
+    parameters : mapping of str to numpy.ndarray
+        Draws first, from a fit in which ``trial`` was silent, so that what is its own is drawn from its prior.
+    observed : sequence of Trials
+        With what the trial saw; several reconstructions are equally likely.
+    priors : TrialsPriors
+    trial : str
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    list of Conflict
+        For every arm and series, all intervals together first; intervals without exposure are left out.
+    """
+    size = len(next(iter(parameters.values())))
+    kept = np.linspace(0, size - 1, min(size, DRAWS)).round().astype(int)
+    thinned = {name: values[kept] for name, values in parameters.items()}
+    log_hazard = cohort_log_hazard(thinned, observed[0], priors)
+    causes, labels = observed[0].causes, observed[0].grid.labels
+    found = []
+    for index, cohort in enumerate(observed[0].cohorts):
+        if cohort.trial != trial:
+            continue
+        arms = [trials.cohorts[index] for trials in observed]
+        for row, series in enumerate(cohort.series):
+            at = [causes.index(cause) for cause in series]
+            hazard = np.exp(log_hazard[:, index, at]).sum(axis=1)  # (draw, interval)
+            said = (cohort.trial, cohort.regimen, " or ".join(series))
+            found.append(_compare((*said, WHOLE), hazard, arms, row, slice(None), rng))
+            found += [_compare((*said, label), hazard, arms, row, slice(j, j + 1), rng)
+                      for j, label in enumerate(labels) if any(arm.exposure[j] > 0 for arm in arms)]  # fmt: skip
+    return found
+
+
+def _compare(
+    said: tuple[str, str, str, str], hazard: np.ndarray, arms: Sequence[Cohort], row: int, intervals: slice,
+    rng: np.random.Generator,
+) -> Conflict:  # fmt: skip
+    from scipy.special import gammaln, pdtr, xlogy
+
+    values, drawn, events = [], [], []
+    for arm in arms:
+        expected = hazard[:, intervals] @ arm.exposure[intervals]
+        seen = float(arm.events[row, intervals].sum())
+        below = pdtr(seen - 1, expected) if seen > 0 else np.zeros_like(expected)
+        equal = np.exp(xlogy(seen, expected) - expected - gammaln(seen + 1))
+        share = float(np.mean(below + equal / 2))
+        values.append(2 * min(share, 1 - share))
+        drawn.append(rng.poisson(expected))
+        events.append(seen)
+    lower, middle, upper = np.quantile(np.concatenate(drawn), (0.025, 0.5, 0.975))
+    return Conflict(*said, float(np.mean(events)), float(middle), float(lower), float(upper), float(np.mean(values)))
+
+
+def information(log_hazard: np.ndarray, exposure: np.ndarray) -> np.ndarray:
+    r"""Events that what is known of each arm's hazard is worth, :math:`1/\mathrm{Var}(\log \sum_j E_j\lambda_j)`.
+
+    d events of one arm alone, under a vague prior, are worth about d.
+
+    Parameters
+    ----------
+    log_hazard : numpy.ndarray, shape (draw, arm, interval)
+    exposure : numpy.ndarray, shape (arm, interval)
+        Of the current trial: it weighs the intervals.
+    """
+    expected = np.log((np.exp(log_hazard) * exposure).sum(axis=-1))
+    return 1 / expected.var(axis=0)

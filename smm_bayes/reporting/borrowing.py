@@ -1,0 +1,106 @@
+"""What was borrowed from whom, and is it in conflict: a table and a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from smm_bayes.analysis.decision import ConflictEntry, Decision
+from smm_bayes.reporting.words import Rows
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+WHOLE = "all"
+
+
+def borrowing_table(decision: Decision) -> pd.DataFrame | None:
+    """Give a row a source, one of all together, and one of this trial; None where nothing was borrowed.
+
+    Effective events are what a source adds to what is known of each arm's hazard; they are below 0 where it makes it
+    less sure, as a source in conflict can. The p-values are predictive, of the events of one arm under what the other
+    trials say: of all its events, and the smallest of an interval.
+    """
+    import pandas as pd
+
+    if not any(source.effective_events for source in decision.sources):
+        return None
+    rows = {}
+    for source in decision.sources:
+        gained = {f"effective events, {arm}": f"{value:.1f}" for arm, value in source.effective_events.items()}
+        share = source.probability_exchangeable
+        rows[source.name] = {**gained, **({} if share is None else {"exchangeable": f"{share:.2f}"}),
+                             **_conflict(source.conflict)}  # fmt: skip
+    rows[f"{decision.trial} (this trial)"] = _conflict(decision.conflict)
+    return pd.DataFrame.from_dict(rows, orient="index").fillna("")
+
+
+def borrowing_rows(decision: Decision) -> Rows | None:
+    """Say the same in a line a source, for a terminal."""
+    if not any(source.effective_events for source in decision.sources):
+        return None
+    rows = Rows()
+    for source in decision.sources:
+        gained = ", ".join(f"{value:+.1f} {arm}" for arm, value in source.effective_events.items())
+        rows.append((source.name, f"effective events {gained}{_p(source.conflict)}"))
+    rows.append((f"{decision.trial} (this trial)", _p(decision.conflict).removeprefix("; ")))
+    return rows
+
+
+def _p(entries: Sequence[ConflictEntry]) -> str:
+    if not entries:
+        return ""
+    told = _conflict(entries)
+    return f"; {told['events']} events ({told['worst arm']}), predicted {told['predicted (95 %)']}, p {told['p']}"
+
+
+def _conflict(entries: Sequence[ConflictEntry]) -> dict[str, str]:
+    """Give the arm that fits worst, by all its events and by an interval's."""
+    if not entries:
+        return {}
+    whole = min((entry for entry in entries if entry.interval == WHOLE), key=lambda entry: entry.p_value)
+    parts = [entry for entry in entries if entry.interval != WHOLE] or [whole]
+    worst = min(parts, key=lambda entry: entry.p_value)
+    return {
+        "worst arm": f"{whole.regimen}, {whole.counted}", "events": f"{whole.events:.0f}",
+        "predicted (95 %)": f"{whole.predicted:.0f} ({whole.lower:.0f} to {whole.upper:.0f})",
+        "p": f"{whole.p_value:.3f}",
+        "smallest p by interval": f"{worst.p_value:.3f} ({worst.regimen}, {worst.interval} months)",
+    }  # fmt: skip
+
+
+def plot_conflict(decision: Decision) -> Figure | None:
+    """Draw each trial's events by interval against what the other trials predict; None where nothing was borrowed.
+
+    One panel an arm and what is counted. Bars are 95 % predictive intervals, points what was seen.
+    """
+    import matplotlib.pyplot as plt
+
+    every = [entry for source in decision.sources for entry in source.conflict] + list(decision.conflict)
+    panels: dict[tuple[str, str, str], list[ConflictEntry]] = {}
+    for entry in every:
+        if entry.interval != WHOLE:
+            panels.setdefault((entry.trial, entry.regimen, entry.counted), []).append(entry)
+    if not panels:
+        return None
+    columns = min(3, len(panels))
+    rows = -(-len(panels) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(3.7 * columns, 2.7 * rows), squeeze=False, layout="constrained")
+    for ax, (names, entries) in zip(axes.flat, panels.items(), strict=False):
+        place = range(len(entries))
+        ax.vlines(place, [e.lower for e in entries], [e.upper for e in entries], color="#9fb8d0", linewidth=7)
+        ax.plot(place, [e.predicted for e in entries], "_", color="#2f5d8a", markersize=11, markeredgewidth=2)
+        ax.plot(place, [e.events for e in entries], "o", color="#b3402e", markersize=5)
+        ax.set_yscale("symlog", linthresh=2)
+        ax.set_ylim(bottom=-0.3)
+        ax.set_xticks(list(place), [e.interval for e in entries], rotation=55, ha="right", fontsize=7)
+        ax.set_title(f"{names[0]}: {names[1]}\n{names[2]}", fontsize=8)
+        ax.tick_params(axis="y", labelsize=7)
+    for ax in list(axes.flat)[len(panels) :]:
+        ax.set_axis_off()
+    figure.supxlabel("months since enrolment", fontsize=9)
+    figure.supylabel("events", fontsize=9)
+    figure.suptitle(f"Events seen (points) and predicted from all other trials (bars, 95 %). Data: {decision.data}; "
+                    "earlier trials reconstructed", fontsize=9)  # fmt: skip
+    return figure
