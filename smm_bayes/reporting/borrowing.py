@@ -73,29 +73,34 @@ def _conflict(entries: Sequence[ConflictEntry]) -> dict[str, str]:
 def plot_conflict(decision: Decision) -> Figure | None:
     """Draw each trial's events by interval against what the other trials predict; None where nothing was borrowed.
 
-    One panel an arm and what is counted. Bars are 95 % predictive intervals, points what was seen.
+    One panel an arm, for what counts the first cause; the vertical axis is a square root. Bars are 95 % predictive
+    intervals, points what was seen.
     """
     import matplotlib.pyplot as plt
+    import numpy as np
 
     every = [entry for source in decision.sources for entry in source.conflict] + list(decision.conflict)
-    panels: dict[tuple[str, str, str], list[ConflictEntry]] = {}
+    panels: dict[tuple[str, str], list[ConflictEntry]] = {}
     for entry in every:
-        if entry.interval != WHOLE:
-            panels.setdefault((entry.trial, entry.regimen, entry.counted), []).append(entry)
+        if entry.interval != WHOLE and entry.counted.split(" or ")[0] == every[0].counted.split(" or ")[0]:
+            panels.setdefault((entry.trial, f"{entry.regimen}, {entry.counted}"), []).append(entry)
     if not panels:
         return None
-    columns = min(3, len(panels))
+    columns = min(4, len(panels))
     rows = -(-len(panels) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(3.7 * columns, 2.7 * rows), squeeze=False, layout="constrained")
+    figure, axes = plt.subplots(rows, columns, figsize=(2.9 * columns, 2.6 * rows), squeeze=False, layout="constrained")
     for ax, (names, entries) in zip(axes.flat, panels.items(), strict=False):
         place = range(len(entries))
         ax.vlines(place, [e.lower for e in entries], [e.upper for e in entries], color="#9fb8d0", linewidth=7)
         ax.plot(place, [e.predicted for e in entries], "_", color="#2f5d8a", markersize=11, markeredgewidth=2)
         ax.plot(place, [e.events for e in entries], "o", color="#b3402e", markersize=5)
-        ax.set_yscale("symlog", linthresh=2)
-        ax.set_ylim(bottom=-0.3)
+        ax.set_yscale("function", functions=(lambda x: np.sqrt(np.maximum(x, 0)), np.square))
+        top = max(max(e.upper, e.events) for e in entries)
+        ticks = [tick for tick in (0, 1, 5, 10, 20, 40, 80, 160, 320) if tick <= 1.3 * top] or [0, 1]
+        ax.set_ylim(-0.02, max(1.2 * top, 1.2))
+        ax.set_yticks(ticks, [str(tick) for tick in ticks])
         ax.set_xticks(list(place), [e.interval for e in entries], rotation=55, ha="right", fontsize=7)
-        ax.set_title(f"{names[0]}: {names[1]}\n{names[2]}", fontsize=8)
+        ax.set_title(f"{names[0]}\n{names[1]}", fontsize=8)
         ax.tick_params(axis="y", labelsize=7)
     for ax in list(axes.flat)[len(panels) :]:
         ax.set_axis_off()
