@@ -17,21 +17,31 @@ if TYPE_CHECKING:
     from smm_bayes.borrowing.trials.priors import TrialsPriors
 
 
-def one_way(layer: Layer, trials: Trials, priors: TrialsPriors, index: Index) -> Any:
-    """Make the parameters of the only way to deviate; give what it adds to every log hazard (flat)."""
+def hazard_deviation(layer: Layer, trials: Trials, priors: TrialsPriors, index: Index) -> Any:
+    """Make the deviations of the only layer; give what they add to every log hazard (flat)."""
     import pymc as pm
 
+    spread = Spread(hazard_sd(layer), 0.0, layer.shared, len(trials.causes))
     by = ("interval",) if priors.relation.interval_by_interval else ()
     steps = pm.Normal(f"{layer.name}_hazard", 0.0, 1.0, dims=("trial", "cause", *by))
-    effects = pm.Normal(f"{layer.name}_effect", 0.0, 1.0, dims="randomised") if trials.randomised else None
-    return added(layer_spread(layer, trials, index), steps.ravel(), effects, trials, priors, index)
+    return added(spread, steps.ravel(), None, trials, priors, index)
+
+
+def effect_deviation(layer: Layer, trials: Trials, priors: TrialsPriors, index: Index) -> Any:
+    """Make the hazard ratios of the only layer; give what they add to every log hazard (flat)."""
+    import pymc as pm
+
+    spread = Spread(0.0, effect_sd(layer), layer.shared, len(trials.causes))
+    effects = pm.Normal(f"{layer.name}_effect", 0.0, 1.0, dims="randomised")
+    return added(spread, None, effects, trials, priors, index)
 
 
 def added(spread: Spread, steps: Any, effects: Any, trials: Trials, priors: TrialsPriors, index: Index) -> Any:
     """What deviations in units of their standard deviation add to the log hazard of cohort, cause and interval."""
-    relation = priors.relation
-    found = spread.hazard(index.trial_hazard) * steps[index.step(relation.interval_by_interval)]
-    if trials.randomised:
+    relation, found = priors.relation, 0.0
+    if steps is not None:
+        found = spread.hazard(index.trial_hazard) * steps[index.step(relation.interval_by_interval)]
+    if effects is not None:
         of_arm = spread.effect(index.randomised) * effects[index.randomised]
         found = found + of_arm * index.experimental * index.progression
     return found * (1 - index.is_current) if relation.around_current else found
@@ -57,11 +67,14 @@ class Spread:
         return self.of_effect if self.shared or isinstance(self.of_effect, float) else self.of_effect[randomised]
 
 
-def layer_spread(layer: Layer, trials: Trials, index: Index) -> Spread:
-    """Make the standard deviations of a layer that are to be learned."""
-    hazard = _sd("between_hazard", layer.hazard, ("cause",) if layer.shared else ("trial", "cause"))
-    effect = _sd("between_effect", layer.effect, () if layer.shared else ("randomised",)) if trials.randomised else 0.0
-    return Spread(hazard, effect, layer.shared, len(trials.causes))
+def hazard_sd(layer: Layer) -> Any:
+    """Standard deviation of a layer's log hazards: known, or a parameter with its prior."""
+    return _sd("between_hazard", layer.hazard, ("cause",) if layer.shared else ("trial", "cause"))
+
+
+def effect_sd(layer: Layer) -> Any:
+    """Standard deviation of a layer's log hazard ratios: known, or a parameter with its prior."""
+    return _sd("between_effect", layer.effect, () if layer.shared else ("randomised",))
 
 
 def _sd(name: str, prior: SpreadPrior | float, dims: tuple[str, ...]) -> Any:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smm_bayes.borrowing.trials.cohorts import Trials
-from smm_bayes.borrowing.trials.deviations import cohort_deviations
+from smm_bayes.borrowing.trials.deviations import cohort_deviations, effect_deviation, hazard_deviation
 from smm_bayes.borrowing.trials.membership import cell_data, observe
 from smm_bayes.borrowing.trials.priors import TrialsPriors
 from smm_bayes.survival.walk import Curve, smooth_curves, whitening
@@ -71,11 +71,17 @@ def hierarchical_model(trials: Trials, priors: TrialsPriors) -> pm.Model:
                                  dim="cause", step="smoothness")  # fmt: skip
         pm.Deterministic("level", baseline.mean(axis=-1), dims="cause")
         log_hazard = baseline.ravel()[index.baseline]
+        layers = priors.relation.layers(priors.between)
+        only = layers[0] if len(layers) == 1 else None
+        if only:
+            log_hazard = log_hazard + hazard_deviation(only, trials, priors, index)
         if priors.contrasts:
             sizes = [c.prior.mean for c in priors.contrasts], [c.prior.sd for c in priors.contrasts]
             contrast = pm.Normal("log_contrast", *sizes, dims="contrast")
             regimens = (priors.paths() * contrast).sum(axis=1)
             log_hazard = log_hazard + regimens[index.regimen] * index.progression
+        if trials.randomised and only:
+            log_hazard = log_hazard + effect_deviation(only, trials, priors, index)
         if trials.randomised and others:
             sizes = [p.mean for p in others], [p.sd for p in others]
             other = pm.Normal("other_effect", *sizes, dims=("randomised", "other"))

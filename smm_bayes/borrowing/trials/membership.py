@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from smm_bayes.borrowing.trials.deviations import Spread, added, layer_spread, one_way
+from smm_bayes.borrowing.trials.deviations import Spread, added, effect_sd, hazard_sd
 
 if TYPE_CHECKING:
     from smm_bayes.borrowing.trials.cohorts import Trials
@@ -41,7 +41,9 @@ def cell_data(trials: Trials, priors: TrialsPriors) -> dict[str, np.ndarray]:
 
 
 def observe(trials: Trials, priors: TrialsPriors, log_hazard: Any, index: Index) -> Any:
-    """Observe the cells, given log hazards of every cohort, cause and interval (flat) without deviation.
+    """Observe the cells, given log hazards of every cohort, cause and interval (flat).
+
+    Where trials deviate in two ways these are log hazards without deviation, and the deviations are made here.
 
     Returns
     -------
@@ -54,9 +56,7 @@ def observe(trials: Trials, priors: TrialsPriors, log_hazard: Any, index: Index)
     data = {name: pm.Data(name, values, dims="cell") for name, values in cell_data(trials, priors).items()}
     events, exposure = data["events_data"], data["exposure_data"]
     layers = priors.relation.layers(priors.between)
-    if len(layers) < 2:
-        for layer in layers:
-            log_hazard = log_hazard + one_way(layer, trials, priors, index)
+    if len(layers) < 2:  # what trials deviate by is in the log hazards
         pm.CustomDist("events", _counted(log_hazard, trials, index), exposure, logp=_log_likelihood,
                       random=_draw_events, observed=events, dims="cell")  # fmt: skip
         return log_hazard
@@ -67,7 +67,8 @@ def observe(trials: Trials, priors: TrialsPriors, log_hazard: Any, index: Index)
     effect = pm.Normal("effect_coordinate", 0.0, 1.0, dims="randomised") if trials.randomised else None
     hazards, deviated, corrections = [], [], []
     for layer in layers:
-        spread = layer_spread(layer, trials, index)
+        of_effect = effect_sd(layer) if trials.randomised else 0.0
+        spread = Spread(hazard_sd(layer), of_effect, layer.shared, len(trials.causes))
         steps, effects, correction = cells.steps(spread, coordinate, effect, events, expected)
         shape = (len(trials.names), len(trials.causes), *([len(trials.grid)] if by else []))
         pm.Deterministic(f"{layer.name}_hazard", steps.reshape(shape), dims=("trial", "cause", *by))
