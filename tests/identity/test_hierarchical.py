@@ -6,8 +6,17 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit, polygamma
 
-from smm_bayes.borrowing import BetweenTrials, Cohort, Contrast, Trials, TrialsPriors, hierarchical_model, trials_data
-from smm_bayes.borrowing.trials.conflict import conflicts, information
+from smm_bayes.borrowing import (
+    BetweenTrials,
+    Cohort,
+    Contrast,
+    MultivariateNormalMixture,
+    Trials,
+    TrialsPriors,
+    hierarchical_model,
+    trials_data,
+)
+from smm_bayes.borrowing.trials.conflict import arm_conflicts, conflicts, information
 from smm_bayes.borrowing.trials.hierarchical import (
     cell_log_likelihood,
     cohort_log_hazard,
@@ -372,3 +381,16 @@ def test_information_is_in_events():
     rng = np.random.default_rng(5)
     log_hazard = np.log(rng.gamma(30, 1 / 900, size=(200_000, 1, 1)))
     assert information(log_hazard, np.array([[7.0]]))[0] == pytest.approx(1 / float(polygamma(1, 30)), rel=0.02)
+
+
+def test_an_arm_against_its_prior():
+    """A prior as narrow as a point: the p-value is that of a Poisson count."""
+    from scipy.stats import poisson
+
+    sharp = MultivariateNormalMixture([1], [np.log([0.02, 0.03])], [1e-12 * np.eye(2)], ("(0, 12]", "(12, inf)"))
+    arm = Cohort("now", "old", "single", (("progression",),), np.array([[4.0, 9.0]]), np.array([300.0, 0.0 + 150.0]))
+    whole, first, second = arm_conflicts(sharp, arm, rng=np.random.default_rng(1))
+    for told, seen, mean in ((whole, 13, 10.5), (first, 4, 6.0), (second, 9, 4.5)):
+        share = poisson.cdf(seen, mean) - 0.5 * poisson.pmf(seen, mean)
+        assert told.p_value == pytest.approx(2 * min(share, 1 - share), rel=1e-4)
+        assert told.predicted == pytest.approx(mean, abs=1)

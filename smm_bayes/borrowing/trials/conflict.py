@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from smm_bayes.borrowing.mixtures import MultivariateNormalMixture
 from smm_bayes.borrowing.trials.cohorts import Cohort, Trials
 from smm_bayes.borrowing.trials.hierarchical import cohort_log_hazard
 from smm_bayes.borrowing.trials.priors import TrialsPriors
@@ -85,6 +86,27 @@ def conflicts(
             found += [_compare((*said, label), hazard, arms, row, slice(j, j + 1), rng)
                       for j, label in enumerate(labels) if any(arm.exposure[j] > 0 for arm in arms)]  # fmt: skip
     return found
+
+
+def arm_conflicts(
+    prior: MultivariateNormalMixture, arm: Cohort, *, rng: np.random.Generator, draws: int = 20_000
+) -> list[Conflict]:
+    """Compare one arm's events of its first series with what a prior of its log hazards predicts, as :func:`conflicts`.
+
+    Parameters
+    ----------
+    prior : MultivariateNormalMixture
+        Of the log hazards in the arm's intervals.
+    arm : Cohort
+    rng : numpy.random.Generator
+    draws : int
+        Of the prior.
+    """
+    hazard = np.exp(prior.sample(draws, rng=rng))
+    said = (arm.trial, arm.regimen, " or ".join(arm.series[0]))
+    found = [_compare((*said, WHOLE), hazard, [arm], 0, slice(None), rng)]
+    return found + [_compare((*said, label), hazard, [arm], 0, slice(j, j + 1), rng)
+                    for j, label in enumerate(prior.labels) if arm.exposure[j] > 0]  # fmt: skip
 
 
 def _compare(
