@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from smm_bayes.borrowing.meta_analysis.priors import Fixed, Normal, SDPrior
+from smm_bayes.borrowing.meta_analysis.priors import Normal, SDPrior
+from smm_bayes.borrowing.meta_analysis.sd_priors import Fixed
 from smm_bayes.borrowing.meta_analysis.summaries import Summaries
 from smm_bayes.errors import Problems, SpecificationError
 
@@ -104,9 +105,8 @@ class MetaAnalysis:
 
     def sample_prior(self, draws: int, *, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Draw parameters in NumPy, draws first, by the names of the PyMC model."""
-        normal = [(self.mean_prior.mean, self.mean_prior.sd)]
-        normal += [(prior.mean, prior.sd) for prior in self.covariate_priors.values()]
-        drawn = rng.normal(*np.array(normal).T, (draws, len(normal)))
+        normal = [self.mean_prior, *self.covariate_priors.values()]
+        drawn = rng.normal([p.mean for p in normal], [p.sd for p in normal], (draws, len(normal)))
         sds = [prior.sample(draws, rng=rng) for prior in self.sd_priors.values()]
         return {
             "mean": drawn[:, 0], "coefficient": drawn[:, 1:], "between_trial_sd": np.stack(sds, axis=1),
@@ -149,8 +149,10 @@ class MetaAnalysis:
         estimate, information = self.summaries.rough()
         middle = float(estimate @ information / information.sum())
         if abs(middle - self.mean_prior.mean) > 3 * self.mean_prior.sd and not self.covariates:
-            found.append(f"the trials together are near {middle:.3g} on the {self.summaries.LINE} scale, more than 3 SDs "
-                         f"from the mean of its prior, {self.mean_prior._name()}: give a mean_prior that fits")  # fmt: skip
+            found.append(
+                f"the trials together are near {middle:.3g} on the {self.summaries.LINE} scale, more than 3 SDs from "
+                f"the mean of its prior, {self.mean_prior._name()}: give a mean_prior that fits"
+            )
         return tuple(found)
 
 
@@ -168,9 +170,12 @@ def _read_strata(
         missing = [name for name in names if name not in sd_prior]
         if missing:
             problems.add(f"sd_prior names no prior for stratum {', '.join(missing)}")
-    priors = {name: sd_prior.get(name) if isinstance(sd_prior, Mapping) else sd_prior for name in names}
-    for prior in dict.fromkeys(map(repr, (p for p in priors.values() if p is not None and not isinstance(p, SDPrior)))):
-        problems.add(f"sd_prior must be HalfNormal, HalfCauchy, HalfStudentT, LogNormal, Uniform or Fixed; got {prior}")
+    priors = {name: sd_prior[name] if isinstance(sd_prior, Mapping) else sd_prior for name in names
+              if not isinstance(sd_prior, Mapping) or name in sd_prior}  # fmt: skip
+    for prior in priors.values():
+        if not isinstance(prior, SDPrior):
+            problems.add("sd_prior must be HalfNormal, HalfCauchy, HalfStudentT, LogNormal, Uniform or Fixed; got "
+                         f"{prior!r}")  # fmt: skip
     said = names[0] if new is None and len(names) == 1 else new
     if said is None:
         problems.add(f"with strata {', '.join(names)}, say in new_stratum which the new trial belongs to")

@@ -19,9 +19,7 @@ DRAWS = 4000  # what the criterion takes the distribution to be known by
 Z = np.linspace(-4.5, 4.5, 181)  # the distribution is known by its quantiles at these normal scores
 
 
-def approximate(
-    distribution: Distribution, family: type[Mixture], components: int | None = None
-) -> Mixture:
+def approximate(distribution: Distribution, family: type[Mixture], components: int | None = None) -> Mixture:
     """Mixture nearest to a distribution: that with the largest expected log density.
 
     Parameters
@@ -46,8 +44,9 @@ def approximate(
     for size in [int(components)] if components else range(1, LARGEST + 1):
         mixture = fit_mixture(values, masses, family, size)
         score = -2 * DRAWS * float(mixture.log_pdf(values) @ masses) + (3 * size - 1) * np.log(DRAWS)
-        if score < best:
-            found, best = mixture, score
+        if score >= best:
+            break
+        found, best = mixture, score
     assert found is not None
     return found
 
@@ -60,8 +59,8 @@ def fit_mixture(values: np.ndarray, masses: np.ndarray, family: type[Mixture], c
     best, bounds = None, _bounds(values, masses, family, components)
     for centred in (False, True):
         start = np.concatenate([np.zeros(components), _start(values, masses, family, components, centred)])
-        found = minimize(_negative, start, (values, masses, log_density, components), jac=True, method="L-BFGS-B", bounds=bounds,
-                         options={"maxiter": 500, "ftol": 1e-12, "gtol": 1e-7})  # fmt: skip
+        found = minimize(_negative, start, (values, masses, log_density, components), jac=True, bounds=bounds,
+                         method="L-BFGS-B", options={"maxiter": 500, "ftol": 1e-12, "gtol": 1e-7})  # fmt: skip
         if best is None or found.fun < best.fun:
             best = found
     assert best is not None
@@ -99,7 +98,8 @@ def _bounds(values: np.ndarray, masses: np.ndarray, family: type[Mixture], size:
     if family is NormalMixture:
         each = [(float(values.min()), float(values.max())), (float(np.log(sd / 10)), float(np.log(sd * 100)))]
     elif family is GammaMixture:
-        each = [(-7.0, float(np.log(100 * mean**2 / sd**2))), (-20.0, float(np.log(100 * mean / sd**2)))]
+        middle, width = _moments(np.log(values), masses)
+        each = [(-7.0, 4.6 - 2 * float(np.log(width))), (-middle - 14.0, -middle + 14.0)]
     else:
         largest = float(np.log(100 * mean * (1 - mean) / sd**2))
         each = [(-7.0, largest), (-7.0, largest)]
@@ -113,16 +113,17 @@ def _softmax(x: np.ndarray) -> np.ndarray:
 
 def _start(values: np.ndarray, masses: np.ndarray, family: type[Mixture], size: int, centred: bool) -> np.ndarray:
     """Parameters of components that share the sorted values out, or that lie on top of each other, ever wider."""
-    middle, width = _moments(values, masses)
+    line = np.log(values) if family is GammaMixture else values  # a rate may have no mean
+    middle, width = _moments(line, masses)
     if centred:
         mean, sd = np.full(size, middle), width * 2.0 ** (np.arange(size) - (size - 1) / 2)
     else:
         part = np.minimum(np.cumsum(masses) * size, size - 1e-9).astype(int)
-        mean, sd = np.array([_moments(values[part == k], masses[part == k]) for k in range(size)]).T
+        mean, sd = np.array([_moments(line[part == k], masses[part == k]) for k in range(size)]).T
     if family is NormalMixture:
         return np.concatenate([mean, np.log(sd)])
     if family is GammaMixture:
-        return np.log(np.concatenate([(mean / sd) ** 2, mean / sd**2]))
+        return np.concatenate([-2 * np.log(sd), -2 * np.log(sd) - mean])
     worth = np.maximum(mean * (1 - mean) / sd**2 - 1, 0.5)
     return np.log(np.concatenate([mean * worth, (1 - mean) * worth]))
 
@@ -150,5 +151,7 @@ def _beta(x: np.ndarray, log_a: np.ndarray, log_b: np.ndarray) -> tuple[np.ndarr
 
 
 FAMILIES: dict[type[Mixture], tuple[Callable[..., Any], tuple[str, str]]] = {
-    BetaMixture: (_beta, ("a", "b")), GammaMixture: (_gamma, ("shape", "rate")), NormalMixture: (_normal, ("mean", "sd")),
-}  # fmt: skip
+    BetaMixture: (_beta, ("a", "b")),
+    GammaMixture: (_gamma, ("shape", "rate")),
+    NormalMixture: (_normal, ("mean", "sd")),
+}

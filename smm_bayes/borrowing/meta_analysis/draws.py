@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from smm_bayes.borrowing.meta_analysis.distribution import Coordinate, Distribution, Tabulated, choose_panels, refine
+from smm_bayes.borrowing.meta_analysis.distribution import Coordinate, Distribution, Tabulated
+from smm_bayes.borrowing.meta_analysis.panels import choose_panels, refine
 
 NODES = 24  # of Gauss-Hermite quadrature around a draw
 
@@ -119,9 +120,9 @@ class KernelDraws(Distribution):
                 found = np.log((np.exp(-0.5 * scaled**2) / width).mean(axis=1))
             return np.maximum(found, -2000.0) + (log_factor(theta) if log_factor else 0.0)
 
-        cuts = choose_panels(height, (centre - 8 * width).min(), (centre + 8 * width).max(), scan=60)
-        cuts, (found,) = refine(cuts, lambda theta: (height(theta),), rounds=3)
-        return Tabulated.of(cuts, found, self.coordinate)
+        cuts = choose_panels(height, float((centre - 8 * width).min()), float((centre + 8 * width).max()), scan=60)
+        cuts, found = refine(cuts, lambda theta: [height(theta)], rounds=3)
+        return Tabulated.of(cuts, found[0], self.coordinate)
 
     @cached_property
     def _whole(self) -> Tabulated:

@@ -11,10 +11,11 @@ import numpy as np
 from smm_bayes.borrowing.meta_analysis.analysis import MetaAnalysis
 from smm_bayes.borrowing.meta_analysis.distribution import LINE, Coordinate, Distribution, Known, Tabulated
 from smm_bayes.borrowing.meta_analysis.draws import Draws, KernelDraws
+from smm_bayes.borrowing.meta_analysis.kinds import Counts, Estimates
 from smm_bayes.borrowing.meta_analysis.marginal import log_marginal
 from smm_bayes.borrowing.meta_analysis.predict import tabulate, tabulate_mean
 from smm_bayes.borrowing.meta_analysis.priors import SDPrior
-from smm_bayes.borrowing.meta_analysis.summaries import Counts, Estimates, Summaries
+from smm_bayes.borrowing.meta_analysis.summaries import Summaries
 from smm_bayes.borrowing.meta_analysis.surface import Regression, Surface, explore
 
 if TYPE_CHECKING:

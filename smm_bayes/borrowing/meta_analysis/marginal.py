@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from smm_bayes.borrowing.meta_analysis.summaries import Estimates, Summaries
+from smm_bayes.borrowing.meta_analysis.kinds import Estimates
+from smm_bayes.borrowing.meta_analysis.summaries import Summaries
 
 STRETCH = 0.025  # b
 STEP = 0.55  # of t, in a trial's integral
@@ -79,7 +80,7 @@ def log_marginal(summaries: Summaries, mean: np.ndarray, sd: np.ndarray) -> np.n
         z = mode + side * 7 * scale
         fallen = top - summaries.log_likelihood(mean + sd * z) + z**2 / 2
         far.append(np.minimum(reach(fallen, 7 * scale), np.sqrt(2 * DROP) + 0.5))
-    offsets, weights = stretched(*far, scale)
+    offsets, weights = stretched(far[0], far[1], scale)
     z = mode + offsets
     height = summaries.log_likelihood(mean + sd * z) - z * z / 2 - top
     whole = (np.exp(height) * weights).sum(axis=0)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smm_bayes.borrowing.meta_analysis.analysis import MetaAnalysis
-from smm_bayes.borrowing.meta_analysis.summaries import Counts, Estimates, Responses, Summaries
+from smm_bayes.borrowing.meta_analysis.kinds import Counts, Estimates, Responses
+from smm_bayes.borrowing.meta_analysis.summaries import Summaries
 
 if TYPE_CHECKING:
     import pymc as pm

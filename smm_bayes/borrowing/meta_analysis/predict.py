@@ -3,14 +3,14 @@ r"""Density of a new trial's parameter, :math:`\theta^* \sim N(\eta, \tau^2)`, o
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
 
-from smm_bayes.borrowing.meta_analysis.distribution import (
-    FAR, LINE, Coordinate, Tabulated, choose_panels, refine,
-)  # fmt: skip
+from smm_bayes.borrowing.meta_analysis.distribution import LINE, Coordinate, Tabulated
 from smm_bayes.borrowing.meta_analysis.marginal import STRETCH, unstretch
+from smm_bayes.borrowing.meta_analysis.panels import choose_panels, refine
 from smm_bayes.borrowing.meta_analysis.surface import Surface
 
 FINER = 4  # points of the mean are made so many times denser before normal densities are put on them
@@ -32,7 +32,8 @@ def log_predictive(surface: Surface, theta: np.ndarray, log_extra: np.ndarray | 
     log_extra : numpy.ndarray, shape (sd, mean), optional
         log g; none is g = 1.
     """
-    residual = surface.log_density + 0.5 * ((surface.mean - surface.centre[:, None]) / surface.scale[:, None]) ** 2
+    away = (surface.mean - surface.centre[:, None]) / surface.scale[:, None]
+    residual = surface.log_density + surface.bend * away**2
     if log_extra is not None:
         residual = residual + log_extra
     grid = _Grid(surface, residual)
@@ -65,7 +66,7 @@ class _Grid:
         away = (mean - self.surface.centre[rows][lead]) / self.surface.scale[rows][lead]
         at = (unstretch(away) - self.start[rows][lead]) / self.step[rows][lead]
         first = np.clip(np.floor(at).astype(int) - AROUND // 2 + 1, 0, self.size - AROUND)
-        found = _interpolate(self.residual[rows], first, at - first) - 0.5 * away**2
+        found = _interpolate(self.residual[rows], first, at - first) - self.surface.bend * away**2
         return np.where((at >= 0) & (at <= self.size - 1), found, -np.inf)
 
 
@@ -98,7 +99,7 @@ def _put(grid: _Grid, rows: np.ndarray, theta: np.ndarray, top: float) -> np.nda
     away = at * (1 + STRETCH * at * at)
     mean = surface.centre[rows, None] + surface.scale[rows, None] * away
     weight = surface.scale[rows, None] * (1 + 3 * STRETCH * at * at) * grid.step[rows, None] / FINER
-    height = grid.residual[rows] @ finer.T - 0.5 * away**2
+    height = grid.residual[rows] @ finer.T - surface.bend * away**2
     sd = surface.sd[rows, None]
     joint = np.exp(height - top) * weight * surface.mass[rows, None] / (sd * np.sqrt(2 * np.pi))
     keep = joint > 1e-18 * joint.max()
@@ -135,38 +136,29 @@ def tabulate(
         See :func:`log_predictive`.
     moments : tuple of float, optional
     """
-    width = np.hypot(surface.sd, surface.scale)
-    mass = surface.mass
-    if log_extra is not None:
-        mass = (surface.joint * np.exp(log_extra - log_extra.max())).sum(axis=1)
-        mass = mass / mass.sum()
+    joint = surface.joint if log_extra is None else surface.joint * np.exp(log_extra - log_extra.max())
+    mass = joint.sum(axis=1)
+    used = mass > 1e-14 * mass.sum()
+    joint, mean = joint[used] / mass[used][:, None], surface.mean[used]
+    centre = (joint * mean).sum(axis=1)
+    width = np.hypot(surface.sd[used], np.sqrt((joint * (mean - centre[:, None]) ** 2).sum(axis=1)))
+    mass = mass[used] / mass[used].sum()
 
     def rough(theta: np.ndarray) -> np.ndarray:
-        scaled = -0.5 * ((theta[:, None] - surface.centre) / width) ** 2
+        scaled = -0.5 * ((theta[:, None] - centre) / width) ** 2
         with np.errstate(divide="ignore"):
             found = np.log(np.exp(scaled) @ (mass / width))
         return np.maximum(found, -2000.0) + (log_factor(theta) if log_factor else 0.0)
 
-    spread = np.sqrt(mass @ width**2)
-    reach = np.where(mass > 1e-13, 8 * width, 0)
-    low, high = (surface.centre - reach).min(), (surface.centre + reach).max()
-    cuts = choose_panels(rough, low - spread, high + spread, scan=120)
+    cuts = choose_panels(rough, float((centre - 8 * width).min()), float((centre + 8 * width).max()), scan=120)
 
-    def exact(theta: np.ndarray) -> tuple[np.ndarray, ...]:
-        return (log_predictive(surface, theta, log_extra) + (log_factor(theta) if log_factor else 0.0),)
+    def exact(theta: np.ndarray) -> list[np.ndarray]:
+        return [log_predictive(surface, theta, log_extra) + (log_factor(theta) if log_factor else 0.0)]
 
-    cuts, (height,) = refine(cuts, exact)
-    return Tabulated.of(cuts, height, coordinate, moments)
+    cuts, found = refine(cuts, exact)
+    return Tabulated.of(cuts, found[0], coordinate, moments)
 
 
-def tabulate_mean(surface: Surface, coordinate: Coordinate = LINE, moments: tuple[float, float] | None = None) -> Tabulated:
+def tabulate_mean(surface: Surface, coordinate: Coordinate = LINE) -> Tabulated:
     """Tabulate the density of the population mean."""
-    return tabulate(_without_spread(surface), coordinate, moments=moments)
-
-
-def _without_spread(surface: Surface) -> Surface:
-    return Surface(np.zeros_like(surface.sd), surface.mass, surface.mean, surface.weight, surface.log_density,
-                   surface.centre, surface.scale, surface.between)  # fmt: skip
-
-
-__all__ = ["FAR", "log_predictive", "tabulate", "tabulate_mean"]
+    return tabulate(replace(surface, sd=np.zeros_like(surface.sd)), coordinate)

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from smm_bayes.borrowing.meta_analysis.distribution import Coordinate, Distribution, Known, Tabulated
-from smm_bayes.borrowing.meta_analysis.distribution import PanelPolynomial, choose_panels, panel_points, refine
 from smm_bayes.borrowing.meta_analysis.marginal import log_marginal, reach, rough_marginal, stretched
-from smm_bayes.borrowing.meta_analysis.priors import Fixed, Normal, SDPrior
+from smm_bayes.borrowing.meta_analysis.panels import PanelPolynomial, choose_panels, panel_points, refine
+from smm_bayes.borrowing.meta_analysis.priors import Normal, SDPrior
+from smm_bayes.borrowing.meta_analysis.sd_priors import Fixed
 from smm_bayes.borrowing.meta_analysis.summaries import Summaries
 
 MEANS = 23  # points of the mean for every standard deviation
@@ -101,6 +102,9 @@ class Surface:
         Mode, and standard deviation from the curvature there.
     between : Distribution
         Posterior of the standard deviation.
+    bend : float
+        Half of what the squared distance from the centre, in scales, is taken to lower the log density by: 0.5 where
+        it is about normal, 0 where it has many modes. Interpolation is of what is left.
     """
 
     sd: np.ndarray
@@ -111,6 +115,7 @@ class Surface:
     centre: np.ndarray
     scale: np.ndarray
     between: Distribution
+    bend: float = 0.5
 
     @property
     def joint(self) -> np.ndarray:
@@ -130,39 +135,51 @@ def explore(regression: Regression, prior: SDPrior, tilt: Callable[[np.ndarray],
     """
     if isinstance(prior, Fixed):
         sd = np.array([prior.value])
-        _, *rest = grid_of(regression, sd)
-        return Surface(sd, np.ones(1), *rest, Known(prior.value))
+        return _surface(sd, np.ones(1), grid_of(regression, sd)[1:], Known(prior.value))
     shift = 0.1 * min(prior.median, float(np.median(regression.summaries.rough()[1] ** -0.5)))
-    coordinate = Coordinate(lambda v: np.exp(v) - shift, lambda x: np.log(np.maximum(x, 0) + shift), np.exp)
+    coordinate, low, high = sd_coordinate(prior, shift)
 
     def rough(v: np.ndarray) -> np.ndarray:
-        at = np.maximum(coordinate.value(v), 0)
+        at = coordinate.value(v)
         modes, hessian = regression.modes(at, rounds=2)
         height = regression.log_posterior(modes, at, rough=True) - 0.5 * np.linalg.slogdet(hessian)[1]
         return height + prior.log_pdf(at) + v
 
-    def exact(v: np.ndarray) -> tuple[np.ndarray, ...]:
-        at = np.maximum(coordinate.value(v), 0)
+    def exact(v: np.ndarray) -> list[np.ndarray]:
+        at = coordinate.value(v)
         evidence, *rest = grid_of(regression, at)
-        return evidence + prior.log_pdf(at) + v, at, *rest
+        return [evidence + prior.log_pdf(at) + v, at, *rest]
 
-    lower, upper = prior.support
-    upper = min(upper, float(prior.upper_quantile(1e-300 if prior.tail == np.inf else 1e-13)))
-    cuts = choose_panels(lambda v: rough(v) + tilt(coordinate.value(v)), *coordinate.inverse([lower, upper]), scan=48)
+    cuts = choose_panels(lambda v: rough(v) + tilt(coordinate.value(v)), low, high, scan=48)
     cuts, (height, sd, *rest) = refine(cuts, exact, FOR_SUMS)
     mass = Tabulated.of(cuts, height, coordinate).masses
-    points, _ = panel_points(cuts)
-    correction = PanelPolynomial.through(cuts, height - rough(points.ravel()))
-    fine, (height,) = refine(cuts, lambda v: (rough(v) + correction(v),))
-    return Surface(sd, mass, *rest, Tabulated.of(fine, height, coordinate))
+    # Laplace's approximation errs smoothly: its error is interpolated, and so the density is known between the points
+    correction = PanelPolynomial.through(cuts, height - rough(panel_points(cuts)[0].ravel()))
+    fine, found = refine(cuts, lambda v: [rough(v) + correction(v)])
+    return _surface(sd, mass, rest, Tabulated.of(fine, found[0], coordinate))
 
 
-def grid_of(regression: Regression, sd: np.ndarray) -> tuple[np.ndarray, ...]:
+def _surface(sd: np.ndarray, mass: np.ndarray, grid: list[np.ndarray], between: Distribution) -> Surface:
+    mean, weight, log_density, centre, scale = grid
+    return Surface(sd, mass, mean, weight, log_density, centre, scale, between)
+
+
+def sd_coordinate(prior: SDPrior, shift: float) -> tuple[Coordinate, float, float]:
+    r"""Coordinate :math:`\log(\tau + c)` of a standard deviation, and the ends of its range."""
+    lower, upper = prior.support
+    upper = min(upper, float(prior.upper_quantile(1e-300 if prior.tail == np.inf else 1e-13)))
+    coordinate = Coordinate(
+        lambda v: np.clip(np.exp(v) - shift, lower, upper), lambda x: np.log(np.maximum(x, 0) + shift), np.exp
+    )
+    return coordinate, float(coordinate.inverse(lower)), float(coordinate.inverse(upper))
+
+
+def grid_of(regression: Regression, sd: np.ndarray) -> list[np.ndarray]:
     """Log evidence of every SD, and means, weights, log densities, centres and scales of :class:`Surface`."""
     order = np.argsort(sd)
     parts = [_grid_of(regression, sd[rows]) for rows in np.array_split(order, max(1, len(sd) // 10))]
     back = np.argsort(order)  # parts are of similar SDs: they need about as many points
-    return tuple(np.concatenate(column)[back] for column in zip(*parts, strict=True))
+    return [np.concatenate(column)[back] for column in zip(*parts, strict=True)]
 
 
 def _grid_of(regression: Regression, sd: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -175,7 +192,7 @@ def _grid_of(regression: Regression, sd: np.ndarray) -> tuple[np.ndarray, ...]:
     for side in (-1.0, 1.0):
         tried = regression.log_posterior(modes + side * 7 * scale[:, None] * ridge, sd, rough=True)
         far.append(reach(top - tried, 7 * scale))
-    offset, weight = (array.T for array in stretched(*far, scale, MEANS))
+    offset, weight = (array.T for array in stretched(far[0], far[1], scale, MEANS))
     mean = modes[:, :1] + offset
     if regression.design.shape[1] == 1:
         height = regression.log_posterior(mean[..., None], sd[:, None])
