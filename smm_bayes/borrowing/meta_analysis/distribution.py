@@ -14,6 +14,9 @@ from smm_bayes.borrowing.meta_analysis.panels import PER_PANEL, PanelPolynomial,
 from smm_bayes.errors import SpecificationError
 
 
+BISECTIONS, NEWTON = 12, 4  # to find a quantile within its panel
+
+
 @dataclass(frozen=True)
 class Coordinate:
     """An increasing map from the coordinate that a density is tabulated in to the number itself.
@@ -208,11 +211,15 @@ class Tabulated(Distribution):
         ends = np.concatenate([[0.0], np.cumsum(self._points[1].sum(axis=1))])
         panel = np.clip(np.searchsorted(ends, p, side="right") - 1, 0, len(self.cuts) - 2)
         low, high = self.cuts[panel], self.cuts[panel + 1]
-        for _ in range(60):
+        density, total = self._polynomials
+        for _ in range(BISECTIONS):
             middle = (low + high) / 2
-            below = self._polynomials[1](middle) < p
+            below = total(middle) < p
             low, high = np.where(below, middle, low), np.where(below, high, middle)
-        return self.coordinate.value((low + high) / 2)
+        at = (low + high) / 2
+        for _ in range(NEWTON):
+            at = np.clip(at + (p - total(at)) / np.maximum(density(at), 1e-300), low, high)
+        return self.coordinate.value(at)
 
 
 class Wrapped(Distribution):

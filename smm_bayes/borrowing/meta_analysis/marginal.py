@@ -97,7 +97,7 @@ def rough_marginal(
     if isinstance(summaries, Estimates):
         whole = Estimates(summaries.names, summaries.first, np.hypot(summaries.second, sd))
         return whole.log_likelihood(mean), *whole.slopes(mean)
-    mode = _mode(summaries, mean, sd)
+    mode = _mode(summaries, mean, sd, rounds=2)
     theta = mean + sd * mode
     slope, curvature = summaries.slopes(theta)
     shrunk = 1 + sd**2 * curvature
@@ -105,7 +105,7 @@ def rough_marginal(
     return value, slope, curvature / shrunk
 
 
-def _mode(summaries: Summaries, mean: np.ndarray, sd: np.ndarray, rounds: int = 5) -> np.ndarray:
+def _mode(summaries: Summaries, mean: np.ndarray, sd: np.ndarray, rounds: int = 4) -> np.ndarray:
     """Where the integrand is highest: Newton's steps, kept within a bracket that shrinks."""
     estimate, information = summaries.rough()
     end = sd * summaries.slopes(mean)[0]

@@ -15,6 +15,7 @@ from smm_bayes.borrowing.meta_analysis.surface import Surface
 
 FINER = 4  # points of the mean are made so many times denser before normal densities are put on them
 NARROW = 0.4  # a standard deviation below so many scales of the mean is integrated the other way round
+WIDE = 2.0  # and one above so many needs no denser points
 HERMITE = 10
 AROUND = 6  # points of the polynomial that interpolates the log density of the mean
 
@@ -37,14 +38,15 @@ def log_predictive(surface: Surface, theta: np.ndarray, log_extra: np.ndarray | 
     if log_extra is not None:
         residual = residual + log_extra
     grid = _Grid(surface, residual)
-    narrow = surface.sd < NARROW * surface.scale
+    narrow, wide = surface.sd < NARROW * surface.scale, surface.sd > WIDE * surface.scale
     total = np.zeros(len(theta))
     top = 0.0
     if log_extra is not None:
         top = float((log_extra + np.log(np.maximum(surface.joint, 1e-290))).max())
     with np.errstate(under="ignore"):
-        if not narrow.all():
-            total += _put(grid, np.flatnonzero(~narrow), theta, top)
+        for rows, finer in ((wide, 1), (~(narrow | wide), FINER)):
+            if rows.any():
+                total += _put(grid, np.flatnonzero(rows), theta, top, finer)
         if narrow.any():
             total += _average(grid, np.flatnonzero(narrow), theta, top)
     with np.errstate(divide="ignore"):
@@ -84,25 +86,25 @@ def _interpolate(values: np.ndarray, first: np.ndarray, x: np.ndarray) -> np.nda
 
 
 @lru_cache(maxsize=8)
-def _finer(size: int) -> np.ndarray:
-    """Matrix that interpolates values at ``size`` points ``FINER`` times more densely."""
-    at = np.arange(FINER * (size - 1) + 1) / FINER
+def _finer(size: int, times: int) -> np.ndarray:
+    """Matrix that interpolates values at ``size`` points so many times more densely."""
+    at = np.arange(times * (size - 1) + 1) / times
     first = np.broadcast_to(np.clip(np.floor(at).astype(int) - AROUND // 2 + 1, 0, size - AROUND), (size, len(at)))
     return _interpolate(np.eye(size), first, at - first).T
 
 
-def _put(grid: _Grid, rows: np.ndarray, theta: np.ndarray, top: float) -> np.ndarray:
-    """Normal densities on means."""
+def _put(grid: _Grid, rows: np.ndarray, theta: np.ndarray, top: float, times: int) -> np.ndarray:
+    """Put normal densities on means, made so many times denser."""
     surface = grid.surface
-    finer = _finer(grid.size)
-    at = grid.start[rows, None] + grid.step[rows, None] / FINER * np.arange(len(finer))
+    finer = _finer(grid.size, times)
+    at = grid.start[rows, None] + grid.step[rows, None] / times * np.arange(len(finer))
     away = at * (1 + STRETCH * at * at)
     mean = surface.centre[rows, None] + surface.scale[rows, None] * away
-    weight = surface.scale[rows, None] * (1 + 3 * STRETCH * at * at) * grid.step[rows, None] / FINER
+    weight = surface.scale[rows, None] * (1 + 3 * STRETCH * at * at) * grid.step[rows, None] / times
     height = grid.residual[rows] @ finer.T - surface.bend * away**2
     sd = surface.sd[rows, None]
     joint = np.exp(height - top) * weight * surface.mass[rows, None] / (sd * np.sqrt(2 * np.pi))
-    keep = joint > 1e-18 * joint.max()
+    keep = joint > 1e-17 * joint.max()
     centre, sd, joint = mean[keep], np.broadcast_to(sd, mean.shape)[keep], joint[keep]
     scaled = (theta[:, None] - centre) * (np.sqrt(0.5) / sd)
     return np.exp(-(scaled * scaled)) @ joint

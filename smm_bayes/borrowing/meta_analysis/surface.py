@@ -13,13 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from smm_bayes.borrowing.meta_analysis.distribution import Coordinate, Distribution, Known, Tabulated
-from smm_bayes.borrowing.meta_analysis.marginal import log_marginal, reach, rough_marginal, stretched
+from smm_bayes.borrowing.meta_analysis.marginal import log_marginal, reach, rough_marginal, stretched, unstretch
 from smm_bayes.borrowing.meta_analysis.panels import PanelPolynomial, choose_panels, panel_points, refine
 from smm_bayes.borrowing.meta_analysis.priors import Normal, SDPrior
 from smm_bayes.borrowing.meta_analysis.sd_priors import Fixed
 from smm_bayes.borrowing.meta_analysis.summaries import Summaries
 
-MEANS = 23  # points of the mean for every standard deviation
+STEP = 0.42  # of the stretched scale of the mean, at most
 COEFFICIENTS = 17
 FOR_SUMS = 1e-3  # last coefficient of a panel over which is only summed: the rule is exact to twice the degree
 
@@ -69,7 +69,7 @@ class Regression:
             return prior + rough_marginal(self.summaries, means, sd[..., None])[0].sum(axis=-1)
         return prior + log_marginal(self.summaries, means, sd[..., None]).sum(axis=-1)
 
-    def modes(self, sd: np.ndarray, rounds: int = 4) -> tuple[np.ndarray, np.ndarray]:
+    def modes(self, sd: np.ndarray, rounds: int = 3) -> tuple[np.ndarray, np.ndarray]:
         """Most probable coefficients, about (sd, coefficient), and minus the Hessian, for every SD (sd,)."""
         estimate, information = self.summaries.rough()
         weight = 1 / (1 / information + sd[:, None] ** 2)
@@ -135,7 +135,8 @@ def explore(regression: Regression, prior: SDPrior, tilt: Callable[[np.ndarray],
     """
     if isinstance(prior, Fixed):
         sd = np.array([prior.value])
-        return _surface(sd, np.ones(1), grid_of(regression, sd)[1:], Known(prior.value))
+        size = means_needed(regression, sd)
+        return _surface(sd, np.ones(1), grid_of(regression, sd, size)[1:], Known(prior.value))
     shift = 0.1 * min(prior.median, float(np.median(regression.summaries.rough()[1] ** -0.5)))
     coordinate, low, high = sd_coordinate(prior, shift)
 
@@ -147,10 +148,11 @@ def explore(regression: Regression, prior: SDPrior, tilt: Callable[[np.ndarray],
 
     def exact(v: np.ndarray) -> list[np.ndarray]:
         at = coordinate.value(v)
-        evidence, *rest = grid_of(regression, at)
+        evidence, *rest = grid_of(regression, at, size)
         return [evidence + prior.log_pdf(at) + v, at, *rest]
 
     cuts = choose_panels(lambda v: rough(v) + tilt(coordinate.value(v)), low, high, scan=48)
+    size = means_needed(regression, coordinate.value(cuts))
     cuts, (height, sd, *rest) = refine(cuts, exact, FOR_SUMS)
     mass = Tabulated.of(cuts, height, coordinate).masses
     # Laplace's approximation errs smoothly: its error is interpolated, and so the density is known between the points
@@ -174,36 +176,50 @@ def sd_coordinate(prior: SDPrior, shift: float) -> tuple[Coordinate, float, floa
     return coordinate, float(coordinate.inverse(lower)), float(coordinate.inverse(upper))
 
 
-def grid_of(regression: Regression, sd: np.ndarray) -> list[np.ndarray]:
+def grid_of(regression: Regression, sd: np.ndarray, size: int) -> list[np.ndarray]:
     """Log evidence of every SD, and means, weights, log densities, centres and scales of :class:`Surface`."""
+    modes, hessian, scale, ridge, far = _places(regression, sd)
+    offset, weight = (array.T for array in stretched(far[0], far[1], scale, size))
+    height = np.empty_like(offset)
     order = np.argsort(sd)
-    parts = [_grid_of(regression, sd[rows]) for rows in np.array_split(order, max(1, len(sd) // 10))]
-    back = np.argsort(order)  # parts are of similar SDs: they need about as many points
-    return [np.concatenate(column)[back] for column in zip(*parts, strict=True)]
+    for rows in np.array_split(order, max(1, len(sd) // 10)):  # similar SDs need about as many points
+        height[rows] = _heights(regression, sd[rows], modes[rows], hessian[rows], ridge[rows], offset[rows])
+    evidence = _log_sum(height, weight)
+    return [evidence, modes[:, :1] + offset, weight, height - evidence[:, None], modes[:, 0], scale]
 
 
-def _grid_of(regression: Regression, sd: np.ndarray) -> tuple[np.ndarray, ...]:
+def means_needed(regression: Regression, sd: np.ndarray) -> int:
+    """How many points of the mean make every step ``STEP`` at most."""
+    *_, scale, _, far = _places(regression, sd)
+    return int(np.ceil((unstretch(far[0] / scale) + unstretch(far[1] / scale)).max() / STEP)) + 1
+
+
+def _places(
+    regression: Regression, sd: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray]]:
+    """Modes, Hessians, scales of the mean, the ridge (most probable coefficients by the mean), reach of the mean."""
     modes, hessian = regression.modes(sd)
     covariance = np.linalg.inv(hessian)
     scale = np.sqrt(covariance[:, 0, 0])
-    ridge = covariance[:, :, 0] / covariance[:, :1, 0]  # the most probable coefficients given the mean
-    top = regression.log_posterior(modes, sd, rough=True)
-    far = []
-    for side in (-1.0, 1.0):
-        tried = regression.log_posterior(modes + side * 7 * scale[:, None] * ridge, sd, rough=True)
-        far.append(reach(top - tried, 7 * scale))
-    offset, weight = (array.T for array in stretched(far[0], far[1], scale, MEANS))
+    ridge = covariance[:, :, 0] / covariance[:, :1, 0]
+    tried = modes + 7 * scale[:, None] * ridge * np.array([0.0, -1.0, 1.0])[:, None, None]
+    top, left, right = regression.log_posterior(tried, sd, rough=True)
+    return modes, hessian, scale, ridge, (reach(top - left, 7 * scale), reach(top - right, 7 * scale))
+
+
+def _heights(
+    regression: Regression, sd: np.ndarray, modes: np.ndarray, hessian: np.ndarray, ridge: np.ndarray,
+    offset: np.ndarray,
+) -> np.ndarray:  # fmt: skip
+    """Log posterior of means, with the coefficient integrated out."""
     mean = modes[:, :1] + offset
     if regression.design.shape[1] == 1:
-        height = regression.log_posterior(mean[..., None], sd[:, None])
-    else:
-        width = hessian[:, 1, 1] ** -0.5
-        other, inner = (array.T for array in stretched(10 * width, 10 * width, width, COEFFICIENTS))
-        second = (modes[:, 1:] + ridge[:, 1:] * offset)[..., None] + other[:, None]
-        both = np.stack([np.broadcast_to(mean[..., None], second.shape), second], axis=-1)
-        height = _log_sum(regression.log_posterior(both, sd[:, None, None]), inner[:, None])
-    evidence = _log_sum(height, weight)
-    return evidence, mean, weight, height - evidence[:, None], modes[:, 0], scale
+        return regression.log_posterior(mean[..., None], sd[:, None])
+    width = hessian[:, 1, 1] ** -0.5
+    other, inner = (array.T for array in stretched(10 * width, 10 * width, width, COEFFICIENTS))
+    second = (modes[:, 1:] + ridge[:, 1:] * offset)[..., None] + other[:, None]
+    both = np.stack([np.broadcast_to(mean[..., None], second.shape), second], axis=-1)
+    return _log_sum(regression.log_posterior(both, sd[:, None, None]), inner[:, None])
 
 
 def _log_sum(height: np.ndarray, weight: np.ndarray) -> np.ndarray:
