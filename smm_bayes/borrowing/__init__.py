@@ -18,6 +18,28 @@ from smm_bayes.borrowing.decisions import (
     joint_probability_of_success,
     probability_of_difference,
 )
+from smm_bayes.borrowing.meta_analysis import (
+    Baskets,
+    ExchangeableNonexchangeable,
+    Fixed,
+    HalfCauchy,
+    HalfNormal,
+    HalfStudentT,
+    LogNormal,
+    MetaAnalysis,
+    MetaAnalyticCombined,
+    MetaAnalyticPredictive,
+    Normal,
+    SDPrior,
+    Uniform,
+    exchangeable_nonexchangeable,
+    exchangeable_nonexchangeable_data,
+    exchangeable_nonexchangeable_model,
+    meta_analytic_combined,
+    meta_analytic_data,
+    meta_analytic_model,
+    meta_analytic_predictive,
+)
 from smm_bayes.borrowing.mixtures import (
     BetaMixture,
     CountPredictive,
@@ -49,13 +71,17 @@ from smm_bayes.borrowing.trials.power_posterior import PowerPosterior
 from smm_bayes.borrowing.trials.priors import BetweenTrials, Contrast, TrialsPriors
 
 __all__ = [
-    "BetaMixture", "BetaPower", "BetweenTrials", "BinaryArm", "Cohort", "Contrast", "CountPredictive",
-    "CountUpdates", "Criterion", "GammaMixture", "HazardHistory", "HistoricalRows", "LatentPriors", "Mixture",
-    "MultivariateNormalMixture", "NormalArm", "NormalMixture", "NormalisedPowerPrior", "OneSampleDesign",
-    "OneSampleRule", "PoissonArm", "PowerPosterior", "PowerPrior", "ResponseHistory", "ShareOfPatients",
-    "SuccessRegion", "TrialEffects", "Trials", "TrialsPriors", "TwoSampleDesign", "TwoSampleRule", "above",
-    "below", "divergence", "effects_given_sd", "exchangeable_effects", "exchangeable_patients", "fit_mixture",
-    "fit_multivariate", "hierarchical_model", "joint_probability_of_success", "largest_gap",
+    "Baskets", "BetaMixture", "BetaPower", "BetweenTrials", "BinaryArm", "Cohort", "Contrast", "CountPredictive",
+    "CountUpdates", "Criterion", "ExchangeableNonexchangeable", "Fixed", "GammaMixture", "HalfCauchy",
+    "HalfNormal", "HalfStudentT", "HazardHistory", "HistoricalRows", "LatentPriors", "LogNormal", "MetaAnalysis",
+    "MetaAnalyticCombined", "MetaAnalyticPredictive", "Mixture", "MultivariateNormalMixture", "Normal",
+    "NormalArm", "NormalMixture", "NormalisedPowerPrior", "OneSampleDesign", "OneSampleRule", "PoissonArm",
+    "PowerPosterior", "PowerPrior", "ResponseHistory", "SDPrior", "ShareOfPatients", "SuccessRegion",
+    "TrialEffects", "Trials", "TrialsPriors", "TwoSampleDesign", "TwoSampleRule", "Uniform", "above", "below",
+    "divergence", "effects_given_sd", "exchangeable_effects", "exchangeable_nonexchangeable",
+    "exchangeable_nonexchangeable_data", "exchangeable_nonexchangeable_model", "exchangeable_patients",
+    "fit_mixture", "fit_multivariate", "hierarchical_model", "joint_probability_of_success", "largest_gap",
     "latent_exchangeability_data", "latent_exchangeability_model", "latent_log_likelihood", "memberships",
+    "meta_analytic_combined", "meta_analytic_data", "meta_analytic_model", "meta_analytic_predictive",
     "power_prior_data", "power_prior_model", "probability_of_difference", "sam_weight", "trials_data",
 ]  # fmt: skip

@@ -14,8 +14,8 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "smm_bayes"
 # a room may import the rooms above it in this list
-ROOMS = ["errors", "execution", "trial", "evidence", "survival", "borrowing", "surrogacy", "response", "safety",
-         "inference", "prediction", "design", "analysis", "reporting", "cli"]  # fmt: skip
+ROOMS = ["errors", "execution", "trial", "evidence", "survival", "inference", "borrowing", "surrogacy", "response",
+         "safety", "prediction", "design", "analysis", "reporting", "cli"]  # fmt: skip
 
 
 def room(path):
