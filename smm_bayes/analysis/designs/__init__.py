@@ -11,6 +11,7 @@ from smm_bayes.analysis.designs.cure import CureDesign
 from smm_bayes.analysis.designs.design import Design
 from smm_bayes.analysis.designs.interim import InterimDesign
 from smm_bayes.analysis.designs.latent import LatentDesign
+from smm_bayes.analysis.designs.meta_analysis import CohortsDesign, MetaAnalysisDesign
 from smm_bayes.analysis.designs.power_prior import PowerPriorDesign
 from smm_bayes.analysis.designs.regression import RegressionDesign
 from smm_bayes.analysis.designs.relations import RelationDesign
@@ -20,6 +21,7 @@ from smm_bayes.borrowing.trials.relations import Commensurate, Exchangeable, Rob
 VARIANTS: dict[str, Callable[[], Design]] = {
     "cure": CureDesign, "latent_exchangeability": LatentDesign, "power_prior": PowerPriorDesign,
     "regression": RegressionDesign, "visits": VisitsDesign,
+    "meta_analysis": MetaAnalysisDesign, "cohorts": CohortsDesign,
     "by_interval": partial(RelationDesign, Exchangeable("interval")),
     "commensurate": partial(RelationDesign, Commensurate()),
     "robust": partial(RelationDesign, Robust()),
