@@ -32,6 +32,8 @@ from smm_bayes.borrowing.mixtures import (
     largest_gap,
     sam_weight,
 )
+from smm_bayes.borrowing.trials.arm_history import ArmHistory, smooth_initial
+from smm_bayes.borrowing.trials.arm_prior import ArmPrior, arm_prior, normalised_power_arm_prior
 from smm_bayes.borrowing.trials.cohorts import Cohort, Trials
 from smm_bayes.borrowing.trials.hierarchical import hierarchical_model, trials_data
 from smm_bayes.borrowing.trials.histories import HazardHistory, ResponseHistory
@@ -49,13 +51,14 @@ from smm_bayes.borrowing.trials.power_posterior import PowerPosterior
 from smm_bayes.borrowing.trials.priors import BetweenTrials, Contrast, TrialsPriors
 
 __all__ = [
-    "BetaMixture", "BetaPower", "BetweenTrials", "BinaryArm", "Cohort", "Contrast", "CountPredictive",
-    "CountUpdates", "Criterion", "GammaMixture", "HazardHistory", "HistoricalRows", "LatentPriors", "Mixture",
-    "MultivariateNormalMixture", "NormalArm", "NormalMixture", "NormalisedPowerPrior", "OneSampleDesign",
-    "OneSampleRule", "PoissonArm", "PowerPosterior", "PowerPrior", "ResponseHistory", "ShareOfPatients",
-    "SuccessRegion", "TrialEffects", "Trials", "TrialsPriors", "TwoSampleDesign", "TwoSampleRule", "above",
-    "below", "divergence", "effects_given_sd", "exchangeable_effects", "exchangeable_patients", "fit_mixture",
-    "fit_multivariate", "hierarchical_model", "joint_probability_of_success", "largest_gap",
-    "latent_exchangeability_data", "latent_exchangeability_model", "latent_log_likelihood", "memberships",
-    "power_prior_data", "power_prior_model", "probability_of_difference", "sam_weight", "trials_data",
+    "ArmHistory", "ArmPrior", "BetaMixture", "BetaPower", "BetweenTrials", "BinaryArm", "Cohort", "Contrast",
+    "CountPredictive", "CountUpdates", "Criterion", "GammaMixture", "HazardHistory", "HistoricalRows",
+    "LatentPriors", "Mixture", "MultivariateNormalMixture", "NormalArm", "NormalMixture", "NormalisedPowerPrior",
+    "OneSampleDesign", "OneSampleRule", "PoissonArm", "PowerPosterior", "PowerPrior", "ResponseHistory",
+    "ShareOfPatients", "SuccessRegion", "TrialEffects", "Trials", "TrialsPriors", "TwoSampleDesign",
+    "TwoSampleRule", "above", "arm_prior", "below", "divergence", "effects_given_sd", "exchangeable_effects",
+    "exchangeable_patients", "fit_mixture", "fit_multivariate", "hierarchical_model",
+    "joint_probability_of_success", "largest_gap", "latent_exchangeability_data", "latent_exchangeability_model",
+    "latent_log_likelihood", "memberships", "normalised_power_arm_prior", "power_prior_data", "power_prior_model",
+    "probability_of_difference", "sam_weight", "smooth_initial", "trials_data",
 ]  # fmt: skip
