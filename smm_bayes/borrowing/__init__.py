@@ -54,6 +54,8 @@ from smm_bayes.borrowing.mixtures import (
     largest_gap,
     sam_weight,
 )
+from smm_bayes.borrowing.trials.arm_history import ArmHistory, smooth_initial
+from smm_bayes.borrowing.trials.arm_prior import ArmPrior, arm_prior, normalised_power_arm_prior
 from smm_bayes.borrowing.trials.cohorts import Cohort, Trials
 from smm_bayes.borrowing.trials.hierarchical import hierarchical_model, trials_data
 from smm_bayes.borrowing.trials.histories import HazardHistory, ResponseHistory
@@ -71,17 +73,18 @@ from smm_bayes.borrowing.trials.power_posterior import PowerPosterior
 from smm_bayes.borrowing.trials.priors import BetweenTrials, Contrast, TrialsPriors
 
 __all__ = [
-    "Baskets", "BetaMixture", "BetaPower", "BetweenTrials", "BinaryArm", "Cohort", "Contrast", "CountPredictive",
-    "CountUpdates", "Criterion", "ExchangeableNonexchangeable", "Fixed", "GammaMixture", "HalfCauchy",
-    "HalfNormal", "HalfStudentT", "HazardHistory", "HistoricalRows", "LatentPriors", "LogNormal", "MetaAnalysis",
-    "MetaAnalyticCombined", "MetaAnalyticPredictive", "Mixture", "MultivariateNormalMixture", "Normal",
-    "NormalArm", "NormalMixture", "NormalisedPowerPrior", "OneSampleDesign", "OneSampleRule", "PoissonArm",
-    "PowerPosterior", "PowerPrior", "ResponseHistory", "SDPrior", "ShareOfPatients", "SuccessRegion",
-    "TrialEffects", "Trials", "TrialsPriors", "TwoSampleDesign", "TwoSampleRule", "Uniform", "above", "below",
-    "divergence", "effects_given_sd", "exchangeable_effects", "exchangeable_nonexchangeable",
-    "exchangeable_nonexchangeable_data", "exchangeable_nonexchangeable_model", "exchangeable_patients",
-    "fit_mixture", "fit_multivariate", "hierarchical_model", "joint_probability_of_success", "largest_gap",
-    "latent_exchangeability_data", "latent_exchangeability_model", "latent_log_likelihood", "memberships",
-    "meta_analytic_combined", "meta_analytic_data", "meta_analytic_model", "meta_analytic_predictive",
-    "power_prior_data", "power_prior_model", "probability_of_difference", "sam_weight", "trials_data",
+    "ArmHistory", "ArmPrior", "Baskets", "BetaMixture", "BetaPower", "BetweenTrials", "BinaryArm", "Cohort",
+    "Contrast", "CountPredictive", "CountUpdates", "Criterion", "ExchangeableNonexchangeable", "Fixed",
+    "GammaMixture", "HalfCauchy", "HalfNormal", "HalfStudentT", "HazardHistory", "HistoricalRows", "LatentPriors",
+    "LogNormal", "MetaAnalysis", "MetaAnalyticCombined", "MetaAnalyticPredictive", "Mixture",
+    "MultivariateNormalMixture", "Normal", "NormalArm", "NormalMixture", "NormalisedPowerPrior", "OneSampleDesign",
+    "OneSampleRule", "PoissonArm", "PowerPosterior", "PowerPrior", "ResponseHistory", "SDPrior", "ShareOfPatients",
+    "SuccessRegion", "TrialEffects", "Trials", "TrialsPriors", "TwoSampleDesign", "TwoSampleRule", "Uniform",
+    "above", "arm_prior", "below", "divergence", "effects_given_sd", "exchangeable_effects",
+    "exchangeable_nonexchangeable", "exchangeable_nonexchangeable_data", "exchangeable_nonexchangeable_model",
+    "exchangeable_patients", "fit_mixture", "fit_multivariate", "hierarchical_model",
+    "joint_probability_of_success", "largest_gap", "latent_exchangeability_data", "latent_exchangeability_model",
+    "latent_log_likelihood", "memberships", "meta_analytic_combined", "meta_analytic_data", "meta_analytic_model",
+    "meta_analytic_predictive", "normalised_power_arm_prior", "power_prior_data", "power_prior_model",
+    "probability_of_difference", "sam_weight", "smooth_initial", "trials_data",
 ]  # fmt: skip

@@ -1,15 +1,17 @@
-"""What borrowing does as the truth drifts from history: pull, gain, errors and power, and errors of stopping."""
+"""What borrowing does as the truth drifts from history: pull and gain, errors and power."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smm_bayes.design.methods import Methods, RatioPosterior, RatioPrior, control_posterior, ratio_posterior
-from smm_bayes.design.two_arm import TwoArmDesign, TwoArmTrials
-from smm_bayes.errors import SpecificationError
+from smm_bayes.design.methods import Methods, RatioPrior, control_posterior, ratio_posterior
+from smm_bayes.design.scenarios import Block, over_scenarios, share
+from smm_bayes.design.two_arm import TwoArmDesign
+from smm_bayes.errors import Problems, SpecificationError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,7 +24,8 @@ def conflict_table(
 ) -> pd.DataFrame:
     r"""How far each method pulls towards history in conflict, and what it gains in agreement.
 
-    The current arm has d events, as many in every interval, in the exposure in which they are expected.
+    The current arm has d events, as many in every interval, in the exposure in which they are expected: under the
+    hazards of history for the gain, under ``ratio`` times these for the pull.
 
     Parameters
     ----------
@@ -31,27 +34,31 @@ def conflict_table(
     log_hazard : numpy.ndarray, shape (interval,)
         Where history is.
     events : sequence of float
-        Numbers of current events.
+        Numbers of current events, above 0.
     ratio : float
-        Current hazard over history's in the conflict.
+        Current hazard over history's in the conflict, above 0 and not 1.
 
     Returns
     -------
     pandas.DataFrame
-        Columns method, events, ``pull`` (shift of the posterior mean of the log hazard towards history, as a share of
-        log ``ratio``) and ``effective_events`` (one over the posterior variance, less that without borrowing, where
-        the current hazard is history's).
+        Columns method, events, ``pull`` (shift of the posterior mean of the log hazard, averaged over intervals,
+        towards history, as a share of log ``ratio``: 0 is none) and ``effective_events`` (one over the posterior
+        variance of that average, less that without borrowing, where the current hazard is history's: the events that
+        would say as much, if as many fell into every interval).
 
     Raises
     ------
     SpecificationError
-        When there is no method without borrowing.
+        When there is no method without borrowing, or a number is out of range.
     """
     import pandas as pd
 
-    if NONE not in methods:
-        raise SpecificationError(f"the methods must include '{NONE}', which others are compared with")
     counts = np.asarray(events, float)
+    with Problems("pull and gain", SpecificationError).collecting() as problems:
+        if NONE not in methods:
+            problems.add(f"the methods must include '{NONE}', which others are compared with")
+        if not (len(counts) and np.all((counts > 0) & (counts < np.inf)) and 0 < ratio < np.inf and ratio != 1):
+            problems.add(f"events and ratio must be above 0, and ratio not 1; got {list(events)} and {ratio}")
     spread = np.repeat(counts[:, None] / len(log_hazard), len(log_hazard), axis=1)
     agree, conflict = (spread / (np.exp(log_hazard) * scale) for scale in (1.0, ratio))
     alone = control_posterior(methods[NONE], spread, agree)[1], control_posterior(methods[NONE], spread, conflict)[0]
@@ -64,13 +71,14 @@ def conflict_table(
 
 
 def operating_characteristics(
-    methods: Methods, design: TwoArmDesign, *, drifts: Sequence[float], hazard_ratios: Sequence[float],
-    rng: np.random.Generator, replicates: int = 10_000, probability: float = 0.975, ratio: RatioPrior | None = None,
+    methods: Methods, design: TwoArmDesign, *, drifts: Sequence[float], hazard_ratios: Sequence[float], seed: int,
+    replicates: int = 10_000, probability: float = 0.975, ratio: RatioPrior | None = None,
+    executor: Executor | None = None, progress: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:  # fmt: skip
     """How often the final analysis of a rule that borrows succeeds, as the control arm drifts from history.
 
     Success is a posterior probability above ``probability`` that the hazard ratio is below 1. All methods see the
-    same simulated trials.
+    same simulated trials. Posteriors are those of :func:`~smm_bayes.design.ratio_posterior`.
 
     Parameters
     ----------
@@ -81,125 +89,56 @@ def operating_characteristics(
         Current control hazard over history's.
     hazard_ratios : sequence of float
         True ones; 1 for the type I error.
-    rng : numpy.random.Generator
+    seed : int
     replicates : int
         Simulated trials each.
     probability : float
     ratio : RatioPrior, optional
+    executor : concurrent.futures.Executor, optional
+        The answer does not depend on it.
+    progress : callable, optional
+        Called with the numbers of blocks of trials done and in all.
 
     Returns
     -------
     pandas.DataFrame
-        Columns method, drift, hazard_ratio, success, mcse (of success), bias and rmse of the posterior mean of the
-        log hazard ratio.
+        Columns method, drift, hazard_ratio, success and its Monte Carlo error ``mcse``, and of the posterior mean of
+        the log hazard ratio ``bias``, ``bias_mcse``, ``rmse`` and ``rmse_mcse``.
+
+    Raises
+    ------
+    SpecificationError
+        When a number is out of range, or a method is on another number of intervals.
     """
     import pandas as pd
 
+    if not 0 < probability < 1:
+        raise SpecificationError(f"probability must be above 0 and below 1; got {probability}")
+    scenarios = over_scenarios(
+        _final_analyses, methods, design, drifts=drifts, hazard_ratios=hazard_ratios, seed=seed,
+        replicates=replicates, arguments=(probability, ratio), executor=executor, progress=progress,
+    )  # fmt: skip
     found = []
-    for drift in drifts:
-        for hazard_ratio in hazard_ratios:
-            trials = design.simulate(np.log(drift), np.log(hazard_ratio), replicates, rng=rng)
-            counts = trials.counts(trials.date(design.final))
-            for name, method in methods.items():
-                posterior = ratio_posterior(method, *counts, ratio)
-                share = float(np.mean(posterior.below() > probability))
-                error = posterior.mean - np.log(hazard_ratio)
-                found.append({"method": name, "drift": drift, "hazard_ratio": hazard_ratio, "success": share,
-                              "mcse": _mcse(share, replicates), "bias": float(error.mean()),
-                              "rmse": float(np.sqrt(np.mean(error**2)))})  # fmt: skip
+    for drift, hazard_ratio, sums in scenarios:
+        for name, (count, *powers) in sums.items():
+            success, mcse = share(count, replicates)
+            bias, square, fourth = (float(total) / replicates for total in powers)
+            rmse = np.sqrt(square)
+            found.append({"method": name, "drift": drift, "hazard_ratio": hazard_ratio, "success": success,
+                          "mcse": mcse, "bias": bias, "bias_mcse": np.sqrt((square - bias**2) / replicates),
+                          "rmse": rmse, "rmse_mcse": np.sqrt((fourth - square**2) / replicates) / (2 * rmse)})
     return pd.DataFrame(found)
 
 
-def stopping_errors(
-    methods: Methods, design: TwoArmDesign, *, drifts: Sequence[float], hazard_ratios: Sequence[float],
-    rng: np.random.Generator, replicates: int = 10_000, futility: float = 0.1, alpha: float = 0.05,
-    ratio: RatioPrior | None = None,
-) -> pd.DataFrame:  # fmt: skip
-    """Errors of stopping for futility at the interim, where the final test is a log-rank and borrows nothing.
-
-    The trial stops when the probability of success (:func:`log_rank_success`) is below ``futility``.
-
-    Parameters
-    ----------
-    methods, design, drifts, hazard_ratios, rng, replicates, ratio
-        As in :func:`operating_characteristics`.
-    futility : float
-    alpha : float
-        One-sided level of the final test.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns method, drift, hazard_ratio, ``stops`` (share stopped), ``stopped_wrongly`` (share of all trials that
-        are stopped though their final test would have succeeded), ``success`` (share that goes on and succeeds),
-        ``success_without_stopping``, and ``mcse`` of stops.
-    """
-    import pandas as pd
-
-    found = []
-    for drift in drifts:
-        for hazard_ratio in hazard_ratios:
-            trials = design.simulate(np.log(drift), np.log(hazard_ratio), replicates, rng=rng)
-            score, variance = trials.log_rank(trials.date(design.final))
-            success = score / np.sqrt(variance) < _z(alpha)
-            for name, chance in interim_success(methods, trials, alpha=alpha, ratio=ratio).items():
-                stops = chance < futility
-                share = float(stops.mean())
-                found.append({"method": name, "drift": drift, "hazard_ratio": hazard_ratio, "stops": share,
-                              "stopped_wrongly": float((stops & success).mean()),
-                              "success": float((~stops & success).mean()),
-                              "success_without_stopping": float(success.mean()), "mcse": _mcse(share, replicates)})
-    return pd.DataFrame(found)
-
-
-def interim_success(
-    methods: Methods, trials: TwoArmTrials, *, alpha: float, ratio: RatioPrior | None = None
+def _final_analyses(
+    block: Block, methods: Methods, probability: float, ratio: RatioPrior | None
 ) -> dict[str, np.ndarray]:
-    """Probability of success of every trial at its interim analysis, by method, shape (replicate,)."""
-    design, date = trials.design, trials.date(trials.design.interim)
-    counts, (score, variance) = trials.counts(date), trials.log_rank(date)
-    return {
-        name: log_rank_success(ratio_posterior(method, *counts, ratio), score, variance,
-                               final_variance=variance * design.final / design.interim, alpha=alpha)
-        for name, method in methods.items()
-    }  # fmt: skip
-
-
-def log_rank_success(
-    posterior: RatioPosterior, score: np.ndarray, variance: np.ndarray, *, final_variance: np.ndarray, alpha: float
-) -> np.ndarray:
-    r"""Probability that the final log-rank test succeeds, given a normal mixture posterior of the log hazard ratio.
-
-    Observed minus expected events O − E at the final analysis are those of the interim plus an increment
-    :math:`N(I\theta, I)`, with I the variance still to come; averaged over :math:`\theta \sim \sum_k w_k N(m_k, s_k^2)`
-
-    .. math:: P = \sum_k w_k \Phi\left(\frac{z_\alpha\sqrt{V} - (O - E) - I m_k}{\sqrt{I + I^2 s_k^2}}\right).
-
-    Parameters
-    ----------
-    posterior : RatioPosterior
-        :math:`w_k, m_k, s_k` of every replicate.
-    score, variance : numpy.ndarray, shape (replicate,)
-        O − E of the experimental arm and its variance at the interim.
-    final_variance : numpy.ndarray, shape (replicate,)
-        V.
-    alpha : float
-        One-sided.
-    """
-    from scipy.special import ndtr
-
-    ahead = np.maximum(final_variance - variance, 1e-12)[:, None]
-    limit = _z(alpha) * np.sqrt(final_variance) - score
-    spread = np.sqrt(ahead + (ahead * posterior.sds) ** 2)
-    return (posterior.weights * ndtr((limit[:, None] - ahead * posterior.means) / spread)).sum(axis=1)
-
-
-def _mcse(share: float, replicates: int) -> float:
-    """Monte Carlo error of a share; of none or all, that of one."""
-    return float(np.sqrt(max(share * (1 - share), 1 / replicates) / replicates))
-
-
-def _z(alpha: float) -> float:
-    from statistics import NormalDist
-
-    return NormalDist().inv_cdf(alpha)
+    """Successes, and sums of the first, second and fourth power of the error of the log hazard ratio."""
+    trials = block.trials()
+    counts = trials.counts(trials.date(block.design.final))
+    found = {}
+    for name, method in methods.items():
+        posterior = ratio_posterior(method, *counts, ratio)
+        error = posterior.mean - np.log(block.hazard_ratio)
+        found[name] = np.array([(posterior.below() > probability).sum(), *((error**k).sum() for k in (1, 2, 4))])
+    return found

@@ -14,7 +14,7 @@ from smm_bayes.survival.piecewise import PiecewiseExponential
 
 @dataclass(frozen=True, eq=False)
 class TwoArmDesign:
-    """Patients of two arms, enrolled evenly, and when their events are counted.
+    """Patients of two arms, enrolled evenly and all followed to their event, and when events are counted.
 
     Attributes
     ----------
@@ -26,7 +26,12 @@ class TwoArmDesign:
     accrual : float
         Months over which they enrol.
     interim, final : int
-        Events at which the analyses are made.
+        Events of both arms together at which the analyses are made.
+
+    Raises
+    ------
+    SpecificationError
+        When it cannot be carried out.
     """
 
     grid: TimeGrid
@@ -42,15 +47,16 @@ class TwoArmDesign:
         problems = Problems("two-arm design", SpecificationError)
         if np.shape(self.log_hazard) != (len(self.grid),) or not np.all(np.isfinite(self.log_hazard)):
             problems.add(f"log_hazard must be {len(self.grid)} finite numbers, one an interval")
-        if min(self.control, self.experimental) < 1 or self.accrual < 0:
-            problems.add("need a patient in each arm, and accrual in months from 0")
+        if min(self.control, self.experimental) < 1 or not 0 <= self.accrual < np.inf:
+            problems.add(f"need a patient in each arm, and accrual in months from 0; got {self.control}, "
+                         f"{self.experimental} and {self.accrual}")  # fmt: skip
         if not 0 < self.interim <= self.final <= self.control + self.experimental:
             problems.add(f"need 0 < interim <= final <= patients; got {self.interim}, {self.final} and "
                          f"{self.control + self.experimental}")  # fmt: skip
         problems.raise_if_any()
 
     def simulate(self, drift: float, log_ratio: float, replicates: int, *, rng: np.random.Generator) -> TwoArmTrials:
-        """Simulate trials to the end.
+        """Simulate trials until every patient has had the event.
 
         Parameters
         ----------
@@ -101,7 +107,7 @@ class TwoArmTrials:
         Patients who enrol later have no follow-up.
         """
         follow_up = np.maximum(date[:, None] - self.enrolled, 0.0)
-        seen = (self.enrolled + self.time <= date[:, None] + 1e-12) & (follow_up > 0)
+        seen = self.enrolled + self.time <= date[:, None]  # the date of an event is this very sum
         return np.where(seen, self.time, follow_up), seen
 
     def counts(self, date: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -119,9 +125,10 @@ class TwoArmTrials:
         return events, exposure
 
     def log_rank(self, date: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Log-rank statistic, observed minus expected events of the experimental arm, and its variance, at a date."""
-        from smm_bayes.prediction.kernels import log_rank
+        """Log-rank statistic, observed minus expected events of the experimental arm, and its variance, at a date.
 
-        time, seen = self.cut(date)
-        found = np.array([log_rank(t[t > 0], s[t > 0], self.arm[t > 0] == 1) for t, s in zip(time, seen, strict=True)])
-        return found[:, 0], found[:, 1]
+        Shape (replicate,) each.
+        """
+        from smm_bayes.design.kernels import log_ranks
+
+        return log_ranks(*self.cut(date), self.arm == 1)
