@@ -14,7 +14,7 @@ from scipy.stats import norm
 from smm_bayes.borrowing import HalfNormal, Normal, exchangeable_nonexchangeable, meta_analytic_predictive
 
 KNOWN = json.loads((Path(__file__).parent / "borrowing_meta.json").read_text())
-SD = np.concatenate([np.arange(0, 1.5, 0.02), np.arange(1.5, 3, 0.05), np.arange(3, 6.1, 0.25)])
+SD = np.concatenate([np.arange(0, 1.5, 0.02), np.arange(1.5, 3, 0.05), np.arange(3, 8.1, 0.25)])
 MEAN = np.linspace(-12, 11, 401)
 THETA = np.arange(-35, 27, 0.05)
 Z, WEIGHT = np.polynomial.hermite_e.hermegauss(60)

@@ -198,14 +198,16 @@ class Tabulated(Distribution):
         with np.errstate(divide="ignore", invalid="ignore"):
             at = self.coordinate.inverse(np.asarray(value, float))
         at = np.where(np.isnan(at), np.where(np.asarray(value) < self.median, -np.inf, np.inf), at)
-        return np.clip(self._polynomials[1](at), 0.0, 1.0)
+        inside = np.where(at <= self.cuts[0], 0.0, self._polynomials[1](at))
+        return np.where(at >= self.cuts[-1], 1.0, np.clip(inside, 0.0, 1.0))
 
     def pdf(self, value: Any) -> np.ndarray:
         with np.errstate(divide="ignore", invalid="ignore"):
             at = self.coordinate.inverse(np.asarray(value, float))
         inside = (at >= self.cuts[0]) & (at <= self.cuts[-1])
         safe = np.where(inside, at, self.cuts[0])
-        return np.where(inside, np.maximum(self._polynomials[0](safe), 0) / self.coordinate.slope(safe), 0.0)
+        slope = self.coordinate.slope(safe)
+        return np.where(inside, np.maximum(self._polynomials[0](safe), 0) / np.where(slope > 0, slope, np.inf), 0.0)
 
     def _quantile(self, p: np.ndarray) -> np.ndarray:
         ends = np.concatenate([[0.0], np.cumsum(self._points[1].sum(axis=1))])

@@ -15,7 +15,8 @@ from smm_bayes.borrowing.meta_analysis.kinds import Estimates
 from smm_bayes.borrowing.meta_analysis.summaries import Summaries
 
 STRETCH = 0.025  # b
-STEP = 0.55  # of t, in a trial's integral
+STEP = 0.45  # of t, in a trial's integral
+ROUNDS = 60
 DROP = 25.0  # an integrand is followed until its logarithm has fallen so far
 
 
@@ -73,7 +74,7 @@ def log_marginal(summaries: Summaries, mean: np.ndarray, sd: np.ndarray) -> np.n
         return whole.log_likelihood(mean)
     mode = _mode(summaries, mean, sd)
     curvature = 1 + sd**2 * summaries.slopes(mean + sd * mode)[1]
-    scale = np.minimum(curvature**-0.5, 1.5 / np.maximum(sd, 1.5))
+    scale = np.minimum(curvature**-0.5, 0.5 / np.maximum(sd, 0.5))
     top = summaries.log_likelihood(mean + sd * mode) - mode**2 / 2
     far = []
     for side in (-1.0, 1.0):
@@ -97,7 +98,7 @@ def rough_marginal(
     if isinstance(summaries, Estimates):
         whole = Estimates(summaries.names, summaries.first, np.hypot(summaries.second, sd))
         return whole.log_likelihood(mean), *whole.slopes(mean)
-    mode = _mode(summaries, mean, sd, rounds=2)
+    mode = _mode(summaries, mean, sd, 1e-3)
     theta = mean + sd * mode
     slope, curvature = summaries.slopes(theta)
     shrunk = 1 + sd**2 * curvature
@@ -105,16 +106,20 @@ def rough_marginal(
     return value, slope, curvature / shrunk
 
 
-def _mode(summaries: Summaries, mean: np.ndarray, sd: np.ndarray, rounds: int = 4) -> np.ndarray:
-    """Where the integrand is highest: Newton's steps, kept within a bracket that shrinks."""
+def _mode(summaries: Summaries, mean: np.ndarray, sd: np.ndarray, near: float = 0.3) -> np.ndarray:
+    """Where the integrand is highest, to within some part of its width: Newton's steps in a bracket that shrinks."""
     estimate, information = summaries.rough()
     end = sd * summaries.slopes(mean)[0]
     low, high = np.minimum(end, 0.0), np.maximum(end, 0.0)
     z = np.clip(sd * information * (estimate - mean) / (1 + sd**2 * information), low, high)
-    for _ in range(rounds):
+    for _ in range(ROUNDS):
         slope, curvature = summaries.slopes(mean + sd * z)
         rise = sd * slope - z
         low, high = np.where(rise > 0, z, low), np.where(rise < 0, z, high)
-        new = z + rise / (1 + sd**2 * curvature)
+        sharp = 1 + sd**2 * curvature
+        step = rise / sharp
+        new = z + step
         z = np.where((new >= low) & (new <= high), new, (low + high) / 2)
+        if (step**2 * sharp).max() < near**2:
+            break
     return z

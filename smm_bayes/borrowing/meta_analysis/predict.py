@@ -17,7 +17,7 @@ FINER = 4  # points of the mean are made so many times denser before normal dens
 NARROW = 0.4  # a standard deviation below so many scales of the mean is integrated the other way round
 WIDE = 2.0  # and one above so many needs no denser points
 HERMITE = 10
-AROUND = 6  # points of the polynomial that interpolates the log density of the mean
+AROUND = 8  # points of the polynomial that interpolates the log density of the mean
 
 
 def log_predictive(surface: Surface, theta: np.ndarray, log_extra: np.ndarray | None = None) -> np.ndarray:
@@ -153,6 +153,9 @@ def tabulate(
         return np.maximum(found, -2000.0) + (log_factor(theta) if log_factor else 0.0)
 
     cuts = choose_panels(rough, float((centre - 8 * width).min()), float((centre + 8 * width).max()), scan=120)
+
+    ends = np.diff(cuts)[[0, -1]]  # the rough density may be lopsided in another way: one panel more at each end
+    cuts = np.concatenate([[cuts[0] - ends[0]], cuts, [cuts[-1] + ends[1]]])
 
     def exact(theta: np.ndarray) -> list[np.ndarray]:
         return [log_predictive(surface, theta, log_extra) + (log_factor(theta) if log_factor else 0.0)]
