@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,10 +60,18 @@ class ArmHistory:
         problems.raise_if_any()
 
     @classmethod
-    def of(cls, trials: Trials, regimen: str) -> ArmHistory:
+    def of(cls, trials: Trials, regimen: str, *, endpoints: Mapping[str, float] | None = None) -> ArmHistory:
         """Gather the earlier arms that were given ``regimen``: events of the first cause.
 
         An experimental arm's deviation counts once: that of its trial and that of its hazard ratio are not told apart.
+
+        Parameters
+        ----------
+        trials : Trials
+        regimen : str
+        endpoints : mapping of str to float, optional
+            By definition of the event: how many times as frequent that of the analysis is. The arm's exposure is
+            divided by it; how uncertain it is does not count.
 
         Raises
         ------
@@ -70,6 +79,7 @@ class ArmHistory:
             When there is no such arm, or one counts its events together with other causes or by another definition,
             which :func:`~smm_bayes.borrowing.hierarchical_model` can allow for.
         """
+        ratios = endpoints or {}
         arms = [c for c in trials.cohorts if c.trial != trials.current and c.regimen == regimen]
         if not arms:
             given = dict.fromkeys(c.regimen for c in trials.cohorts if c.trial != trials.current)
@@ -78,10 +88,11 @@ class ArmHistory:
             for arm in arms:
                 if (trials.causes[0],) not in arm.series:
                     problems.add(f"'{arm.trial}' does not count {trials.causes[0]} by itself; leave it out")
-                if arm.endpoint:
-                    problems.add(f"'{arm.trial}' counts {arm.endpoint}, not what the analysis counts; leave it out")
+                if arm.endpoint and not ratios.get(arm.endpoint, 0.0) > 0:
+                    problems.add(f"'{arm.trial}' counts {arm.endpoint}, not what the analysis counts; say in endpoints how "
+                                 "many times as frequent that is, or leave it out")
         return cls(trials.grid, tuple(c.trial for c in arms), np.array([_counted(c, trials.causes[0]) for c in arms]),
-                   np.array([c.exposure for c in arms]))  # fmt: skip
+                   np.array([c.exposure / ratios.get(c.endpoint, 1.0) for c in arms]))  # fmt: skip
 
     def __repr__(self) -> str:
         said = [f"{name} {events:g} events in {exposure:,.0f} patient-months" for name, events, exposure in zip(
