@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from smm_bayes.analysis.decision import ConflictEntry, Decision
 from smm_bayes.reporting.words import Rows
@@ -11,6 +13,9 @@ from smm_bayes.reporting.words import Rows
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
+
+    from smm_bayes.borrowing.trials.arm_prior import ArmPrior
+    from smm_bayes.borrowing.trials.cohorts import Cohort
 
 WHOLE = "all"
 
@@ -70,6 +75,56 @@ def _conflict(entries: Sequence[ConflictEntry]) -> dict[str, str]:
     }  # fmt: skip
 
 
+def arm_table(
+    priors: Mapping[str, ArmPrior], arm: Cohort, time: float, *, without: str, rng: np.random.Generator,
+    draws: int = 20_000,
+) -> pd.DataFrame:  # fmt: skip
+    """Put priors of one arm from earlier trials side by side: what they say before its data, and after.
+
+    Parameters
+    ----------
+    priors : mapping of str to ArmPrior
+        By method.
+    arm : Cohort
+        The current arm.
+    time : float
+        Months of the milestone.
+    without : str
+        Name of the method that borrows nothing, with which events gained are counted.
+    rng : numpy.random.Generator
+    draws : int
+
+    Returns
+    -------
+    pandas.DataFrame
+        By method: events that the prior is worth, survival free of the event at ``time`` under it, events of the arm
+        that it predicts with the p-value of those seen, the same survival after the data, and the events gained.
+    """
+    import pandas as pd
+
+    from smm_bayes.borrowing.trials.conflict import arm_conflicts, information
+    from smm_bayes.survival.piecewise import PiecewiseExponential
+
+    found = {}
+    for name, prior in priors.items():
+        grid, after = prior.grid, prior.update(arm.events[0], arm.exposure)
+        whole = arm_conflicts(prior.mixture, arm, rng=rng)[0]
+        told, worth = [], []
+        for mixture in (prior.mixture, after):
+            log_hazard = mixture.sample(draws, rng=rng)
+            low, middle, high = np.quantile(PiecewiseExponential(log_hazard, grid).survival(time), (0.025, 0.5, 0.975))
+            told.append(f"{middle:.2f} ({low:.2f} to {high:.2f})")
+            worth.append(information(log_hazard[:, None], arm.exposure[None])[0])
+        found[name] = {
+            "prior worth": worth[0], "prior survival": told[0],
+            "predicted events": f"{whole.predicted:.0f} ({whole.lower:.0f} to {whole.upper:.0f})", "seen": whole.events,
+            "p": whole.p_value, "survival now": told[1], "worth": worth[1],
+        }  # fmt: skip
+    table = pd.DataFrame.from_dict(found, orient="index")
+    table["gained"] = table["worth"] - table.loc[without, "worth"]
+    return table.round({"prior worth": 1, "worth": 1, "gained": 1, "p": 3})
+
+
 def plot_conflict(decision: Decision) -> Figure | None:
     """Draw each trial's events by interval against what the other trials predict; None where nothing was borrowed.
 
@@ -77,7 +132,6 @@ def plot_conflict(decision: Decision) -> Figure | None:
     intervals, points what was seen.
     """
     import matplotlib.pyplot as plt
-    import numpy as np
 
     every = [entry for source in decision.sources for entry in source.conflict] + list(decision.conflict)
     panels: dict[tuple[str, str], list[ConflictEntry]] = {}

@@ -89,8 +89,8 @@ class ArmHistory:
                 if (trials.causes[0],) not in arm.series:
                     problems.add(f"'{arm.trial}' does not count {trials.causes[0]} by itself; leave it out")
                 if arm.endpoint and not ratios.get(arm.endpoint, 0.0) > 0:
-                    problems.add(f"'{arm.trial}' counts {arm.endpoint}, not what the analysis counts; say in endpoints how "
-                                 "many times as frequent that is, or leave it out")
+                    problems.add(f"'{arm.trial}' counts {arm.endpoint}, not what the analysis counts; say in endpoints "
+                                 "how many times as frequent that is, or leave it out")
         return cls(trials.grid, tuple(c.trial for c in arms), np.array([_counted(c, trials.causes[0]) for c in arms]),
                    np.array([c.exposure / ratios.get(c.endpoint, 1.0) for c in arms]))  # fmt: skip
 

@@ -34,6 +34,7 @@ from smm_bayes.borrowing.trials.arm_laplace import ArmComponent, half_normal_rul
 from smm_bayes.borrowing.trials.priors import BetweenTrials
 from smm_bayes.borrowing.trials.relations import Layer, Relation
 from smm_bayes.errors import SpecificationError
+from smm_bayes.survival.grid import TimeGrid
 from smm_bayes.survival.priors import SpreadPrior
 
 NODES = 10  # of each standard deviation between trials
@@ -65,6 +66,11 @@ class ArmPrior:
     first: np.ndarray
     powers: np.ndarray
     _components: tuple[ArmComponent, ...]
+
+    @property
+    def grid(self) -> TimeGrid:
+        """Intervals of the log hazards."""
+        return self._components[0].history.grid
 
     def first_probability(self, weights: np.ndarray | None = None) -> dict[str, float]:
         """Probability that each trial deviates in the first way, under the mixture's weights or updated ones."""
