@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from smm_bayes.borrowing.mixtures import MultivariateNormalMixture
     from smm_bayes.borrowing.trials.arm_prior import ArmPrior
     from smm_bayes.borrowing.trials.cohorts import Cohort
+    from smm_bayes.survival.grid import TimeGrid
 
 WHOLE = "all"
 
@@ -76,8 +78,8 @@ def _conflict(entries: Sequence[ConflictEntry]) -> dict[str, str]:
 
 
 def arm_table(
-    priors: Mapping[str, ArmPrior], arm: Cohort, time: float, *, without: str, rng: np.random.Generator,
-    draws: int = 20_000,
+    priors: Mapping[str, ArmPrior], silent: Mapping[str, ArmPrior], arm: Cohort, time: float, *,
+    rng: np.random.Generator, draws: int = 20_000,
 ) -> pd.DataFrame:  # fmt: skip
     """Put priors of one arm from earlier trials side by side: what they say before its data, and after.
 
@@ -85,12 +87,12 @@ def arm_table(
     ----------
     priors : mapping of str to ArmPrior
         By method.
+    silent : mapping of str to ArmPrior
+        The same methods where earlier trials saw nothing.
     arm : Cohort
         The current arm.
     time : float
         Months of the milestone.
-    without : str
-        Name of the method that borrows nothing, with which events gained are counted.
     rng : numpy.random.Generator
     draws : int
 
@@ -98,31 +100,32 @@ def arm_table(
     -------
     pandas.DataFrame
         By method: events that the prior is worth, survival free of the event at ``time`` under it, events of the arm
-        that it predicts with the p-value of those seen, the same survival after the data, and the events gained.
+        that it predicts with the p-value of those seen, the same survival after the data, the events that the
+        posterior is worth, and how many of them are gained from the earlier trials.
     """
     import pandas as pd
 
     from smm_bayes.borrowing.trials.conflict import arm_conflicts, information
     from smm_bayes.survival.piecewise import PiecewiseExponential
 
+    def said(mixture: MultivariateNormalMixture, grid: TimeGrid) -> tuple[float, str]:
+        log_hazard = mixture.sample(draws, rng=rng)
+        low, middle, high = np.quantile(PiecewiseExponential(log_hazard, grid).survival(time), (0.025, 0.5, 0.975))
+        worth = float(information(log_hazard[:, None], arm.exposure[None])[0])
+        return worth, f"{middle:.2f} ({low:.2f} to {high:.2f})"
+
     found = {}
     for name, prior in priors.items():
-        grid, after = prior.grid, prior.update(arm.events[0], arm.exposure)
+        before, after = said(prior.mixture, prior.grid), said(prior.update(arm.events[0], arm.exposure), prior.grid)
+        alone = said(silent[name].update(arm.events[0], arm.exposure), prior.grid)
         whole = arm_conflicts(prior.mixture, arm, rng=rng)[0]
-        told, worth = [], []
-        for mixture in (prior.mixture, after):
-            log_hazard = mixture.sample(draws, rng=rng)
-            low, middle, high = np.quantile(PiecewiseExponential(log_hazard, grid).survival(time), (0.025, 0.5, 0.975))
-            told.append(f"{middle:.2f} ({low:.2f} to {high:.2f})")
-            worth.append(information(log_hazard[:, None], arm.exposure[None])[0])
         found[name] = {
-            "prior worth": worth[0], "prior survival": told[0],
+            "prior worth": round(before[0], 1), "prior survival": before[1],
             "predicted events": f"{whole.predicted:.0f} ({whole.lower:.0f} to {whole.upper:.0f})", "seen": whole.events,
-            "p": whole.p_value, "survival now": told[1], "worth": worth[1],
+            "p": round(whole.p_value, 3), "survival now": after[1], "worth": round(after[0], 1),
+            "gained": round(after[0] - alone[0], 1),
         }  # fmt: skip
-    table = pd.DataFrame.from_dict(found, orient="index")
-    table["gained"] = table["worth"] - table.loc[without, "worth"]
-    return table.round({"prior worth": 1, "worth": 1, "gained": 1, "p": 3})
+    return pd.DataFrame.from_dict(found, orient="index")
 
 
 def plot_conflict(decision: Decision) -> Figure | None:

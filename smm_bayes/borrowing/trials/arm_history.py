@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -93,6 +93,10 @@ class ArmHistory:
                                  "how many times as frequent that is, or leave it out")
         return cls(trials.grid, tuple(c.trial for c in arms), np.array([_counted(c, trials.causes[0]) for c in arms]),
                    np.array([c.exposure / ratios.get(c.endpoint, 1.0) for c in arms]))  # fmt: skip
+
+    def silent(self) -> ArmHistory:
+        """Give the same trials without events and exposure."""
+        return replace(self, events=0 * self.events, exposure=0 * self.exposure)
 
     def __repr__(self) -> str:
         said = [f"{name} {events:g} events in {exposure:,.0f} patient-months" for name, events, exposure in zip(
