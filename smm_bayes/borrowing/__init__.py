@@ -57,6 +57,8 @@ from smm_bayes.borrowing.mixtures import (
 from smm_bayes.borrowing.trials.arm_history import ArmHistory, smooth_initial
 from smm_bayes.borrowing.trials.arm_prior import ArmPrior, arm_prior, normalised_power_arm_prior
 from smm_bayes.borrowing.trials.cohorts import Cohort, Trials
+from smm_bayes.borrowing.trials.conflict import Conflict, arm_conflicts, conflicts
+from smm_bayes.borrowing.trials.equally_likely import equally_likely
 from smm_bayes.borrowing.trials.hierarchical import hierarchical_model, trials_data
 from smm_bayes.borrowing.trials.histories import HazardHistory, ResponseHistory
 from smm_bayes.borrowing.trials.latent_model import latent_exchangeability_data, latent_exchangeability_model
@@ -71,20 +73,23 @@ from smm_bayes.borrowing.trials.power import BetaPower, NormalisedPowerPrior, Po
 from smm_bayes.borrowing.trials.power_model import power_prior_data, power_prior_model
 from smm_bayes.borrowing.trials.power_posterior import PowerPosterior
 from smm_bayes.borrowing.trials.priors import BetweenTrials, Contrast, TrialsPriors
+from smm_bayes.borrowing.trials.relations import POOLED, SEPARATE, Commensurate, Exchangeable, Power, Relation, Robust
 
 __all__ = [
-    "ArmHistory", "ArmPrior", "Baskets", "BetaMixture", "BetaPower", "BetweenTrials", "BinaryArm", "Cohort",
-    "Contrast", "CountPredictive", "CountUpdates", "Criterion", "ExchangeableNonexchangeable", "Fixed",
-    "GammaMixture", "HalfCauchy", "HalfNormal", "HalfStudentT", "HazardHistory", "HistoricalRows", "LatentPriors",
-    "LogNormal", "MetaAnalysis", "MetaAnalyticCombined", "MetaAnalyticPredictive", "Mixture",
-    "MultivariateNormalMixture", "Normal", "NormalArm", "NormalMixture", "NormalisedPowerPrior", "OneSampleDesign",
-    "OneSampleRule", "PoissonArm", "PowerPosterior", "PowerPrior", "ResponseHistory", "SDPrior", "ShareOfPatients",
+    "POOLED", "SEPARATE", "ArmHistory", "ArmPrior", "Baskets", "BetaMixture", "BetaPower", "BetweenTrials",
+    "BinaryArm", "Cohort", "Commensurate", "Conflict", "Contrast", "CountPredictive", "CountUpdates", "Criterion",
+    "Exchangeable", "ExchangeableNonexchangeable", "Fixed", "GammaMixture", "HalfCauchy", "HalfNormal",
+    "HalfStudentT", "HazardHistory", "HistoricalRows", "LatentPriors", "LogNormal", "MetaAnalysis",
+    "MetaAnalyticCombined", "MetaAnalyticPredictive", "Mixture", "MultivariateNormalMixture", "Normal",
+    "NormalArm", "NormalMixture", "NormalisedPowerPrior", "OneSampleDesign", "OneSampleRule", "PoissonArm",
+    "Power", "PowerPosterior", "PowerPrior", "Relation", "ResponseHistory", "Robust", "SDPrior", "ShareOfPatients",
     "SuccessRegion", "TrialEffects", "Trials", "TrialsPriors", "TwoSampleDesign", "TwoSampleRule", "Uniform",
-    "above", "arm_prior", "below", "divergence", "effects_given_sd", "exchangeable_effects",
-    "exchangeable_nonexchangeable", "exchangeable_nonexchangeable_data", "exchangeable_nonexchangeable_model",
-    "exchangeable_patients", "fit_mixture", "fit_multivariate", "hierarchical_model",
-    "joint_probability_of_success", "largest_gap", "latent_exchangeability_data", "latent_exchangeability_model",
-    "latent_log_likelihood", "memberships", "meta_analytic_combined", "meta_analytic_data", "meta_analytic_model",
-    "meta_analytic_predictive", "normalised_power_arm_prior", "power_prior_data", "power_prior_model",
-    "probability_of_difference", "sam_weight", "smooth_initial", "trials_data",
+    "above", "arm_conflicts", "arm_prior", "below", "conflicts", "divergence", "effects_given_sd",
+    "equally_likely", "exchangeable_effects", "exchangeable_nonexchangeable", "exchangeable_nonexchangeable_data",
+    "exchangeable_nonexchangeable_model", "exchangeable_patients", "fit_mixture", "fit_multivariate",
+    "hierarchical_model", "joint_probability_of_success", "largest_gap", "latent_exchangeability_data",
+    "latent_exchangeability_model", "latent_log_likelihood", "memberships", "meta_analytic_combined",
+    "meta_analytic_data", "meta_analytic_model", "meta_analytic_predictive", "normalised_power_arm_prior",
+    "power_prior_data", "power_prior_model", "probability_of_difference", "sam_weight", "smooth_initial",
+    "trials_data",
 ]  # fmt: skip
