@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from smm_bayes.analysis.calibrate import COUNTED, RANKED, SEED, design_hash, rank_one
-from smm_bayes.analysis.designs import VARIANTS, Design, InterimDesign
+from smm_bayes.analysis.designs import FEWER, VARIANTS, Design, InterimDesign
 from smm_bayes.analysis.interim import read_inputs
 from smm_bayes.execution import run_chunks
 from smm_bayes.inference.calibration import calibrated
@@ -64,7 +64,8 @@ class Calibration:
     def design(self) -> tuple[Design, int]:
         """Give the design, and how many replicates are wanted."""
         if self.spec is None:
-            return VARIANTS[self.name.removeprefix("variants/")](), OF_VARIANTS
+            name = self.name.removeprefix("variants/")
+            return VARIANTS[name](), FEWER.get(name, OF_VARIANTS)
         inputs = read_inputs(self.spec)
         return InterimDesign(inputs), inputs.spec.calibration.replicates
 

@@ -28,4 +28,7 @@ VARIANTS: dict[str, Callable[[], Design]] = {
     "spike_and_slab": partial(RelationDesign, Commensurate("spike-and-slab")),
 }  # fmt: skip
 
-__all__ = ["VARIANTS", "Design", "InterimDesign"]
+# replicates of those that are not calibrated with 1000
+FEWER = {"spike_and_slab": 500, "power_prior": 500, "latent_exchangeability": 500, "meta_analysis": 500, "cohorts": 500}
+
+__all__ = ["FEWER", "VARIANTS", "Design", "InterimDesign"]
