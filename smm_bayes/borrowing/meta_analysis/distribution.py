@@ -13,7 +13,6 @@ import numpy as np
 from smm_bayes.borrowing.meta_analysis.panels import PER_PANEL, PanelPolynomial, panel_points
 from smm_bayes.errors import SpecificationError
 
-
 BISECTIONS, NEWTON = 12, 4  # to find a quantile within its panel
 
 
