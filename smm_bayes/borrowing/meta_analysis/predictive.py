@@ -10,7 +10,8 @@ import numpy as np
 
 from smm_bayes.borrowing.meta_analysis.analysis import MetaAnalysis
 from smm_bayes.borrowing.meta_analysis.approximation import approximate
-from smm_bayes.borrowing.meta_analysis.distribution import Distribution, Wrapped
+from smm_bayes.borrowing.meta_analysis.composite import Wrapped
+from smm_bayes.borrowing.meta_analysis.distribution import Distribution
 from smm_bayes.borrowing.meta_analysis.engines import Engine
 from smm_bayes.borrowing.meta_analysis.kinds import Counts, Responses
 from smm_bayes.borrowing.mixtures.beta import BetaMixture
