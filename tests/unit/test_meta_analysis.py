@@ -4,8 +4,16 @@ import numpy as np
 import pytest
 
 from smm_bayes.borrowing import (
-    Fixed, HalfCauchy, HalfNormal, HalfStudentT, LogNormal, Normal, Uniform, exchangeable_nonexchangeable,
-    meta_analytic_combined, meta_analytic_predictive,
+    Fixed,
+    HalfCauchy,
+    HalfNormal,
+    HalfStudentT,
+    LogNormal,
+    Normal,
+    Uniform,
+    exchangeable_nonexchangeable,
+    meta_analytic_combined,
+    meta_analytic_predictive,
 )  # fmt: skip
 from smm_bayes.errors import SpecificationError
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from smm_bayes.borrowing.meta_analysis.baskets import Baskets
+from smm_bayes.borrowing.meta_analysis.composite import Blend
 from smm_bayes.borrowing.meta_analysis.distribution import Distribution, Known, Tabulated
 from smm_bayes.borrowing.meta_analysis.engines import response_coordinate
 from smm_bayes.borrowing.meta_analysis.marginal import log_marginal, stretched
@@ -26,43 +27,6 @@ MEANS = {1: 121, 2: 61}  # points of a mean, by how many exchangeable distributi
 TOLERANCE = {1: 1e-4, 2: 1e-2}
 CHUNK = 200
 WIDE = (1e-10, 1e-4, 0.02, 0.2, 0.5, 0.8, 0.98, 1 - 1e-4, 1 - 1e-10)
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Blend(Distribution):
-    """Mixture of distributions.
-
-    Attributes
-    ----------
-    weights : numpy.ndarray, shape (part,)
-    parts : tuple of Distribution
-    """
-
-    weights: np.ndarray
-    parts: tuple[Distribution, ...]
-
-    @cached_property
-    def mean(self) -> float:
-        return float(self.weights @ [part.mean for part in self.parts])
-
-    @cached_property
-    def sd(self) -> float:
-        return float(np.sqrt(self.weights @ [part.sd**2 + (part.mean - self.mean) ** 2 for part in self.parts]))
-
-    def cdf(self, value: Any) -> np.ndarray:
-        return np.tensordot(self.weights, [part.cdf(value) for part in self.parts], 1)
-
-    def pdf(self, value: Any) -> np.ndarray:
-        return np.tensordot(self.weights, [part.pdf(value) for part in self.parts], 1)
-
-    def _quantile(self, p: np.ndarray) -> np.ndarray:
-        each = np.array([part.quantile(p) for part in self.parts])
-        low, high = each.min(axis=0), each.max(axis=0)
-        for _ in range(60):
-            middle = (low + high) / 2
-            below = self.cdf(middle) < p
-            low, high = np.where(below, middle, low), np.where(below, high, middle)
-        return (low + high) / 2
 
 
 @dataclass(frozen=True, eq=False)

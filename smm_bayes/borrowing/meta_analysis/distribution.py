@@ -221,32 +221,3 @@ class Tabulated(Distribution):
         for _ in range(NEWTON):
             at = np.clip(at + (p - total(at)) / np.maximum(density(at), 1e-300), low, high)
         return self.coordinate.value(at)
-
-
-class Wrapped(Distribution):
-    """A distribution that something more is known of.
-
-    Attributes
-    ----------
-    distribution : Distribution
-        The distribution itself.
-    """
-
-    distribution: Any
-
-    @property
-    def mean(self) -> float:
-        return self.distribution.mean
-
-    @property
-    def sd(self) -> float:
-        return self.distribution.sd
-
-    def cdf(self, value: Any) -> np.ndarray:
-        return self.distribution.cdf(value)
-
-    def pdf(self, value: Any) -> np.ndarray:
-        return self.distribution.pdf(value)
-
-    def _quantile(self, p: np.ndarray) -> np.ndarray:
-        return self.distribution.quantile(p)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
@@ -28,6 +28,9 @@ class Engine(Protocol):
     @property
     def method(self) -> str:
         """Its name."""
+
+    def of(self, analysis: MetaAnalysis) -> Engine:
+        """Give the same posterior for another new trial."""
 
     def new(self) -> Distribution:
         """Parameter of a new trial, on the scale of the response."""
@@ -79,6 +82,9 @@ class Quadrature:
 
     analysis: MetaAnalysis
     method = "quadrature"
+
+    def of(self, analysis: MetaAnalysis) -> Quadrature:
+        return replace(self, analysis=analysis)
 
     def surface(self, value: float) -> Surface:
         """Posterior of the mean of trials with a value of the covariate, and of the SD."""
@@ -168,6 +174,9 @@ class Sampled:
     analysis: MetaAnalysis
     fit: Fit
     method = "mcmc"
+
+    def of(self, analysis: MetaAnalysis) -> Sampled:
+        return replace(self, analysis=analysis)
 
     @property
     def _coordinate(self) -> Coordinate:

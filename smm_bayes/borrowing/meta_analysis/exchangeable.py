@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from smm_bayes.borrowing.meta_analysis.basket_quadrature import BasketQuadrature
 from smm_bayes.borrowing.meta_analysis.baskets import Baskets
-from smm_bayes.borrowing.meta_analysis.distribution import Distribution, Wrapped
+from smm_bayes.borrowing.meta_analysis.composite import Wrapped
+from smm_bayes.borrowing.meta_analysis.distribution import Distribution
 from smm_bayes.borrowing.meta_analysis.priors import Normal, SDPrior
 from smm_bayes.borrowing.meta_analysis.sd_priors import HalfNormal
 

@@ -17,7 +17,7 @@ FINER = 4  # points of the mean are made so many times denser before normal dens
 NARROW = 0.4  # a standard deviation below so many scales of the mean is integrated the other way round
 WIDE = 2.0  # and one above so many needs no denser points
 HERMITE = 10
-AROUND = 8  # points of the polynomial that interpolates the log density of the mean
+AROUND = 10  # points of the polynomial that interpolates the log density of the mean
 
 
 def log_predictive(surface: Surface, theta: np.ndarray, log_extra: np.ndarray | None = None) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,8 @@ import numpy as np
 
 from smm_bayes.borrowing.meta_analysis.analysis import MetaAnalysis
 from smm_bayes.borrowing.meta_analysis.approximation import approximate
-from smm_bayes.borrowing.meta_analysis.distribution import Distribution, Wrapped
+from smm_bayes.borrowing.meta_analysis.composite import Wrapped
+from smm_bayes.borrowing.meta_analysis.distribution import Distribution
 from smm_bayes.borrowing.meta_analysis.engines import Engine
 from smm_bayes.borrowing.meta_analysis.kinds import Counts, Responses
 from smm_bayes.borrowing.mixtures.beta import BetaMixture
@@ -125,6 +126,19 @@ class MetaAnalyticPredictive(Wrapped):
             When they are impossible.
         """
         return self.engine.updated(new_trial(self.analysis, first, second))
+
+    def in_stratum(self, name: str) -> MetaAnalyticPredictive:
+        """Give the prediction for a new trial in another stratum, from the same posterior.
+
+        Raises
+        ------
+        SpecificationError
+            When there is no such stratum.
+        """
+        if name not in self.analysis.stratum_names:
+            raise SpecificationError(f"no stratum {name!r}; there are {', '.join(self.analysis.stratum_names)}")
+        analysis = replace(self.analysis, new_stratum=name)
+        return MetaAnalyticPredictive(analysis, self.engine.of(analysis))
 
     def to_mixture(self, components: int | None = None) -> Mixture:
         """Mixture that approximates the distribution: beta, gamma or normal.

@@ -19,7 +19,7 @@ from smm_bayes.borrowing.meta_analysis.priors import Normal, SDPrior
 from smm_bayes.borrowing.meta_analysis.sd_priors import Fixed
 from smm_bayes.borrowing.meta_analysis.summaries import Summaries
 
-STEP = 0.38  # of the stretched scale of the mean, at most
+STEP = 0.42  # of the stretched scale of the mean, at most
 COEFFICIENTS = 17
 FOR_SUMS = 1e-3  # last coefficient of a panel over which is only summed: the rule is exact to twice the degree
 
