@@ -49,6 +49,7 @@ notebooks: $(READY)
 
 validate: $(READY)
 	$(BIN)/python -m smm_bayes.analysis.validate models
+	$(BIN)/python -m smm_bayes.design.tables models/variants
 
 benchmark: $(READY)
 	$(BIN)/python benchmarks/speed.py

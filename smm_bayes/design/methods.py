@@ -154,7 +154,7 @@ class RatioPrior:
 
 
 def with_experimental(prior: MultivariateNormalMixture, ratio: RatioPrior) -> MultivariateNormalMixture:
-    """Log hazards of both arms: the experimental arm's are proportional but for an SD of 0.01."""
+    """Prior of the log hazards of both arms: those of the experimental arm are proportional but for an SD of 0.01."""
     size = prior.dim
     means = np.concatenate([prior.means, prior.means + ratio.mean], axis=1)
     covariances = np.tile(prior.covariances, (1, 2, 2))
@@ -193,6 +193,10 @@ def ratio_posterior(
 ) -> RatioPosterior:
     """Posterior of the log hazard ratio after counts of both arms.
 
+    Against quadrature, given the method's prior: means err by 0.001 posterior standard deviations and standard
+    deviations by 1 % with 60 events, by 0.005 and 4 % with 8. Posteriors lean and normal ones do not: the probability
+    that the log hazard ratio is below 0 errs by up to 0.003 with 60 events, 0.012 with 25 and 0.025 with 8.
+
     Parameters
     ----------
     method : Method
@@ -224,6 +228,10 @@ def control_posterior(method: Method, events: np.ndarray, exposure: np.ndarray) 
     ----------
     method : Method
     events, exposure : numpy.ndarray, shape (replicate, interval)
+
+    Returns
+    -------
+    mean, sd : numpy.ndarray, shape (replicate,)
     """
     means, covariances, log_evidence = method.update(method.prior, events, exposure)
     weights = method.weights(log_evidence, events, exposure)

@@ -106,6 +106,10 @@ def log_rank_success(
 
     .. math:: P = \sum_k w_k \Phi\left(\frac{z_\alpha\sqrt{V} - (O - E) - I m_k}{\sqrt{I + I^2 s_k^2}}\right).
 
+    The increment's law holds for hazard ratios near 1. Against trials completed under draws of the posterior and
+    their log-rank tests (25 of 60 events seen, 1:2 allocation, hazard ratios from 0.3 to 1) it errs by 0.019 in root
+    mean square and by more than 0.06 in one of a hundred; on average it is 0.010 too low.
+
     Parameters
     ----------
     posterior : RatioPosterior

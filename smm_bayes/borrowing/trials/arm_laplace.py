@@ -12,7 +12,7 @@ from smm_bayes.borrowing.mixtures import MultivariateNormalMixture
 from smm_bayes.borrowing.trials.arm_history import ArmHistory
 
 STEPS = 200  # of Newton's method
-CLOSE = 1e-14  # of twice the rise that a step still promises, against the height
+CLOSE = 1e-18  # of twice the rise that a step still promises, against the height
 
 
 @lru_cache(maxsize=64)
@@ -83,7 +83,7 @@ def linear_laplace(
             break
         share = 1.0
         with np.errstate(over="ignore"):
-            while not height(x + share * step) >= here and share > 1e-12:
+            while not height(x + share * step) >= here - 1e-12 * (1 + abs(here)) and share > 1e-12:
                 share /= 2
         x = x + share * step
         here = height(x)
