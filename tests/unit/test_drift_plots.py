@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
-from smm_bayes.reporting.borrowing import LOOKS, plot_drift, plot_pull
+from smm_bayes.reporting.drift import LOOKS, plot_drift, plot_pull
 
 METHODS = [f"method {k}" for k in range(9)]
 DRIFTS = [0.5, 1.0, 2.0]
