@@ -5,7 +5,9 @@
 current one has 40 control and 80 experimental patients, enrolled over 18 months, an interim analysis at 25 and the
 final one at 60 events. Its control hazards are the earlier ones times a drift. Rules: the final analysis succeeds when
 the probability that the hazard ratio is below 1 exceeds 0.975; the trial stops for futility at the interim when the
-probability that a one-sided log-rank test at 0.05 succeeds is below 0.1.
+probability that a one-sided log-rank test at 0.05 succeeds is below 0.1. Before any data the control hazard is vague
+(95 % of median times between 0.4 and 900 months): with a prior within five-fold, even the rule without borrowing would
+lean on it, and its type I error fall from 0.040 to 0.012 as the drift goes from 0.5 to 2.
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 GRID = TimeGrid((6.0, 12.0, 24.0))
 HAZARD = np.array([0.05, 0.045, 0.04, 0.035])  # a month, where history is
 EARLIER_EVENTS = 25.0  # an interval
+INITIAL = smooth_initial(BaselinePrior(18.0, 900.0), 0.4, GRID)
 DRIFTS = (0.5, 0.67, 0.8, 1.0, 1.25, 1.5, 2.0)
 HAZARD_RATIOS = (1.0, 0.5)
 CURRENT_EVENTS = (8.0, 15.0, 30.0, 60.0, 100.0)
@@ -45,7 +48,7 @@ def setting() -> tuple[dict[str, Method], TwoArmDesign]:
     """Methods and design of the tables."""
     events = np.full((1, len(GRID)), EARLIER_EVENTS)
     history = ArmHistory(GRID, ("earlier",), events, events / HAZARD)
-    methods = methods_for(history, smooth_initial(BaselinePrior(18, 90), 0.4, GRID), BetweenTrials())
+    methods = methods_for(history, INITIAL, BetweenTrials())
     return methods, TwoArmDesign(GRID, np.log(HAZARD), 40, 80, 18.0, 25, 60)
 
 

@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 LOOKS = (("#000000", "o"), ("#d55e00", "s"), ("#e69f00", "D"), ("#0072b2", "^"), ("#56b4e9", "v"), ("#009e73", "<"),
          ("#7f9c1f", ">"), ("#cc79a7", "P"), ("#7a4fa3", "X"))  # fmt: skip
 
+TICKS = (0, 0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1)
+
 
 def plot_drift(
     table: pd.DataFrame, hazard_ratio: float, ax: Axes | None = None, *, column: str = "success",
-    level: float | None = None,
+    level: float | None = None, square_root: bool = False,
 ) -> Axes:  # fmt: skip
     """Draw a share of trials against the drift of the control arm, one line a method.
 
@@ -35,23 +37,26 @@ def plot_drift(
         What is drawn; with its Monte Carlo error, two on each side.
     level : float, optional
         Drawn as a dotted line, such as the type I error aimed at.
+    square_root : bool
+        Whether the axis is in proportion to the square root, which shows small shares apart.
     """
     ax = new_axes(ax, figsize=(8.2, 4.4))
     shown = table[np.isclose(table["hazard_ratio"], hazard_ratio)]
     error = f"{column}_mcse" if f"{column}_mcse" in table else "mcse"
-    ends = {}
     for (name, rows), (colour, marker) in zip(shown.groupby("method", sort=False), _looks(shown), strict=True):
         ax.errorbar(rows["drift"], rows[column], 2 * rows[error], color=colour, marker=marker, ms=4.5, lw=1.4,
                     elinewidth=0.9, label=str(name))  # fmt: skip
-        ends[str(name)] = (float(rows[column].iloc[-1]), colour)
-    ax.axvline(1, color="0.6", lw=0.8)
+    ax.axvline(1, color="0.6", lw=0.8, zorder=0)
     if level is not None:
-        ax.axhline(level, color="0.3", lw=0.9, ls=":")
-    ax.set_ylim(bottom=0)
+        ax.axhline(level, color="0.3", lw=0.9, ls=":", zorder=0)
     _drift_axis(ax, sorted(shown["drift"].unique()))
+    if square_root:
+        ax.set_yscale("function", functions=(_root, np.square))
+        ax.set_yticks(TICKS, [f"{tick:g}" for tick in TICKS])
+    ax.set_ylim(0, min(1.02, 1.05 * float(shown[column].max())) or 1.0)
     what = {"success": "power" if hazard_ratio != 1 else "type I error"}.get(column, column.replace("_", " "))
     ax.set_ylabel(f"{what} (true hazard ratio {hazard_ratio:g})")
-    _name_lines(ax, ends)
+    _legend(ax)
     return ax
 
 
@@ -66,15 +71,13 @@ def plot_pull(table: pd.DataFrame, ax: Axes | None = None, *, column: str = "pul
     column : {"pull", "effective_events"}
     """
     ax = new_axes(ax, figsize=(8.2, 4.4))
-    ends = {}
     for (name, rows), (colour, marker) in zip(table.groupby("method", sort=False), _looks(table), strict=True):
         ax.plot(rows["events"], rows[column], color=colour, marker=marker, ms=4.5, lw=1.4, label=str(name))
-        ends[str(name)] = (float(rows[column].iloc[-1]), colour)
     ax.axhline(0, color="0.6", lw=0.8)
     ax.set_xlabel("current events of the arm")
     ax.set_ylabel({"pull": "pull towards history in conflict (share of the log ratio)",
                    "effective_events": "events gained in agreement"}[column])  # fmt: skip
-    _name_lines(ax, ends)
+    _legend(ax)
     return ax
 
 
@@ -93,29 +96,9 @@ def _drift_axis(ax: Axes, drifts: Sequence[float]) -> None:
     ax.set_xlabel("current control hazard over history's")
 
 
-def _name_lines(ax: Axes, ends: dict[str, tuple[float, str]], apart: float = 0.055) -> None:
-    """Write each line's name to the right of the axes, at the height of its end where there is room, else nearby."""
-    low, high = ax.get_ylim()
-    order = sorted(ends, key=lambda name: ends[name][0])
-    wanted = np.array([(ends[name][0] - low) / (high - low) for name in order])
-    # as close to the ends as names so far apart can be: isotonic regression of what is left after the gaps
-    gaps = apart * np.arange(len(order))
-    places = np.clip(_isotonic(wanted - gaps), 0, max(1 - gaps[-1], 0)) + gaps
-    right = float(ax.get_xlim()[1])
-    for name, place, height in zip(order, places, wanted, strict=True):
-        colour = ends[name][1]
-        ax.annotate(name, (1.0, height), xytext=(1.05, place), xycoords="axes fraction", textcoords="axes fraction",
-                    color=colour, fontsize=9, va="center", annotation_clip=False,
-                    arrowprops={"arrowstyle": "-", "color": colour, "lw": 0.6, "shrinkA": 1, "shrinkB": 1})  # fmt: skip
-    ax.set_xlim(right=right)
+def _legend(ax: Axes) -> None:
+    ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False, fontsize=9)
 
 
-def _isotonic(values: np.ndarray) -> np.ndarray:
-    """Closest values that do not fall, in least squares: pool neighbours that do."""
-    blocks: list[list[float]] = []
-    for value in values:
-        blocks.append([float(value), 1.0])
-        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
-            (a, m), (b, n) = blocks.pop(-2), blocks.pop()
-            blocks.append([(a * m + b * n) / (m + n), m + n])
-    return np.concatenate([np.full(int(size), value) for value, size in blocks])
+def _root(values: np.ndarray) -> np.ndarray:
+    return np.sqrt(np.maximum(values, 0))
