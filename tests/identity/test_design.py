@@ -102,6 +102,28 @@ def test_pooling_in_a_design_is_the_update_of_the_prior():
         assert sd[0] == pytest.approx(np.sqrt(after.covariance.mean()), rel=1e-6)
 
 
+@pytest.mark.parametrize("name", ["exchangeable", "robust", "commensurate, half-normal", "commensurate, spike and slab"])
+def test_methods_that_doubt_are_close_to_the_update_of_all_trials_together(name):
+    """Their prior is a normal mixture in designs. Measured: means within 0.030 posterior SDs, SDs within 0.2 %."""
+    from smm_bayes.borrowing import arm_prior
+    from smm_bayes.borrowing.trials.relations import Commensurate, Exchangeable, Robust
+
+    relation = {"exchangeable": Exchangeable(), "robust": Robust(), "commensurate, half-normal": Commensurate(),
+                "commensurate, spike and slab": Commensurate("spike-and-slab")}[name]  # fmt: skip
+    events = np.full((1, 4), 25.0)
+    history = ArmHistory(DESIGN.grid, ("earlier",), events, events / tables.HAZARD)
+    together = arm_prior(history, relation, BetweenTrials(), tables.INITIAL)
+    for count in (8.0, 30.0, 100.0):
+        for fold in (1 / 3, 0.5, 1.0, 2.0, 3.0):
+            now = np.full((1, 4), count / 4)
+            exposure = now / (tables.HAZARD * fold)
+            wanted = together.update(now[0], exposure[0])
+            sd_wanted = np.sqrt(wanted.covariance.mean())
+            (mean,), (sd,) = control_posterior(METHODS[name], now, exposure)
+            assert abs(mean - wanted.mean.mean()) < 0.035 * sd_wanted, (count, fold)
+            assert sd / sd_wanted == pytest.approx(1, abs=0.004), (count, fold)
+
+
 def test_self_adapting_weight_is_that_of_the_rates():
     """The weight of history before the data are used again, against the mixtures' function for one hazard."""
     from smm_bayes.borrowing import GammaMixture, sam_weight
