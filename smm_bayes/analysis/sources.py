@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 EVERYTHING = "all earlier trials"
 WITHOUT_RECONSTRUCTIONS = 5  # of the other trials, when one is left out to see what it moved
+TO_PREDICT = 2  # of all of them, when they predict the current one
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +68,7 @@ def leave_each_out(
     left_out = {name: [name] for name in names if len(names) > 1} | {EVERYTHING: names, current: [current]}
     found = {}
     for label, silent in left_out.items():
-        few = 1 if label == EVERYTHING else WITHOUT_RECONSTRUCTIONS
+        few = {EVERYTHING: 1, current: TO_PREDICT}.get(label, WITHOUT_RECONSTRUCTIONS)
         data = earlier.without(*silent, reconstructions=few).data()
         fitted = fit_each(model, data, seed=seed, **settings).require_convergence()  # type: ignore[arg-type]
         found[label] = Without(fitted, None if label == current else predict(fitted))
