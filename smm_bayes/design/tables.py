@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smm_bayes.borrowing import ArmHistory, BetweenTrials, smooth_initial
-from smm_bayes.design.drift import conflict_table, operating_characteristics
+from smm_bayes.borrowing import ArmHistory, BetweenTrials, MultivariateNormalMixture, smooth_initial
+from smm_bayes.borrowing.trials.latent_quadrature import latent_hazard_prior
+from smm_bayes.design.drift import NONE, conflict_table, operating_characteristics
 from smm_bayes.design.methods import Method, methods_for
 from smm_bayes.design.stopping import stopping_errors
 from smm_bayes.design.two_arm import TwoArmDesign
@@ -35,7 +36,9 @@ if TYPE_CHECKING:
 GRID = TimeGrid((6.0, 12.0, 24.0))
 HAZARD = np.array([0.05, 0.045, 0.04, 0.035])  # a month, where history is
 EARLIER_EVENTS = 25.0  # an interval
-INITIAL = smooth_initial(BaselinePrior(18.0, 900.0), 0.4, GRID)
+BASELINE = BaselinePrior(18.0, 900.0)
+INITIAL = smooth_initial(BASELINE, 0.4, GRID)
+LATENT, IN_ONE = "latent exchangeability", " (one interval)"
 DRIFTS = (0.5, 0.67, 0.8, 1.0, 1.25, 1.5, 2.0)
 HAZARD_RATIOS = (1.0, 0.5)
 CURRENT_EVENTS = (8.0, 15.0, 30.0, 60.0, 100.0)
@@ -52,10 +55,32 @@ def setting() -> tuple[dict[str, Method], TwoArmDesign]:
     return methods, TwoArmDesign(GRID, np.log(HAZARD), 40, 80, 18.0, 25, 60)
 
 
+def one_interval() -> tuple[dict[str, Method], TwoArmDesign]:
+    """Latent exchangeability, for which there is an engine without sampling in one interval only, and no borrowing.
+
+    The earlier patients are 100 with events at the quantiles of their distribution.
+    """
+    grid, hazard, size = TimeGrid(), float(HAZARD.mean()), 4 * int(EARLIER_EVENTS)
+    time = -np.log1p(-(np.arange(size) + 0.5) / size) / hazard
+    prior = latent_hazard_prior(time, np.ones(size), BASELINE)
+    latent = MultivariateNormalMixture(prior.weights, prior.parameters["mean"][:, None],
+                                       prior.parameters["sd"][:, None, None] ** 2, grid.labels)  # fmt: skip
+    alone = MultivariateNormalMixture([1.0], [[BASELINE.mean]], [[[BASELINE.sd**2]]], grid.labels)
+    methods = {NONE: Method(alone), LATENT: Method(latent)}
+    return methods, TwoArmDesign(grid, np.log([hazard]), 40, 80, 18.0, 25, 60)
+
+
+def _with_one_interval(table: pd.DataFrame, one: pd.DataFrame) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.concat([table, one.assign(method=one["method"] + IN_ONE)], ignore_index=True)
+
+
 def pull_table() -> pd.DataFrame:
     """Pull towards history in three-fold conflict and events gained in agreement, without simulation."""
-    methods, design = setting()
-    return conflict_table(methods, design.log_hazard, CURRENT_EVENTS)
+    tables = [conflict_table(methods, design.log_hazard, CURRENT_EVENTS) for methods, design in
+              (setting(), one_interval())]  # fmt: skip
+    return _with_one_interval(*tables)
 
 
 def errors_table(
@@ -63,8 +88,10 @@ def errors_table(
     executor: Executor | None = None, progress: Callable[[int, int], None] | None = None, seed: int = SEED,
 ) -> pd.DataFrame:  # fmt: skip
     """Type I error and power; see :func:`~smm_bayes.design.operating_characteristics`."""
-    return operating_characteristics(*setting(), drifts=drifts, hazard_ratios=hazard_ratios, seed=seed,
-                                     replicates=replicates, executor=executor, progress=progress)  # fmt: skip
+    tables = [operating_characteristics(*given, drifts=drifts, hazard_ratios=hazard_ratios, seed=seed,
+                                        replicates=replicates, executor=executor, progress=progress)
+              for given in (setting(), one_interval())]  # fmt: skip
+    return _with_one_interval(*tables)
 
 
 def stopping_table(
@@ -72,8 +99,10 @@ def stopping_table(
     executor: Executor | None = None, progress: Callable[[int, int], None] | None = None, seed: int = SEED,
 ) -> pd.DataFrame:  # fmt: skip
     """Errors of stopping for futility; see :func:`~smm_bayes.design.stopping_errors`."""
-    return stopping_errors(*setting(), drifts=drifts, hazard_ratios=hazard_ratios, seed=seed,
-                           replicates=replicates, executor=executor, progress=progress)  # fmt: skip
+    tables = [stopping_errors(*given, drifts=drifts, hazard_ratios=hazard_ratios, seed=seed,
+                              replicates=replicates, executor=executor, progress=progress)
+              for given in (setting(), one_interval())]  # fmt: skip
+    return _with_one_interval(*tables)
 
 
 def write(table: pd.DataFrame, path: Path) -> None:

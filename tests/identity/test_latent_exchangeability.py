@@ -17,6 +17,7 @@ from smm_bayes.borrowing import (
     memberships,
 )
 from smm_bayes.borrowing.trials.latent_rows import class_log_density
+from smm_bayes.errors import SpecificationError
 from smm_bayes.inference.densities import Densities
 from smm_bayes.survival import (
     BaselinePrior,
@@ -215,3 +216,27 @@ def test_densities_of_the_prior_are_those_of_numpy(trials):
     }
     for name, values in expected.items():
         np.testing.assert_allclose(found[name], values, rtol=1e-9, err_msg=name)
+
+
+def test_one_hazard_by_quadrature_and_by_weighting_the_prior():
+    """What earlier patients alone say of the current hazard, against 400,000 weighted draws of the prior."""
+    from smm_bayes.borrowing.trials.latent_quadrature import latent_hazard_prior
+
+    time = -np.log1p(-(np.arange(9) + 0.5) / 9) / 0.04
+    event = np.array([1.0, 1, 1, 0, 1, 1, 0, 1, 1])
+    baseline = BaselinePrior(18, 90)
+    found = latent_hazard_prior(time, event, baseline)
+    rng = np.random.default_rng(1)
+    first, second = (rng.normal(baseline.mean, baseline.sd, 400_000) for _ in range(2))
+    share = rng.uniform(size=400_000)
+    log_weight = sum(np.log(share * np.exp(d * first - np.exp(first) * t) + (1 - share) * np.exp(d * second - np.exp(second) * t))
+                     for t, d in zip(time, event, strict=True))
+    weight = np.exp(log_weight - log_weight.max())
+    mean = np.average(first, weights=weight)
+    sd = np.sqrt(np.average((first - mean) ** 2, weights=weight))
+    assert found.mean == pytest.approx(mean, abs=0.01 * sd)
+    assert found.sd == pytest.approx(sd, rel=0.01)
+    pooled = np.log(event.sum() / time.sum())
+    assert abs(found.mean - pooled) > 0.05  # pooling is another answer
+    with pytest.raises(SpecificationError, match="a time above 0"):
+        latent_hazard_prior(-time, event, baseline)
