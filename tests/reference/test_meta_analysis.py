@@ -11,7 +11,7 @@ from scipy.optimize import brentq
 from scipy.special import expit, logit, xlogy
 from scipy.stats import norm
 
-from smm_bayes.borrowing import HalfNormal, Normal, exchangeable_nonexchangeable, meta_analytic_predictive
+from smm_bayes.borrowing import HalfCauchy, HalfNormal, Normal, exchangeable_nonexchangeable, meta_analytic_predictive
 
 KNOWN = json.loads((Path(__file__).parent / "borrowing_meta.json").read_text())
 SD = np.concatenate([np.arange(0, 1.5, 0.02), np.arange(1.5, 3, 0.05), np.arange(3, 8.1, 0.25)])
@@ -142,6 +142,31 @@ def test_normal_estimates_against_one_integral():
     for p in (0.025, 0.25, 0.5, 0.975):
         at = float(ours.quantile(p))
         assert expect(lambda w, m, v, sd, at=at: norm.cdf(at, m, np.sqrt(v))) / whole == pytest.approx(p, abs=1e-7)
+
+
+def test_a_narrow_peak_of_little_mass_is_seen():
+    """Two precise estimates that disagree, a heavy-tailed SD: small SDs put a thin peak where tables are wide."""
+    from scipy.integrate import quad
+
+    y, s, scale, prior = np.array([0.827489, 0.384198]), np.array([0.022243, 0.094255]), 0.637, Normal(-0.215, 1.257)
+    ours = meta_analytic_predictive(estimates=y, standard_errors=s, sd_prior=HalfCauchy(scale), mean_prior=prior)
+
+    def parts(sd):
+        weight = 1 / (s**2 + sd**2)
+        precision = weight.sum() + prior.sd**-2
+        mean = (weight @ y + prior.mean * prior.sd**-2) / precision
+        height = 0.5 * np.log(weight).sum() - 0.5 * (weight @ y**2 - precision * mean**2) - 0.5 * np.log(precision)
+        return np.exp(height) / (1 + (sd / scale) ** 2), mean, np.sqrt(1 / precision + sd**2)
+
+    def expect(function):
+        ends = [0, *10.0 ** np.arange(-3, 7, 0.5)]
+        return sum(quad(lambda sd: function(*parts(sd)[1:]) * parts(sd)[0], a, b, epsrel=1e-11, epsabs=0, limit=200)[0]
+                   for a, b in pairwise(ends))  # fmt: skip
+
+    whole = expect(lambda mean, width: 1.0)
+    for p in (0.025, 0.1, 0.5, 0.9, 0.975):
+        at = float(ours.quantile(p))
+        assert expect(lambda mean, width, at=at: norm.cdf(at, mean, width)) / whole == pytest.approx(p, abs=1e-7)
 
 
 def test_exnex_against_brute_force():

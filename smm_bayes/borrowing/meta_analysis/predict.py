@@ -17,6 +17,7 @@ FINER = 4  # points of the mean are made so many times denser before normal dens
 NARROW = 0.4  # a standard deviation below so many scales of the mean is integrated the other way round
 WIDE = 2.0  # and one above so many needs no denser points
 HERMITE = 10
+PEAK = 8.0  # a panel is at most so many times as wide as a component that has its peak there
 AROUND = 10  # points of the polynomial that interpolates the log density of the mean
 
 
@@ -157,11 +158,26 @@ def tabulate(
     ends = np.diff(cuts)[[0, -1]]  # the rough density may be lopsided in another way: one panel more at each end
     cuts = np.concatenate([[cuts[0] - ends[0]], cuts, [cuts[-1] + ends[1]]])
 
+    seen = mass > 1e-9
+    cuts = _resolve(cuts, centre[seen], width[seen])
+
     def exact(theta: np.ndarray) -> list[np.ndarray]:
         return [log_predictive(surface, theta, log_extra) + (log_factor(theta) if log_factor else 0.0)]
 
     cuts, found = refine(cuts, exact)
     return Tabulated.of(cuts, found[0], coordinate, moments)
+
+
+def _resolve(cuts: np.ndarray, centre: np.ndarray, width: np.ndarray) -> np.ndarray:
+    """Halve panels until none is so wide that a component's peak might lie between its points, unseen."""
+    places, scale = (centre + width * np.array([[-2.0], [0.0], [2.0]])).ravel(), np.tile(width, 3)
+    for _ in range(40):
+        panel = np.clip(np.searchsorted(cuts, places) - 1, 0, len(cuts) - 2)
+        coarse = np.unique(panel[np.diff(cuts)[panel] > PEAK * scale])
+        if not len(coarse):
+            break
+        cuts = np.sort(np.append(cuts, (cuts[coarse] + cuts[coarse + 1]) / 2))
+    return cuts
 
 
 def tabulate_mean(surface: Surface, coordinate: Coordinate = LINE) -> Tabulated:
