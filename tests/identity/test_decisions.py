@@ -36,6 +36,7 @@ UNIFORM = BetaMixture([1], [1], [1])
 ROBUST = BetaMixture([0.8, 0.2], [4, 1], [16, 1])
 RATES = GammaMixture([0.7, 0.3], [6, 0.5], [60, 2])
 MEANS = NormalMixture([0.6, 0.4], [0.1, 0], [0.15, 2])
+LAWS = {BetaMixture: stats.beta, NormalMixture: stats.norm, GammaMixture: lambda shape, rate: stats.gamma(shape, scale=1 / rate)}
 TAILS = (1e-12, 1e-9, 1e-6, 1e-4, 1e-3)
 
 
@@ -43,9 +44,9 @@ def integral(function, mixture):
     """Second route to an expectation: SciPy's adaptive quadrature over the probability scale of each component."""
     total = 0.0
     for k, weight in enumerate(mixture.weights):
-        one = type(mixture)([1], *([values[k]] for values in mixture.parameters.values()))._scipy
+        one = LAWS[type(mixture)](*(values[k] for values in mixture.parameters.values()))
         cuts = [0, *TAILS, 0.01, 0.1, 0.5, 0.9, 0.99, *(1 - t for t in reversed(TAILS)), 1]
-        total += weight * sum(quad(lambda p, one=one: float(function(float(one.ppf(p)[0]))), a, b, epsabs=1e-13,
+        total += weight * sum(quad(lambda p, one=one: float(function(float(one.ppf(p)))), a, b, epsabs=1e-13,
                                    epsrel=1e-12, limit=200)[0] for a, b in itertools.pairwise(cuts))  # fmt: skip
     return total
 

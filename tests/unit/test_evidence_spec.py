@@ -14,6 +14,7 @@ from smm_bayes.errors import SmmBayesError, SpecificationError
 from smm_bayes.survival import TimeGrid
 
 ROOT = Path(__file__).parents[2]
+BORROWING = '[evidence.borrowing]\nmethod = "exchangeable"\nby = "trial"\n'
 FLAGSHIP = ROOT / "models/krd_vs_rd/spec.toml"
 
 
@@ -89,15 +90,13 @@ BAD = {
                                  "column 'regimen' never says 'lenalidomide'"),
     "too few reconstructions": ([("reconstructions = 20", "reconstructions = 50")], "holds 20 reconstructions"),
     "quarantined fact": ([('"krd-nci-010", "krd-nci-013"', '"krd-nci-010", "dart-smm-001"')], "dart-smm-001"),
-    "power out of range": ([("reconstructions = 20", 'reconstructions = 20\nborrowing = { method = "power", power = 1.5 }')],
+    "power out of range": ([(BORROWING, '[evidence.borrowing]\nmethod = "power"\npower = 1.5\n')],
                            "power must be within [0, 1]; got 1.5"),
-    "power of nobody": ([("reconstructions = 20",
-                          'reconstructions = 20\nborrowing = { method = "power", powers = { E3A07 = 0.5 } }')],
+    "power of nobody": ([(BORROWING, '[evidence.borrowing]\nmethod = "power"\npowers = { E3A07 = 0.5 }\n')],
                         "borrowing.powers: no trial 'E3A07'"),
-    "setting of another method": ([("reconstructions = 20", 'reconstructions = 20\nborrowing = { method = "robust", spike = 0.5 }')],
+    "setting of another method": ([(BORROWING, '[evidence.borrowing]\nmethod = "robust"\nspike = 0.5\n')],
                                   "method = 'robust' does not use spike"),
-    "share out of range": ([("reconstructions = 20",
-                             'reconstructions = 20\nborrowing = { method = "robust", exchangeable = 1 }')],
+    "share out of range": ([(BORROWING, '[evidence.borrowing]\nmethod = "robust"\nexchangeable = 1\n')],
                            "exchangeable must be above 0 and below 1"),
     "quarantine without need": ([("reconstructions = 20", 'reconstructions = 20\nquarantined = { E3A06 = "because" }')],
                                 "E3A06"),
@@ -113,13 +112,13 @@ def test_bad_evidence_is_refused(tmp_path, changes, message):
 
 
 @pytest.mark.parametrize(("words", "relation"), [
-    ('method = "robust", exchangeable = 0.5, by = "interval"', Robust("interval", exchangeable=0.5)),
-    ('method = "commensurate", discrepancy = "spike-and-slab"', Commensurate("spike-and-slab")),
-    ('method = "power", power = 0.3, powers = { E3A06 = 0 }', Power(0.3, {"E3A06": 0.0})),
+    ('method = "robust"\nexchangeable = 0.5\nby = "interval"', Robust("interval", exchangeable=0.5)),
+    ('method = "commensurate"\ndiscrepancy = "spike-and-slab"', Commensurate("spike-and-slab")),
+    ('method = "power"\npower = 0.3\npowers = { E3A06 = 0 }', Power(0.3, {"E3A06": 0.0})),
     ('method = "pooled"', POOLED), ('method = "separate"', SEPARATE), ('method = "exchangeable"', Exchangeable()),
 ])  # fmt: skip
 def test_the_method_of_borrowing_is_in_the_specification(tmp_path, words, relation):
-    spec = changed(tmp_path, ("reconstructions = 20", f"reconstructions = 20\nborrowing = {{ {words} }}"))
+    spec = changed(tmp_path, (BORROWING, f"[evidence.borrowing]\n{words}\n"))
     assert AnalysisSpec.load(spec).trials_priors.relation == relation
 
 
