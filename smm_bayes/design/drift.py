@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smm_bayes.design.methods import Methods, RatioPrior, control_posterior, ratio_posterior
+from smm_bayes.design.methods import LogRatioPrior, Methods, control_posterior, ratio_posterior
 from smm_bayes.design.scenarios import Block, over_scenarios, share
 from smm_bayes.design.two_arm import TwoArmDesign
 from smm_bayes.errors import Problems, SpecificationError
@@ -72,7 +72,7 @@ def conflict_table(
 
 def operating_characteristics(
     methods: Methods, design: TwoArmDesign, *, drifts: Sequence[float], hazard_ratios: Sequence[float], seed: int,
-    replicates: int = 10_000, probability: float = 0.975, ratio: RatioPrior | None = None,
+    replicates: int = 10_000, probability: float = 0.975, ratio: LogRatioPrior | None = None,
     executor: Executor | None = None, progress: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:  # fmt: skip
     """How often the final analysis of a rule that borrows succeeds, as the control arm drifts from history.
@@ -93,7 +93,7 @@ def operating_characteristics(
     replicates : int
         Simulated trials each.
     probability : float
-    ratio : RatioPrior, optional
+    ratio : LogRatioPrior, optional
     executor : concurrent.futures.Executor, optional
         The answer does not depend on it.
     progress : callable, optional
@@ -131,7 +131,7 @@ def operating_characteristics(
 
 
 def _final_analyses(
-    block: Block, methods: Methods, probability: float, ratio: RatioPrior | None
+    block: Block, methods: Methods, probability: float, ratio: LogRatioPrior | None
 ) -> dict[str, np.ndarray]:
     """Successes, and sums of the first, second and fourth power of the error of the log hazard ratio."""
     trials = block.trials()

@@ -136,7 +136,7 @@ def powered(history: ArmHistory, initial: MultivariateNormalMixture, weights: An
 
 
 @dataclass(frozen=True)
-class RatioPrior:
+class LogRatioPrior:
     """Normal prior of the log hazard ratio of the experimental arm; by default that of one event (unit information).
 
     Attributes
@@ -153,7 +153,7 @@ class RatioPrior:
             raise SpecificationError(f"the log hazard ratio needs an SD above 0; got {self.mean} and {self.sd}")
 
 
-def with_experimental(prior: MultivariateNormalMixture, ratio: RatioPrior) -> MultivariateNormalMixture:
+def with_experimental(prior: MultivariateNormalMixture, ratio: LogRatioPrior) -> MultivariateNormalMixture:
     """Prior of the log hazards of both arms: those of the experimental arm are proportional but for an SD of 0.01."""
     size = prior.dim
     means = np.concatenate([prior.means, prior.means + ratio.mean], axis=1)
@@ -189,7 +189,7 @@ class RatioPosterior:
 
 
 def ratio_posterior(
-    method: Method, events: np.ndarray, exposure: np.ndarray, ratio: RatioPrior | None = None
+    method: Method, events: np.ndarray, exposure: np.ndarray, ratio: LogRatioPrior | None = None
 ) -> RatioPosterior:
     """Posterior of the log hazard ratio after counts of both arms.
 
@@ -202,7 +202,7 @@ def ratio_posterior(
     method : Method
     events, exposure : numpy.ndarray, shape (replicate, arm, interval)
         Control first.
-    ratio : RatioPrior, optional
+    ratio : LogRatioPrior, optional
 
     Raises
     ------
@@ -212,7 +212,7 @@ def ratio_posterior(
     size = method.prior.dim
     if events.shape[1:] != (2, size) or exposure.shape != events.shape:
         raise SpecificationError(f"need events and exposure of shape (replicate, 2, {size}); got {events.shape}")
-    both = with_experimental(method.prior, ratio or RatioPrior())
+    both = with_experimental(method.prior, ratio or LogRatioPrior())
     flat = events.reshape(len(events), -1), exposure.reshape(len(events), -1)
     means, covariances, log_evidence = method.update(both, *flat)
     weights = method.weights(log_evidence, events[:, 0], exposure[:, 0])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smm_bayes.design.methods import Methods, RatioPosterior, RatioPrior, ratio_posterior
+from smm_bayes.design.methods import LogRatioPrior, Methods, RatioPosterior, ratio_posterior
 from smm_bayes.design.scenarios import Block, over_scenarios, share
 from smm_bayes.design.two_arm import TwoArmDesign, TwoArmTrials
 from smm_bayes.errors import SpecificationError
@@ -21,7 +21,7 @@ COUNTED = ("stops", "stopped_wrongly", "success", "success_without_stopping")
 
 def stopping_errors(
     methods: Methods, design: TwoArmDesign, *, drifts: Sequence[float], hazard_ratios: Sequence[float], seed: int,
-    replicates: int = 10_000, futility: float = 0.1, alpha: float = 0.05, ratio: RatioPrior | None = None,
+    replicates: int = 10_000, futility: float = 0.1, alpha: float = 0.05, ratio: LogRatioPrior | None = None,
     executor: Executor | None = None, progress: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:  # fmt: skip
     """Errors of stopping for futility at the interim analysis.
@@ -67,7 +67,7 @@ def stopping_errors(
 
 
 def _interim_analyses(
-    block: Block, methods: Methods, futility: float, alpha: float, ratio: RatioPrior | None
+    block: Block, methods: Methods, futility: float, alpha: float, ratio: LogRatioPrior | None
 ) -> dict[str, np.ndarray]:
     """Numbers of trials, in the order of ``COUNTED``."""
     trials = block.trials()
@@ -81,7 +81,7 @@ def _interim_analyses(
 
 
 def interim_success(
-    methods: Methods, trials: TwoArmTrials, *, alpha: float, ratio: RatioPrior | None = None
+    methods: Methods, trials: TwoArmTrials, *, alpha: float, ratio: LogRatioPrior | None = None
 ) -> dict[str, np.ndarray]:
     """Probability of success of every trial at its interim analysis, by method, shape (replicate,).
 

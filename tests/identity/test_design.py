@@ -10,9 +10,9 @@ from scipy.special import expit
 
 from smm_bayes.borrowing import ArmHistory, BetweenTrials, MultivariateNormalMixture, smooth_initial
 from smm_bayes.design import (
+    LogRatioPrior,
     Method,
     RatioPosterior,
-    RatioPrior,
     TwoArmDesign,
     conflict_table,
     control_posterior,
@@ -81,10 +81,10 @@ def test_posterior_of_the_hazard_ratio_is_that_of_quadrature(name):
 def test_another_prior_of_the_ratio_is_seen():
     d, e = np.array([[[10.0], [15.0]]]), np.array([[[240.0], [420.0]]])
     method = SINGLE["no borrowing"]
-    vague, narrow = (ratio_posterior(method, d, e, RatioPrior(0, sd)).mean[0] for sd in (50, 0.2))
+    vague, narrow = (ratio_posterior(method, d, e, LogRatioPrior(0, sd)).mean[0] for sd in (50, 0.2))
     assert vague == pytest.approx(np.log(15 / 420 / (10 / 240)), abs=0.1)
     assert abs(narrow) < 0.25 * abs(vague)
-    assert ratio_posterior(method, d, e, RatioPrior(-3, 0.01)).mean[0] == pytest.approx(-3, abs=0.01)
+    assert ratio_posterior(method, d, e, LogRatioPrior(-3, 0.01)).mean[0] == pytest.approx(-3, abs=0.01)
 
 
 def test_pooling_in_a_design_is_the_update_of_the_prior():
@@ -266,7 +266,7 @@ def test_type_one_error_without_borrowing_is_one_minus_probability():
     design = TwoArmDesign(DESIGN.grid, np.log(tables.HAZARD), 150, 150, 18.0, 100, 200)
     found = {probability: operating_characteristics(
         {"vague": vague}, design, drifts=[1.0], hazard_ratios=[1.0], seed=12, replicates=4000,
-        probability=probability, ratio=RatioPrior(0, 10)).iloc[0] for probability in (0.9, 0.975)}  # fmt: skip
+        probability=probability, ratio=LogRatioPrior(0, 10)).iloc[0] for probability in (0.9, 0.975)}  # fmt: skip
     for probability, row in found.items():
         assert row["success"] == pytest.approx(1 - probability, abs=4 * row["mcse"] + 0.002)
         assert abs(row["bias"]) < 4 * row["bias_mcse"] + 0.005
@@ -299,7 +299,7 @@ def completed(method, one, draws, rng):
     """Share of futures in which the final test succeeds."""
     date, size = one.date(DESIGN.interim), len(DESIGN.grid)
     events, exposure = one.counts(date)
-    both = with_experimental(method.prior, RatioPrior())
+    both = with_experimental(method.prior, LogRatioPrior())
     means, covariances, log_evidence = method.update(both, events.reshape(1, -1), exposure.reshape(1, -1))
     weights = method.weights(log_evidence, events[:, 0], exposure[:, 0])
     drawn = MultivariateNormalMixture(weights[0], means[0], covariances[0]).sample(draws, rng=rng)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from smm_bayes.design import (
-    RatioPrior,
+    LogRatioPrior,
     TwoArmDesign,
     conflict_table,
     methods_for,
@@ -56,7 +56,7 @@ def test_rules_and_grids_that_do_not_go_together():
     with pytest.raises(SpecificationError, match=r"shape \(replicate, 2, 4\)"):
         ratio_posterior(METHODS["robust"], np.ones((3, 2, 2)), np.ones((3, 2, 2)))
     with pytest.raises(SpecificationError, match="an SD above 0; got 0 and -1"):
-        RatioPrior(0, -1)
+        LogRatioPrior(0, -1)
     with pytest.raises(SpecificationError, match="difference must be above 0"):
         methods_for(None, None, None, difference=0)
 
