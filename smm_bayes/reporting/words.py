@@ -236,7 +236,7 @@ def mrd_table(patients: Patients, months: Sequence[float]) -> pd.DataFrame:
     patients : Patients
         With MRD assessments; without any, the counts are 0.
     months : sequence of float
-        Planned times. A result belongs to the nearest, and a patient's last result there counts.
+        Planned times. A result belongs to the nearest, and a patient's last valid result there counts.
     """
     import pandas as pd
 
@@ -244,7 +244,7 @@ def mrd_table(patients: Patients, months: Sequence[float]) -> pd.DataFrame:
     if patients.mrd is None:
         results = pd.DataFrame(columns=list(columns))
     else:
-        mrd, planned = patients.mrd, np.asarray(months, float)
+        mrd, planned = patients.mrd.take(patients.mrd.valid), np.asarray(months, float)
         order = np.argsort(mrd.time, kind="stable")
         nearest = np.abs(mrd.time[order, None] - planned).argmin(axis=1)
         arm = np.array(patients.arm_names, dtype=object)[patients.arm[mrd.row[order]]]

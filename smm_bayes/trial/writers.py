@@ -93,6 +93,8 @@ def write_adtte(
 def write_mrd(patients: Patients, path: str | Path, *, unit: str = "month") -> None:
     """Write the MRD assessments as a table that :func:`smm_bayes.trial.mrd.read_mrd` reads back.
 
+    An assessment without valid result is written as ``NOT EVALUABLE``, whatever the reason was.
+
     Parameters
     ----------
     patients : Patients
@@ -110,10 +112,15 @@ def write_mrd(patients: Patients, path: str | Path, *, unit: str = "month") -> N
     if mrd is None or not len(mrd):
         raise DataError(f"the patients of {patients.trial} have no MRD assessment; write their ADTTE table only")
     time = _in_unit(mrd.time, unit)
-    rows = [{"USUBJID": patients.patient[mrd.row[i]], "MRDTM": time[i], "MRDTMU": unit.upper(),
-             "MRDRES": "NEGATIVE" if mrd.negative[i] else "POSITIVE", "MRDSENS": f"{mrd.sensitivity[i]!s}"}
+    result = np.where(mrd.valid, np.where(mrd.negative, "NEGATIVE", "POSITIVE"), "NOT EVALUABLE")
+    rows = [{"USUBJID": patients.patient[mrd.row[i]], "MRDTM": time[i], "MRDTMU": unit.upper(), "MRDRES": result[i],
+             "MRDSENS": "" if np.isnan(mrd.sensitivity[i]) else f"{mrd.sensitivity[i]!s}"}
             for i in range(len(mrd))]  # fmt: skip
-    _write(path, ("USUBJID", "MRDTM", "MRDTMU", "MRDRES", "MRDSENS"), rows)
+    columns = ["USUBJID", "MRDTM", "MRDTMU", "MRDRES", "MRDSENS"]
+    if mrd.assay is not None:
+        columns.append("MRDASSAY")
+        rows = [{**one, "MRDASSAY": assay} for one, assay in zip(rows, mrd.assay, strict=True)]
+    _write(path, columns, rows)
 
 
 def write_courses(courses: Courses, path: str | Path) -> None:

@@ -287,6 +287,18 @@ MRD_TABLES = [
     ("bad result", cell("MRDRES", "maybe", 3, sheet="mrd"),
      in_rows("MRDRES", "row 4", "not a result .found 'maybe'.", "mrd")),
     ("result empty", cell("MRDRES", "", 3, sheet="mrd"), in_rows("MRDRES", "row 4", "no value", "mrd")),
+    ("result in another word", cell("MRDRES", "non detectable", 3, sheet="mrd"),
+     in_rows("MRDRES", "row 4", "not a result .found 'non detectable'.", "mrd")),
+    ("sensitivity empty", cell("MRDSENS", "", 1, sheet="mrd"),
+     in_rows("MRDSENS", "row 2", "no value for a valid result", "mrd")),
+    ("not done after progression", all_of(cell("MRDTM", "9", 1, sheet="mrd"), cell("MRDRES", "not done", 1, sheet="mrd")),
+     in_rows("MRDTM", "row 2", "MRD after the patient's event", "mrd")),
+    ("not done, sensitivity 7", all_of(cell("MRDRES", "nd", 1, sheet="mrd"), cell("MRDSENS", "7", 1, sheet="mrd")),
+     in_rows("MRDSENS", "row 2", "not between 0 and 1", "mrd")),
+    ("two results of one day", call("t.mrd.rows.append(['P01', '91', 'day', 'positive', '1e-5'])"),
+     in_rows("MRDRES", "rows 2, 5", "valid results of one patient and day, negative and positive", "mrd")),
+    ("positive at a coarser sensitivity", call("t.mrd.rows.append(['P01', '91', 'day', 'positive', '1e-4'])"),
+     in_rows("MRDRES", "rows 2, 5", "valid results of one patient and day, negative and positive", "mrd")),
     ("sensitivity 1", cell("MRDSENS", "1", 1, sheet="mrd"),
      in_rows("MRDSENS", "row 2", "not between 0 and 1", "mrd")),
     ("sensitivity -5", cell("MRDSENS", "-5", 1, sheet="mrd"),
@@ -459,6 +471,11 @@ SEVERAL = [
      call("t.mrd.drop('MRDSENS')")),
      r"adtte\.csv: 3 problems:\n.*'AVAL', row 7: not a finite.*\n.*MRD table .*'MRDSENS' is missing.*\n"
      r".*MRD table .*'MRDRES', row 4"),
+    ("MRD table, four ways", all_of(
+        call("t.mrd.rows.append(['P01', '91', 'day', 'positive', '1e-5'])"), cell("MRDTM", "400", 2, sheet="mrd"),
+        cell("MRDRES", "odd", 3, sheet="mrd"), call("t.mrd.rows.append(['P11', '2', 'month', 'pos', ''])")),
+     r"adtte\.csv: 4 problems:\n.*'MRDTM', row 3: MRD after the patient was censored.*\n.*'MRDRES', row 4: not a result.*\n"
+     r".*'MRDSENS', row 6: no value for a valid result.*\n.*'MRDRES', rows 2, 5: valid results of one patient"),
     ("ragged rows of two lengths", all_of(call("t.adtte.rows[1].pop()"), call("t.adtte.rows[4].append('x')")),
      r"adtte\.csv: 2 problems:\n.*row 3: 9 values .*\n.*row 6: 11 values"),
     ("header twice wrong", all_of(call("t.adtte.header[2] = 'AVAL'"), call("t.adtte.header[5] = ''")),
@@ -623,6 +640,14 @@ GOOD = [
     ("no MRD", spoil("snapshot.mrd", None)),
     ("MRD results in other words",
      all_of(cell("MRDRES", "NEG", 1, sheet="mrd"), cell("MRDRES", "detectable", 2, sheet="mrd"))),
+    ("MRD not done and failed, without sensitivity", all_of(
+        cell("MRDRES", "not_done", 1, sheet="mrd"), cell("MRDRES", "Not Evaluable", 2, sheet="mrd"),
+        cell("MRDRES", "FAILED", 3, sheet="mrd"), cell("MRDSENS", "", 1, 2, 3, sheet="mrd"))),
+    ("MRD assay in a column", all_of(call("t.mrd.header.append('MRDASSAY')"),
+     call("[row.append(how) for row, how in zip(t.mrd.rows, ('flow', 'sequencing', ''))]"))),
+    ("MRD at a finer sensitivity on the same day", call("t.mrd.rows.append(['P01', '91', 'day', 'positive', '1e-6'])")),
+    ("MRD not done and negative on the same day", call("t.mrd.rows.append(['P01', '91', 'day', 'not done', ''])")),
+    ("MRD twice the same on the same day", call("t.mrd.rows.append(['P01', '91', 'day', 'neg', '1e-5'])")),
     ("MRD on the day of the event", cell("MRDTM", "8", 1, sheet="mrd")),
     ("no cut", spoil("snapshot.cut_by_date", None)),
     ("a cut by events", all_of(spoil("snapshot.cut_by_date", None), spoil("snapshot.cut_by_events", 4))),
@@ -779,7 +804,7 @@ def test_the_module_itself_by_import_times(tmp_path):
 @pytest.mark.parametrize(
     "statement",
     ["import smm_bayes", "import smm_bayes.cli",
-     "import smm_bayes.trial, smm_bayes.survival, smm_bayes.prediction, smm_bayes.analysis"],
+     "import smm_bayes.trial, smm_bayes.survival, smm_bayes.surrogacy, smm_bayes.prediction, smm_bayes.analysis"],
 )  # fmt: skip
 def test_packages_import_nothing_heavy(statement):
     done = python("-c", AT_EXIT + statement)

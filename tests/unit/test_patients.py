@@ -168,6 +168,54 @@ def test_mrd_by_time():
     assert mrd.sensitivity.tolist() == [1e-5, 1e-5, 1e-6, 1e-4]
 
 
+def test_mrd_that_was_not_done_or_failed_is_kept_and_is_not_valid():
+    words = ("not done", "ND", "not_done", "Not-Evaluable", "indeterminate", "ne", "inconclusive", "insufficient", "failed")
+    rows = [("P3", str(1 + i / 4), "month", word, "1e-5" if i % 2 else "", "flow") for i, word in enumerate(words)]
+    rows.append(("P1", "1", "month", "negative", "1e-6", ""))
+    patients = read(mrd=table(("USUBJID", "MRDTM", "MRDTMU", "MRDRES", "MRDSENS", "MRDASSAY"), rows))
+    mrd = patients.mrd
+    assert mrd.valid.tolist() == [False] * len(words) + [True]
+    assert mrd.negative.tolist() == mrd.valid.tolist()
+    assert np.isnan(mrd.sensitivity).tolist() == [i % 2 == 0 for i in range(len(words))] + [False]
+    assert mrd.assay.tolist() == ["flow"] * len(words) + [""]
+    assert dict(patients.summary())["MRD assessments"] == "10 (9 without valid result)"
+    kept = patients.take(patients.patient == "P1").mrd
+    assert (kept.row.tolist(), kept.valid.tolist(), kept.assay.tolist()) == ([0], [True], [""])
+
+
+def test_mrd_follows_its_patients_through_a_cut():
+    patients = read(mrd=table(("USUBJID", "MRDTM", "MRDTMU", "MRDRES", "MRDSENS", "MRDASSAY"), [
+        ("P3", "1", "month", "failed", "", "flow"), ("P3", "8", "month", "negative", "1e-5", "sequencing"),
+        ("P2", "2", "month", "positive", "1e-5", "flow"),
+    ]))  # fmt: skip
+    at = float(patients.enrolled[2]) + 4
+    cut = cut_by_date(patients, at)
+    who = cut.patient[cut.mrd.row].tolist()
+    assert sorted(zip(who, cut.mrd.valid.tolist(), cut.mrd.assay.tolist(), strict=True)) == [
+        ("P2", True, "flow"), ("P3", False, "flow")]  # fmt: skip
+
+
+def test_results_contradict_each_other_on_one_day_with_one_assay():
+    def sheet(*rows):
+        return table(("USUBJID", "MRDTM", "MRDTMU", "MRDRES", "MRDSENS", "MRDASSAY"), list(rows))
+
+    negative = ("P3", "61", "day", "negative", "1e-5", "flow")
+    for fine in (("P3", "61", "day", "positive", "1e-6", "flow"), ("P3", "61", "day", "positive", "1e-5", "sequencing"),
+                 ("P3", "62", "day", "positive", "1e-5", "flow"), ("P2", "61", "day", "positive", "1e-5", "flow"),
+                 ("P3", "61", "day", "failed", "1e-5", "flow")):  # fmt: skip
+        assert len(read(mrd=sheet(negative, fine)).mrd) == 2
+    for wrong in ("1e-5", "1e-4"):
+        with pytest.raises(DataError, match=r"column 'MRDRES', rows 2, 3: valid results of one patient and day"):
+            read(mrd=sheet(negative, ("P3", "61", "day", "positive", wrong, "flow")))
+
+
+def test_assessments_in_columns_of_different_lengths_are_refused():
+    row = np.array([0, 1])
+    with pytest.raises(DataError, match="columns differ in length"):
+        MrdAssessments(row, row * 1.0, row > 0, row + 1e-5, np.ones(3, bool))
+    assert MrdAssessments(row, row * 1.0, row > 0, row + 1e-5).valid.all()
+
+
 def test_mrd_by_date_is_the_same_time():
     rows = [("P1", "2020-03-31", "negative", "1e-5"), ("P3", "2020-06-01", "positive", "1e-5")]
     mrd = read(mrd=mrd_table(rows, clock=("MRDDT",))).mrd

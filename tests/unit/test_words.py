@@ -1,5 +1,6 @@
 """Tables of a report: what they hold adds up."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -26,6 +27,16 @@ def test_mrd_table_counts_the_snapshot(inputs):
     table = words.mrd_table(inputs.patients, (4 * 28 / 30.4375, 9 * 28 / 30.4375))
     counted = {(int(row.assessed), int(row.negative)) for row in table.itertuples()}
     assert counted == {(22, 2), (19, 4), (52, 21), (44, 30)}
+
+
+def test_mrd_table_counts_only_valid_results(inputs):
+    mrd, visits = inputs.patients.mrd, (4 * 28 / 30.4375, 9 * 28 / 30.4375)
+    first = np.flatnonzero(mrd.negative & (np.abs(mrd.time - visits[0]) < 1))[0]
+    spoiled = replace(inputs.patients, mrd=replace(mrd, valid=np.arange(len(mrd)) != first))
+    whole, fewer = words.mrd_table(inputs.patients, visits), words.mrd_table(spoiled, visits)
+    lost = (whole - fewer)[["assessed", "negative"]]
+    assert lost.to_numpy().sum() == 2
+    assert (lost["assessed"] == lost["negative"]).all()
 
 
 def test_priors_in_words_name_what_the_model_uses(inputs):

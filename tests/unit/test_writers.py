@@ -14,13 +14,15 @@ EQUAL = ("patient", "arm", "event", "cause", "censoring", "time", "enrolled", "s
 
 
 def varied(patients, seed=1):
-    """Every reason for censoring, a stratum, MRD at odd times."""
+    """Every reason for censoring, a stratum, MRD at odd times, some of it without valid result."""
     rng = np.random.default_rng(seed)
     size = len(patients)
     reason = np.where(patients.event, "", np.array(REASONS, dtype=object)[rng.integers(len(REASONS), size=size)])
     row = np.repeat(np.arange(size), 2)
-    mrd = MrdAssessments(row, patients.time[row] * rng.random(2 * size), rng.random(2 * size) < 0.5,
-                         rng.choice([1e-4, 1e-5, 1e-6], 2 * size))  # fmt: skip
+    valid = rng.random(2 * size) < 0.8
+    mrd = MrdAssessments(row, patients.time[row] * rng.random(2 * size), valid & (rng.random(2 * size) < 0.5),
+                         np.where(valid, rng.choice([1e-4, 1e-5, 1e-6], 2 * size), np.nan), valid,
+                         np.tile(np.array(["sequencing, of the clone", ""], dtype=object), size))  # fmt: skip
     return replace(patients, censoring=reason.astype(object), mrd=mrd,
                    stratum=np.array(["low, or not known", "high"], dtype=object)[rng.integers(2, size=size)])  # fmt: skip
 
@@ -43,7 +45,8 @@ def same(one, two, tolerance=0.0):
         two.trial, two.arms, two.arm_names, two.causes, two.origin, two.provenance)  # fmt: skip
     pairs = [(name, getattr(one, name), getattr(two, name)) for name in EQUAL]
     if one.mrd is not None:
-        pairs += [(n, getattr(one.mrd, n), getattr(two.mrd, n)) for n in ("row", "time", "negative", "sensitivity")]
+        pairs += [(n, getattr(one.mrd, n), getattr(two.mrd, n)) for n in ("row", "time", "negative", "valid", "assay")]
+        np.testing.assert_array_equal(one.mrd.sensitivity, two.mrd.sensitivity)
     for name, mine, other in pairs:
         if mine is None or mine.dtype == object or tolerance == 0:
             assert np.array_equal(mine, other), name
