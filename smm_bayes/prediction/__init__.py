@@ -1,8 +1,11 @@
 """Completing trials: success rules, probability of success, dates."""
 
 from smm_bayes.prediction.final import Enrolment, FinalAnalysis, FinalData
-from smm_bayes.prediction.probability import Prediction, probability_of_success
+from smm_bayes.prediction.paths import HiddenPaths
+from smm_bayes.prediction.probability import probability_of_success
+from smm_bayes.prediction.result import Prediction
+from smm_bayes.prediction.reweighting import Difference, Reweighted
 from smm_bayes.prediction.success import EventCount, HazardRatioProbability, LogRank, SuccessRule
 
-__all__ = ["Enrolment", "EventCount", "FinalAnalysis", "FinalData", "HazardRatioProbability", "LogRank", "Prediction",
-           "SuccessRule", "probability_of_success"]  # fmt: skip
+__all__ = ["Difference", "Enrolment", "EventCount", "FinalAnalysis", "FinalData", "HazardRatioProbability",
+           "HiddenPaths", "LogRank", "Prediction", "Reweighted", "SuccessRule", "probability_of_success"]  # fmt: skip

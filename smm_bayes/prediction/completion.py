@@ -8,6 +8,7 @@ import numpy as np
 
 from smm_bayes.errors import SpecificationError
 from smm_bayes.prediction.final import Enrolment, FinalAnalysis, FinalData
+from smm_bayes.prediction.paths import HiddenPaths
 from smm_bayes.survival.grid import TimeGrid
 from smm_bayes.trial.patients import Patients
 
@@ -23,6 +24,7 @@ class Completion:
     patients : Patients
     final : FinalAnalysis
     hazards : numpy.ndarray, shape (draw, arm, cause, interval)
+        With hidden paths (draw, arm, path, cause, interval).
     grid : TimeGrid
         Of the hazards.
     draw : numpy.ndarray of int, shape (replicate,)
@@ -35,6 +37,8 @@ class Completion:
     seed : int
     final_grid : TimeGrid
         Intervals of the final analysis.
+    paths : HiddenPaths, optional
+        Of the same posterior draws and patients; chains end to end.
     """
 
     patients: Patients
@@ -48,11 +52,13 @@ class Completion:
     dropout: np.ndarray
     seed: int
     final_grid: TimeGrid
+    paths: HiddenPaths | None = None
 
     @classmethod
     def plan(
         cls, patients: Patients, log_hazard: np.ndarray, grid: TimeGrid, draw: np.ndarray, *, final: FinalAnalysis,
         enrolment: Enrolment, complete: tuple[str, ...], dropout: bool, seed: int, final_grid: TimeGrid | None,
+        paths: HiddenPaths | None = None,
     ) -> Completion:  # fmt: skip
         """Check everything and draw the rates."""
         _refuse_delayed_entry(patients)
@@ -74,7 +80,7 @@ class Completion:
             lost = rng.gamma(0.5 + early.sum(), size=size) / patients.time.sum()
         followed = ~patients.event & np.isin(patients.censoring, complete)
         return cls(patients, final, np.exp(log_hazard), grid, draw.astype(np.int64), followed, new_arms, rate, lost,
-                   seed, final_grid or grid)  # fmt: skip
+                   seed, final_grid or grid, paths)  # fmt: skip
 
     @classmethod
     def nothing_to_draw(cls, patients: Patients, final: FinalAnalysis, grid: TimeGrid) -> Completion:
@@ -93,17 +99,26 @@ class Completion:
         counted = final.counted(patients.causes)
         out = FinalData.empty(last - first, patients.arms, patients.causes, len(self.final_grid), counted)
         enrolled = patients.enrolled if patients.enrolled is not None else np.zeros(len(patients))
-        size, (_, arms, _, intervals) = len(patients) + len(self.new_arms), self.hazards.shape
+        size, (causes, intervals) = len(patients) + len(self.new_arms), self.hazards.shape[-2:]
+        hazards = self.hazards.reshape(len(self.hazards), -1, causes, intervals)  # one row an arm, or an arm and path
+        rows, paths = hazards.shape[1], self.paths.paths if self.paths else 1
+        log_probability, log_weight = np.zeros((len(hazards), rows)), np.zeros((len(patients), 1))
+        if self.paths:
+            log_probability = self.paths.log_probability.reshape(len(hazards), rows)
+            log_weight = self.paths.log_weight
+        for table in (log_probability, log_weight):
+            table.setflags(write=False)  # alike with and without paths: the kernel is compiled once
         complete_trials(
-            np.uint64(self.seed), first, self.hazards, self.draw[first:last], self.grid.starts,
+            np.uint64(self.seed), first, hazards, self.draw[first:last], self.grid.starts,
             enrolled, patients.arm.astype(np.int64), patients.time, patients.cause.astype(np.int64), self.followed,
             self.new_arms, self.rate[first:last], self.dropout[first:last],
             float(patients.data_cutoff if patients.data_cutoff is not None else 0.0),
             final.kind, int(final.events or 0), float(final.date or 0.0), float(final.follow_up or 0.0), final.limit,
-            float(final.cap), counted, self.final_grid.starts,
+            float(final.cap), counted, self.final_grid.starts, paths, log_probability, log_weight,
+            self.grid.index(patients.time),
             out.date, out.reached, out.number, out.events, out.score, out.variance, out.cell_events, out.cell_exposure,
-            np.empty(STATE_SIZE, np.uint64), np.empty((arms, intervals)), np.empty((4, size)),
-            np.zeros((5, size + 1), np.int64),
+            np.empty((2, STATE_SIZE), np.uint64), np.empty((2, rows, intervals)), np.empty((2, paths)),
+            np.empty((4, size)), np.zeros((5, size + 1), np.int64),
         )  # fmt: skip
         return out
 

@@ -202,7 +202,7 @@ class FinalData:
         """Maximum-likelihood hazard ratio of a piecewise-exponential model; NaN for one arm or no event."""
         if len(self.arms) < 2:
             return np.full(len(self), np.nan)
-        from smm_bayes.prediction.kernels import hazard_ratios
+        from smm_bayes.prediction.final_kernels import hazard_ratios
 
         out = np.empty(len(self))
         hazard_ratios(self.cell_events, self.cell_exposure, out)

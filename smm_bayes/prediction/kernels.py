@@ -13,6 +13,7 @@ from smm_bayes.prediction.stream import exponential, start, uniform
 
 AT_EVENTS, AT_DATE, AT_FOLLOW_UP = 0, 1, 2
 SLACK = 1e-9  # months: an event on the day of a cut is known, whatever the rounding
+PATHS = 2**62  # added to the replicate: key of the stream for hidden paths, beyond any replicate
 
 
 @njit(cache=True, nogil=True)
@@ -123,6 +124,35 @@ def draw_event(
 
 
 @njit(cache=True, nogil=True, inline="always")
+def _add_up(by_cause: np.ndarray, total: np.ndarray, reached: np.ndarray, starts: np.ndarray) -> None:
+    """Hazards of all causes by row (arm, or arm and path) and interval, and what they add up to at its start."""
+    for row in range(total.shape[0]):
+        level = 0.0
+        for interval in range(total.shape[1]):
+            total[row, interval] = 0.0
+            for which in range(by_cause.shape[1]):
+                total[row, interval] += by_cause[row, which, interval]
+            if interval:
+                level += total[row, interval - 1] * (starts[interval] - starts[interval - 1])
+            reached[row, interval] = level
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _draw_path(state: np.ndarray, log_share: np.ndarray, share: np.ndarray) -> int:
+    """Draw a path with probability proportional to ``exp(log_share)``; ``share`` is room to work in."""
+    paths, largest, running = len(log_share), -np.inf, 0.0
+    for path in range(paths):
+        largest = max(largest, log_share[path])
+    for path in range(paths):
+        running += np.exp(log_share[path] - largest)
+        share[path] = running
+    level, drawn = uniform(state) * running, 0
+    for path in range(paths - 1):
+        drawn += level >= share[path]  # "or equal" passes over paths of probability 0
+    return drawn
+
+
+@njit(cache=True, nogil=True, inline="always")
 def _sum_up(
     enrolled: np.ndarray, arm: np.ndarray, time: np.ndarray, cause: np.ndarray, size: int, date: float, limit: float,
     counted: np.ndarray, starts: np.ndarray, shown: np.ndarray, kind: np.ndarray, room: np.ndarray,
@@ -193,19 +223,26 @@ def complete_trials(
     enrolled: np.ndarray, arm: np.ndarray, time: np.ndarray, cause: np.ndarray, followed: np.ndarray,
     new_arms: np.ndarray, rate: np.ndarray, dropout: np.ndarray, cutoff: float,
     kind: int, target: int, date: float, follow_up: float, limit: float, cap: float, counted: np.ndarray,
-    cell_starts: np.ndarray,
+    cell_starts: np.ndarray, paths: int, log_probability: np.ndarray, log_weight: np.ndarray, within: np.ndarray,
     out_date: np.ndarray, out_reached: np.ndarray, out_number: np.ndarray, out_events: np.ndarray,
     out_score: np.ndarray, out_variance: np.ndarray, out_cell_events: np.ndarray, out_cell_exposure: np.ndarray,
-    state: np.ndarray, total: np.ndarray, times: np.ndarray, codes: np.ndarray,
+    states: np.ndarray, levels: np.ndarray, shares: np.ndarray, times: np.ndarray, codes: np.ndarray,
 ) -> None:  # fmt: skip
     """Complete replicates ``first``, ``first + 1``, … of a trial, one for each row of the outputs.
 
     Patients ``followed`` get their remaining time given what they survived; new patients arrive from ``cutoff`` on
-    as a Poisson process; everyone may be lost at the rate ``dropout``. Nothing observed is changed. The last four
+    as a Poisson process; everyone may be lost at the rate ``dropout``. Nothing observed is changed. The last five
     arrays are room to work in: allocating here would cost more than the arithmetic.
+
+    With more than one hidden path, row ``arm * paths + path`` of ``hazards`` and ``log_probability`` is of that arm
+    and path, and each path is drawn before the time, given what the patient survived (``within`` is the interval
+    that it ended in) and ``log_weight``. Paths have a stream of their own: where the hazards do not depend on the
+    path, the answer is that without paths, number by number.
     """
     known, extra = len(time), len(new_arms)
     size = known + extra
+    state, path_state, total, reached = states[0], states[1], levels[0], levels[1]
+    log_share, share = shares[0], shares[1]
     starting, length, shown, room = times[0], times[1], times[2], times[3]
     group, what, shown_kind, room_kind, count = codes[0], codes[1], codes[2], codes[3], codes[4]
     for row in range(known):
@@ -213,11 +250,9 @@ def complete_trials(
     for index in range(len(out_date)):
         start(state, seed, np.uint64(first + index))
         by_cause = hazards[draw[index]]
-        for role in range(total.shape[0]):
-            for interval in range(total.shape[1]):
-                total[role, interval] = 0.0
-                for which in range(by_cause.shape[1]):
-                    total[role, interval] += by_cause[role, which, interval]
+        _add_up(by_cause, total, reached, starts)
+        if paths > 1:
+            start(path_state, seed, np.uint64(first + index) + np.uint64(PATHS))
         for later in range(extra):
             group[known + later] = new_arms[later]
         for later in range(extra - 1, 0, -1):
@@ -234,7 +269,16 @@ def complete_trials(
                 at += exponential(state) / rate[index]
                 starting[row] = at
             survived = 0.0 if new else time[row]
-            length[row], what[row] = draw_event(state, survived, by_cause[group[row]], total[group[row]], starts)
+            law = group[row] * paths
+            if paths > 1:
+                for path in range(paths):
+                    log_share[path] = log_probability[draw[index], law + path]
+                    if not new:
+                        before = reached[law + path, within[row]]
+                        before += total[law + path, within[row]] * (survived - starts[within[row]])
+                        log_share[path] += log_weight[row, path] - before
+                law += _draw_path(path_state, log_share, share)
+            length[row], what[row] = draw_event(state, survived, by_cause[law], total[law], starts)
             if dropout[index] > 0:
                 lost = survived + exponential(state) / dropout[index]
                 if lost < length[row]:
@@ -248,89 +292,3 @@ def complete_trials(
             shown, shown_kind, room, room_kind, count,
             out_number[index], out_events[index], out_cell_events[index], out_cell_exposure[index],
         )  # fmt: skip
-
-
-@njit(cache=True, nogil=True)
-def hazard_ratios(events: np.ndarray, exposure: np.ndarray, out: np.ndarray) -> None:
-    """Maximum-likelihood log hazard ratio of every replicate, from cells (replicate, arm, interval)."""
-    for index in range(len(out)):
-        experimental, total = events[index, 1].sum(), events[index].sum()
-        if experimental == 0 or experimental == total:
-            out[index] = -np.inf if experimental == 0 and total > 0 else np.nan if total == 0 else np.inf
-            continue
-        beta = 0.0
-        for _ in range(60):
-            score, information, ratio = experimental, 1e-12, np.exp(beta)
-            for cell in range(events.shape[2]):
-                count = events[index, 0, cell] + events[index, 1, cell]
-                if count > 0:
-                    weight = ratio * exposure[index, 1, cell]
-                    share = weight / (exposure[index, 0, cell] + weight)
-                    score -= count * share
-                    information += count * share * (1 - share)
-            step = min(max(score / information, -2.0), 2.0)
-            beta += step
-            if abs(step) < 1e-10:
-                break
-        out[index] = beta
-
-
-@njit(cache=True, nogil=True)
-def posterior_below(
-    events: np.ndarray, exposure: np.ndarray, log_threshold: float, mean: float, sd: float, shape: float, rate: float,
-    out: np.ndarray,
-) -> None:  # fmt: skip
-    """Posterior probability that the log hazard ratio is below a threshold, by quadrature, for every replicate.
-
-    Baseline hazards are Gamma(shape, rate) in each interval and integrated out in closed form; the log hazard
-    ratio β ~ Normal(mean, sd), so p(β | data) ∝ N(β)·e^{β·d₁}·Π_j (rate + E₀ⱼ + e^β·E₁ⱼ)^{−(shape + d_j)}.
-    """
-    cells, coarse, fine = events.shape[2], 400, 200
-    value = np.empty(coarse + 1)
-    for index in range(len(out)):
-        experimental = events[index, 1].sum()
-        low, high, largest = mean - 10 * sd, mean + 10 * sd, -np.inf
-        for _ in range(2):  # where the mass is
-            width, largest = (high - low) / coarse, -np.inf
-            for point in range(coarse + 1):
-                value[point] = _log_marginal(
-                    low + width * point, events[index], exposure[index], experimental, cells, mean, sd, shape, rate
-                )
-                largest = max(largest, value[point])
-            first, last = coarse, 0
-            for point in range(coarse + 1):
-                if value[point] > largest - 40:
-                    first, last = min(first, point), max(last, point)
-            high = low + width * min(last + 1, coarse)
-            low = low + width * max(first - 1, 0)
-        if log_threshold <= low or log_threshold >= high:
-            out[index] = 1.0 if log_threshold >= high else 0.0
-            continue
-        below, above = 0.0, 0.0
-        for side in range(2):  # Simpson's rule on either side of the threshold
-            start, end = (low, log_threshold) if side == 0 else (log_threshold, high)
-            width, area = (end - start) / fine, 0.0
-            for point in range(fine + 1):
-                weight = 1.0 if point in (0, fine) else 4.0 if point % 2 else 2.0
-                height = _log_marginal(
-                    start + width * point, events[index], exposure[index], experimental, cells, mean, sd, shape, rate
-                )
-                area += weight * np.exp(height - largest)
-            if side == 0:
-                below = area * width
-            else:
-                above = area * width
-        out[index] = below / (below + above)
-
-
-@njit(cache=True, nogil=True)
-def _log_marginal(
-    beta: float, events: np.ndarray, exposure: np.ndarray, experimental: float, cells: int,
-    mean: float, sd: float, shape: float, rate: float,
-) -> float:  # fmt: skip
-    """Log posterior density of the log hazard ratio, up to a constant."""
-    value, ratio = -0.5 * ((beta - mean) / sd) ** 2 + beta * experimental, np.exp(beta)
-    for cell in range(cells):
-        held = rate + exposure[0, cell] + ratio * exposure[1, cell]
-        value -= (shape + events[0, cell] + events[1, cell]) * np.log(held)
-    return value

@@ -110,7 +110,7 @@ class HazardRatioProbability(SuccessRule):
 
     def posterior(self, final: FinalData) -> np.ndarray:
         """Posterior probability of every replicate."""
-        from smm_bayes.prediction.kernels import posterior_below
+        from smm_bayes.prediction.final_kernels import posterior_below
 
         out = np.empty(len(final))
         sd = math.log(self.prior_upper / self.prior_median) / 1.959963984540054
