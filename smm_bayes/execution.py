@@ -1,7 +1,8 @@
-"""Running chunks of work on any executor, in order, with bounded memory."""
+"""Running chunks of work on any executor, in order, with bounded memory; and one piece of work beside another."""
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future
@@ -64,3 +65,29 @@ def _take(function: Callable[..., Any], chunk: tuple[Any, ...], future: Future[A
         return future.result()
     except BrokenExecutor:
         return function(*chunk)
+
+
+class Beside[T]:
+    """A call that runs in a thread of its own, while the caller does something else that leaves it room.
+
+    Whoever stops the program does not wait for it.
+
+    Parameters
+    ----------
+    function : callable
+    """
+
+    def __init__(self, function: Callable[[], T]) -> None:
+        self._future: Future[T] = Future()
+        self._thread = threading.Thread(target=self._run, args=(function,), daemon=True)
+        self._thread.start()
+
+    def _run(self, function: Callable[[], T]) -> None:
+        try:
+            self._future.set_result(function())
+        except BaseException as error:
+            self._future.set_exception(error)
+
+    def result(self) -> T:
+        """Wait for it, and give what it gave or raise what it raised."""
+        return self._future.result()

@@ -83,6 +83,11 @@ class CompiledModel:
         """Remember the range of index vectors before any refit changes them."""
         _ = self._largest
 
+    def prepare(self) -> CompiledModel:
+        """Make now what would be made at the first fit, so that later fits call no compiler; give itself back."""
+        _ = self._densities
+        return self
+
     @cached_property
     def _densities(self) -> Densities:
         return Densities(self.model)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,44 +9,15 @@ import numpy as np
 from smm_bayes.errors import Problems, SpecificationError
 from smm_bayes.survival.grid import TimeGrid
 from smm_bayes.survival.model_priors import SurvivalPriors
-from smm_bayes.survival.priors import Z_UPPER, HazardRatioPrior, MedianTimePrior, RatioPrior, SmoothnessPrior
+from smm_bayes.survival.priors import HazardRatioPrior, MedianTimePrior, RatioPrior, SharePrior, SmoothnessPrior
 from smm_bayes.survival.walk import draw_walk, last_interval
 
 
 @dataclass(frozen=True)
-class CuredPrior:
-    """Logit-normal prior of the share of the control arm that is cured.
+class CuredPrior(SharePrior):
+    """Logit-normal prior of the share of the control arm that is cured."""
 
-    Parameters
-    ----------
-    median, upper : float
-        Most plausible and upper plausible (97.5 %) share, above 0 and below 1.
-    """
-
-    median: float
-    upper: float
-
-    def __post_init__(self) -> None:
-        """Refuse values that name no distribution."""
-        if not 0 < self.median < self.upper < 1:
-            raise SpecificationError(
-                f"cured: need 0 < median < upper < 1, such as 0.2 and 0.6; got median {self.median} and "
-                f"upper {self.upper}"
-            )
-
-    @property
-    def mean(self) -> float:
-        """Mean of the log odds of being cured."""
-        return _logit(self.median)
-
-    @property
-    def sd(self) -> float:
-        """Standard deviation of the log odds."""
-        return (_logit(self.upper) - self.mean) / Z_UPPER
-
-    def __str__(self) -> str:
-        low = 1 / (1 + math.exp(_logit(self.upper) - 2 * self.mean))
-        return f"95 % of prior cured shares between {low:.2g} and {self.upper:.2g}, median {self.median:.2g}"
+    OF = "cured"
 
 
 @dataclass(frozen=True)
@@ -190,7 +160,3 @@ class CurePriors:
         theirs = self.others.sample(others, arms, grid, draws, rng=rng)
         theirs["log_hazard_other"] = theirs.pop("log_hazard")
         return found | theirs
-
-
-def _logit(share: float) -> float:
-    return math.log(share / (1 - share))

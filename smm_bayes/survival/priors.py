@@ -126,6 +126,45 @@ class BaselinePrior(MedianTimePrior):
 
 
 @dataclass(frozen=True)
+class SharePrior:
+    """Logit-normal prior of a share of patients from its median and its upper plausible value (97.5 %).
+
+    Parameters
+    ----------
+    median, upper : float
+        Above 0 and below 1.
+    """
+
+    median: float
+    upper: float
+
+    OF: ClassVar[str] = "share"  # what it is a prior of
+
+    def __post_init__(self) -> None:
+        """Refuse values that name no distribution."""
+        if not 0 < self.median < self.upper < 1:
+            raise SpecificationError(
+                f"{self.OF}: need 0 < median < upper < 1, such as 0.2 and 0.6; got median {self.median} and "
+                f"upper {self.upper}"
+            )
+
+    @property
+    def mean(self) -> float:
+        """Mean of the log odds."""
+        return _logit(self.median)
+
+    @property
+    def sd(self) -> float:
+        """Standard deviation of the log odds."""
+        return (_logit(self.upper) - self.mean) / Z_UPPER
+
+    def __str__(self) -> str:
+        low = 1 / (1 + math.exp(_logit(self.upper) - 2 * self.mean))
+        what = "shares" if self.OF == "share" else f"{self.OF} shares"
+        return f"95 % of prior {what} between {low:.2g} and {self.upper:.2g}, median {self.median:.2g}"
+
+
+@dataclass(frozen=True)
 class SmoothnessPrior:
     """Half-normal prior of a random walk's SD in a year, from how much a hazard may change in so many months.
 
@@ -186,3 +225,7 @@ class SpreadPrior:
 def _check_order(name: str, median: float, upper: float) -> None:
     if not 0 < median < upper < math.inf:
         raise SpecificationError(f"{name}: need 0 < median < upper; got median {median} and upper {upper}")
+
+
+def _logit(share: float) -> float:
+    return math.log(share / (1 - share))
