@@ -1,0 +1,115 @@
+"""Each trial's hazard ratio predicted from its odds ratio by the other trials."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from statistics import NormalDist
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from smm_bayes.errors import SpecificationError
+from smm_bayes.surrogacy.across.posterior import AcrossTrials
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LEVELS = (0.8, 0.95)
+
+
+def wilson_interval(successes: int, trials: int, level: float = 0.95) -> tuple[float, float]:
+    r"""Interval of a proportion by inverting the score test.
+
+    .. math:: \frac{\hat p + z^2/2n \pm z\sqrt{\hat p(1 - \hat p)/n + z^2/4n^2}}{1 + z^2/n}
+
+    References
+    ----------
+    Wilson EB. Journal of the American Statistical Association 1927;22:209-212.
+    """
+    z = NormalDist().inv_cdf(0.5 + level / 2)
+    share, extra = successes / trials, z**2 / trials
+    half = z * math.sqrt(share * (1 - share) / trials + extra / (4 * trials))
+    low, high = ((share + extra / 2 + sign * half) / (1 + extra) for sign in (-1, 1))
+    return (0.0 if successes == 0 else low), (1.0 if successes == trials else high)
+
+
+@dataclass(frozen=True, repr=False)
+class LeftOut:
+    """Predictions of observed log hazard ratios by the other trials.
+
+    Attributes
+    ----------
+    trials : tuple of str
+    observed : numpy.ndarray, shape (trial,)
+        Log hazard ratios.
+    median : numpy.ndarray, shape (trial,)
+        Of the predictions.
+    limits : dict of float to numpy.ndarray, shape (trial, 2)
+        Predictive interval of the observed log hazard ratio, by level.
+    tail : numpy.ndarray, shape (trial,)
+        Probability, before, of a log hazard ratio at most the observed one: uniform where the model is right.
+    """
+
+    trials: tuple[str, ...]
+    observed: np.ndarray
+    median: np.ndarray
+    limits: dict[float, np.ndarray]
+    tail: np.ndarray
+
+    def covered(self, level: float) -> int:
+        """How many observed log hazard ratios are within their interval."""
+        low, high = self.limits[level].T
+        return int(((low <= self.observed) & (self.observed <= high)).sum())
+
+    def coverage(self) -> pd.DataFrame:
+        """Give count, share and Wilson's 95 % interval of the share, one row a level."""
+        import pandas as pd
+
+        size = len(self.trials)
+        counts = [self.covered(level) for level in self.limits]
+        rows = [[count, size, count / size, *wilson_interval(count, size)] for count in counts]
+        return pd.DataFrame(rows, index=pd.Index(list(self.limits), name="level"),
+                            columns=["covered", "trials", "share", "lower", "upper"])  # fmt: skip
+
+    def table(self) -> pd.DataFrame:
+        """Hazard ratios by trial: observed, predicted median and limits of every level, tail probability."""
+        import pandas as pd
+
+        columns = {"observed": np.exp(self.observed), "median": np.exp(self.median)}
+        for level, limits in self.limits.items():
+            columns |= {f"lower_{100 * level:g}": np.exp(limits[:, 0]), f"upper_{100 * level:g}": np.exp(limits[:, 1])}
+        return pd.DataFrame(columns | {"tail": self.tail}, index=pd.Index(self.trials, name="trial"))
+
+    def __repr__(self) -> str:
+        """Say how many were covered."""
+        said = [f"{self.covered(level)} of {len(self.trials)} within {100 * level:g} % (share "
+                f"{low:.2f} to {high:.2f})" for level in self.limits
+                for low, high in [wilson_interval(self.covered(level), len(self.trials))]]  # fmt: skip
+        return f"each trial predicted by the others: {', '.join(said)}"
+
+
+def leave_one_out(posterior: AcrossTrials, levels: tuple[float, ...] = LEVELS) -> LeftOut:
+    """Predict every trial's OBSERVED log hazard ratio from its observed log odds ratio by the others.
+
+    The prediction has the errors of both estimates in it, the posterior of the other trials and the residual SD.
+
+    Raises
+    ------
+    SpecificationError
+        For fewer than three trials, and levels outside (0, 1).
+    """
+    pairs = posterior.pairs
+    if len(pairs) < 3 or not all(0 < level < 1 for level in levels):
+        raise SpecificationError("leaving one out needs three trials at least and levels above 0 and below 1; found "
+                                 f"{len(pairs)} trials and levels {levels}")  # fmt: skip
+    chances = np.array([0.5, *(p for level in levels for p in ((1 - level) / 2, (1 + level) / 2))])
+    quantiles, tails = [], []
+    for pair in pairs.items:
+        others = replace(posterior, pairs=pairs.without(pair.trial))
+        found = others.predict(pair.log_odds_ratio, pair.odds_ratio_se, hazard_ratio_se=pair.hazard_ratio_se)
+        quantiles.append(found.quantile(chances))
+        tails.append(float(found.cdf(pair.log_hazard_ratio)))
+    table = np.array(quantiles)
+    limits = {level: table[:, 1 + 2 * k : 3 + 2 * k] for k, level in enumerate(levels)}
+    return LeftOut(pairs.trials, pairs.log_hazard_ratio, table[:, 0], limits, np.array(tails))

@@ -1,0 +1,221 @@
+"""Trials' effects on negativity and on progression-free survival, side by side."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from html import escape
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from smm_bayes.errors import Problems, SpecificationError
+from smm_bayes.evidence.facts import Facts
+from smm_bayes.evidence.vocabulary import TRUST
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NUMBERS = ("log_odds_ratio", "odds_ratio_se", "log_hazard_ratio", "hazard_ratio_se")
+
+
+@dataclass(frozen=True)
+class TrialPair:
+    r"""One randomised trial's two estimated effects, experimental over control.
+
+    Attributes
+    ----------
+    trial : str
+    log_odds_ratio, odds_ratio_se : float
+        :math:`\hat\theta_M` and its standard error: of negative residual disease, all randomised patients counted.
+        As published: mostly negative at any time, some at a landmark; who was not assessed is not negative.
+    log_hazard_ratio, hazard_ratio_se : float
+        :math:`\hat\theta_P` and its standard error: of progression or death.
+    trust : str
+        Of the least trusted number used.
+    setting : str
+        Disease setting.
+    same_cut : bool
+        Whether both come from the same data cut, as far as the tables can tell.
+    facts : tuple of str
+        Ids of the facts used.
+    source, note : str
+    """
+
+    trial: str
+    log_odds_ratio: float
+    odds_ratio_se: float
+    log_hazard_ratio: float
+    hazard_ratio_se: float
+    trust: str = "published"
+    setting: str = ""
+    same_cut: bool = True
+    facts: tuple[str, ...] = ()
+    source: str = ""
+    note: str = ""
+
+    def __str__(self) -> str:
+        """Say both ratios with 95 % intervals."""
+        cut = "" if self.same_cut else ", of different data cuts"
+        setting = f" ({self.setting})" if self.setting else ""
+        return (f"{self.trial}{setting}: odds ratio {_words(self.log_odds_ratio, self.odds_ratio_se)}, hazard ratio "
+                f"{_words(self.log_hazard_ratio, self.hazard_ratio_se)} [{self.trust}{cut}]")  # fmt: skip
+
+
+def _words(log_ratio: float, se: float) -> str:
+    low, middle, high = (math.exp(log_ratio + k * 1.959964 * se) for k in (-1, 0, 1))
+    return f"{middle:.2f} ({low:.2f} to {high:.2f})"
+
+
+@dataclass(frozen=True, repr=False)
+class TrialPairs:
+    """Pairs of several trials, each trial once.
+
+    Attributes
+    ----------
+    items : tuple of TrialPair
+    left_out : tuple of (str, str)
+        Trials that were looked at and give no pair, each with the reason.
+
+    Raises
+    ------
+    SpecificationError
+        For fewer than two trials, a trial twice, numbers that are not finite or standard errors not above 0.
+    """
+
+    items: tuple[TrialPair, ...]
+    left_out: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check every number."""
+        with Problems("pairs", SpecificationError).collecting() as problems:
+            if len(self.items) < 2:
+                why = "".join(f"; {trial}: {reason}" for trial, reason in self.left_out)
+                problems.add(f"a relation needs two trials at least, found {len(self.items)}; add trials{why}")
+            for name in sorted({name for name in self.trials if self.trials.count(name) > 1}):
+                problems.add(f"trial {name!r} is there {self.trials.count(name)} times; keep one pair a trial")
+            for pair in self.items:
+                for name in NUMBERS:
+                    value = getattr(pair, name)
+                    if not math.isfinite(value) or (name.endswith("_se") and value <= 0):
+                        rule = "must be above 0" if name.endswith("_se") else "must be finite"
+                        problems.add(f"{pair.trial}: {name} {rule}, found {value}; correct it or leave the trial out")
+                if pair.trust not in TRUST:
+                    problems.add(f"{pair.trial}: there is no trust {pair.trust!r}; use one of {', '.join(TRUST)}")
+
+    @classmethod
+    def from_arrays(
+        cls, log_odds_ratio: np.ndarray, odds_ratio_se: np.ndarray, log_hazard_ratio: np.ndarray,
+        hazard_ratio_se: np.ndarray, trials: Iterable[str] | None = None, *, trust: str = "published",
+    ) -> TrialPairs:  # fmt: skip
+        """Make pairs of columns, shape (trial,) each."""
+        columns = [np.asarray(c, float) for c in (log_odds_ratio, odds_ratio_se, log_hazard_ratio, hazard_ratio_se)]
+        names = [str(k + 1) for k in range(columns[0].size)] if trials is None else list(map(str, trials))
+        shapes = {column.shape for column in columns} | {(len(names),)}
+        if len(shapes) > 1:
+            raise SpecificationError(f"pairs: the columns must have one number a trial ({len(names)}), found shapes "
+                                     f"{', '.join(map(str, sorted(shapes)))}")  # fmt: skip
+        rows = zip(names, *(column.tolist() for column in columns), strict=True)
+        return cls(tuple(TrialPair(name, odds, first, hazard, second, trust) for name, odds, first, hazard, second
+                         in rows))  # fmt: skip
+
+    @classmethod
+    def from_facts(
+        cls, facts: Facts, ids: Iterable[str] | None = None, trials: Iterable[str] | None = None, *,
+        trust: str = "derived", same_cut_only: bool = False, settings: Mapping[str, str] | None = None,
+    ) -> TrialPairs:  # fmt: skip
+        """Make pairs of published facts; see :func:`~.pairs_facts.pairs_from_facts`."""
+        from smm_bayes.surrogacy.across.pairs_facts import pairs_from_facts
+
+        found, left_out = pairs_from_facts(facts, ids, trials, trust, settings)
+        if same_cut_only:
+            why = "the odds ratio and the hazard ratio are of different data cuts"
+            left_out = (*left_out, *((pair.trial, why) for pair in found if not pair.same_cut))
+            found = tuple(pair for pair in found if pair.same_cut)
+        return cls(found, left_out)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @property
+    def trials(self) -> tuple[str, ...]:
+        """Names of the trials."""
+        return tuple(pair.trial for pair in self.items)
+
+    @cached_property
+    def log_odds_ratio(self) -> np.ndarray:
+        """Estimates of the effect on negativity, shape (trial,)."""
+        return self._column("log_odds_ratio")
+
+    @cached_property
+    def odds_ratio_se(self) -> np.ndarray:
+        """Their standard errors, shape (trial,)."""
+        return self._column("odds_ratio_se")
+
+    @cached_property
+    def log_hazard_ratio(self) -> np.ndarray:
+        """Estimates of the effect on progression-free survival, shape (trial,)."""
+        return self._column("log_hazard_ratio")
+
+    @cached_property
+    def hazard_ratio_se(self) -> np.ndarray:
+        """Their standard errors, shape (trial,)."""
+        return self._column("hazard_ratio_se")
+
+    def _column(self, name: str) -> np.ndarray:
+        found = np.array([getattr(pair, name) for pair in self.items])
+        found.setflags(write=False)
+        return found
+
+    @cached_property
+    def spread(self) -> float:
+        r"""Spread of the true effects on negativity by the method of moments (DerSimonian and Laird), 0 at least.
+
+        .. math:: \hat\tau^2 = \frac{Q - (n - 1)}{\sum w_i - \sum w_i^2 / \sum w_i}, \quad w_i = s_{Mi}^{-2}
+
+        References
+        ----------
+        DerSimonian R, Laird N. Controlled Clinical Trials 1986;7:177-188, doi:10.1016/0197-2456(86)90046-2.
+        """
+        weight = self.odds_ratio_se**-2
+        middle = (weight * self.log_odds_ratio).sum() / weight.sum()
+        excess = (weight * (self.log_odds_ratio - middle) ** 2).sum() - (len(self) - 1)
+        return math.sqrt(max(excess / (weight.sum() - (weight**2).sum() / weight.sum()), 0.0))
+
+    @property
+    def trust(self) -> str:
+        """Trust of the least trusted pair."""
+        return max((pair.trust for pair in self.items), key=TRUST.index)
+
+    def without(self, trial: str) -> TrialPairs:
+        """Leave one trial out.
+
+        Raises
+        ------
+        SpecificationError
+            If there is no such trial, or fewer than two would stay.
+        """
+        if trial not in self.trials:
+            raise SpecificationError(f"pairs: there is no trial {trial!r}; there are {', '.join(self.trials)}")
+        return TrialPairs(tuple(pair for pair in self.items if pair.trial != trial), self.left_out)
+
+    def __repr__(self) -> str:
+        """Say every pair, and what gave none."""
+        head = f"{len(self)} trials, the least trusted number {self.trust}"
+        lines = [f"\n  {pair}" for pair in self.items]
+        return head + "".join(lines + [f"\n  left out: {trial} ({reason})" for trial, reason in self.left_out])
+
+    def _repr_html_(self) -> str:
+        shown = self.to_frame().drop(columns=["facts", "source"])
+        left_out = [f"<p>left out: {escape(trial)} ({escape(reason)})</p>" for trial, reason in self.left_out]
+        return shown.to_html(index=False, float_format="{:.3g}".format) + "".join(left_out)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Turn into a pandas frame, one row a trial."""
+        import pandas as pd
+
+        rows = [[getattr(pair, field.name) for field in fields(TrialPair)] for pair in self.items]
+        frame = pd.DataFrame(rows, columns=[field.name for field in fields(TrialPair)])
+        return frame.assign(facts=frame["facts"].map(" ".join))

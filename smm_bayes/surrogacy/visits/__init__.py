@@ -1,0 +1,1 @@
+"""MRD at scheduled visits: each patient's status, and rates with their denominators."""
