@@ -62,7 +62,7 @@ class Source(Part):
     trust: str = Field(description="That of the least trusted fact it was made from; empty for all together")
     source: str
     probability_without: float | None = Field(
-        default=None, description="Probability of success had this source been left out"
+        default=None, description="Probability of success had this source been left out, in the model without MRD"
     )
     mcse_without: float | None = Field(default=None, description="Monte Carlo standard error of it")
     effective_events: dict[str, float] = Field(
@@ -74,6 +74,91 @@ class Source(Part):
     conflict: list[ConflictEntry] = Field(
         default_factory=list, description="Its events against what the others and this trial predict"
     )
+
+
+class Rung(Part):
+    """The answer once a source of information was added to those before it."""
+
+    name: str = Field(description="What was added")
+    probability: float = Field(ge=0, le=1, description="Probability of success from it and all before it")
+    mcse: float = Field(description="Monte Carlo standard error of it")
+    difference: float | None = Field(description="From the rung before; null on the first")
+    mcse_difference: float | None = Field(description="Monte Carlo standard error of the difference")
+    primary: bool = Field(description="Whether the specification names this one as its answer")
+
+
+class LeftOut(Part):
+    """The answer from all sources but one."""
+
+    name: str
+    probability_without: float = Field(ge=0, le=1)
+    mcse_without: float
+    difference: float = Field(description="Probability of success from all sources, less that without this one")
+    mcse_difference: float
+
+
+class MrdShare(Part):
+    """Share MRD-negative of one arm at a visit, as the joint model has it, assessed or not."""
+
+    arm: str
+    visit: float = Field(description="Months")
+    among_event_free: Interval
+    of_all_randomised: Interval
+
+
+class Milestone(Part):
+    """The difference in survival at a month, and how much of it is there with MRD held at control's."""
+
+    landmark: float = Field(description="Months of the visit")
+    month: float
+    difference: Interval = Field(description="Event-free at the month, experimental less control")
+    residual: Interval = Field(description="The same with MRD at the visit as in control")
+    proportion: Interval | None = Field(description="1 - residual / difference; null unless the latter is established")
+    note: str = Field(description="What the proportion assumes, or why it is not given")
+
+
+class Tipping(Part):
+    """The answer under one fixed gap between the relation's trials and this one; all null: without the relation."""
+
+    scale: float | None = Field(description="On the slope")
+    shift: float | None = Field(description="On the log hazard ratio")
+    extra_sd: float | None = Field(description="Beside the residual SD")
+    probability: float = Field(ge=0, le=1, description="Probability of success")
+    mcse: float
+    reliable: bool = Field(description="Whether the weights can be relied on")
+
+
+class RelationResult(Part):
+    """The relation across trials, and what it did."""
+
+    relation: str
+    trust: str
+    transport: dict[str, str] = Field(description="How it reaches this trial's setting, in words")
+    visit: float = Field(description="Months of the effect on MRD")
+    horizon: float = Field(description="Months of the effect on the event, log(log S1 / log S0)")
+    event_effect: Interval = Field(description="Ratio log S1 / log S0 at the horizon, without the relation")
+    event_effect_related: Interval = Field(description="The same with the relation")
+    predicted: Interval | None = Field(description="What the relation predicts of it from the effect on MRD")
+    extrapolation: str = Field(description="Whether the odds ratio of MRD is beyond the trials of the relation")
+    extrapolated: bool
+    pareto_k: float | None = Field(
+        description="Of the weights that bring it in; above 0.7, or null, the model was fitted with it"
+    )
+    effective_draws: float
+    threshold: float = Field(description="Probability of success at which the conclusion changes")
+    tipping: list[Tipping] = Field(description="The answer as the gap to this trial's setting changes")
+
+
+class MrdResult(Part):
+    """The joint model of MRD and events."""
+
+    hazard_ratio: dict[str, Interval] = Field(description="MRD-negative over not, by cause")
+    odds_ratio: list[Interval] = Field(description="Of being event-free and MRD-negative, all randomised, by visit")
+    shares: list[MrdShare]
+    contraction: dict[str, float] = Field(description="1 - posterior variance / prior variance by parameter")
+    diagnostics: Diagnostics
+    milestone: Milestone | None = None
+    relation: RelationResult | None = None
 
 
 class Inputs(Part):
@@ -110,4 +195,11 @@ class Decision(Part):
     conflict: list[ConflictEntry] = Field(
         default_factory=list, description="This trial's events against what earlier trials and priors predict"
     )
+    ladder: list[Rung] = Field(
+        default_factory=list, description="The answer as sources are added one by one; empty without patients' MRD"
+    )
+    left_out: list[LeftOut] = Field(
+        default_factory=list, description="The answer from all sources, with each left out; empty without MRD"
+    )
+    mrd: MrdResult | None = None
     inputs: Inputs

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smm_bayes.analysis.hazards import HazardModel, WithEarlierTrials, hazard_model
+from smm_bayes.analysis.mrd.ladder import Climb, MrdAnalysis, analyse_mrd
+from smm_bayes.analysis.mrd.model import WithMrd, joint_model_of
+from smm_bayes.analysis.mrd.sections import EVENTS
 from smm_bayes.analysis.snapshot import Snapshot
-from smm_bayes.analysis.sources import Without, current_conflict, leave_each_out, source_entries
+from smm_bayes.analysis.sources import current_conflict, leave_each_out, source_entries
 from smm_bayes.analysis.spec import AnalysisSpec
 from smm_bayes.errors import DataError, Problems, SpecificationError
 from smm_bayes.inference.fingerprint import hash_file, versions
@@ -26,7 +29,7 @@ from smm_bayes.trial.patients import Patients
 if TYPE_CHECKING:
     import xarray as xr
 
-    from smm_bayes.analysis.decision import Decision, Interval
+    from smm_bayes.analysis.decision import ConflictEntry, Decision, Interval, Source
     from smm_bayes.inference.sampling import Fit, FitProgress
 
 PACKAGES = ("smm-bayes", "numpy", "pymc", "nutpie", "arviz", "numba")
@@ -45,6 +48,9 @@ class InterimInputs:
         As known at the interim's data cut.
     final : FinalAnalysis
     model : OneTrial or WithEarlierTrials
+        Without patients' MRD.
+    joint : WithMrd or None
+        With it, where the specification says how.
     """
 
     spec: AnalysisSpec
@@ -52,6 +58,7 @@ class InterimInputs:
     patients: Patients
     final: FinalAnalysis
     model: HazardModel
+    joint: WithMrd | None = None
 
     @property
     def snapshot(self) -> Path:
@@ -73,6 +80,15 @@ class InterimInputs:
         """Counted events at the interim."""
         counted = self.final.counted(self.patients.causes)
         return int(counted[self.patients.cause[self.patients.event]].sum())
+
+    @property
+    def primary(self) -> str:
+        """What the specification names as its answer."""
+        return self.spec.mrd.primary if self.spec.mrd and self.joint else EVENTS
+
+    def without_mrd(self) -> InterimInputs:
+        """Give the same inputs without patients' MRD, and so without surrogacy: less is fitted, and events answer."""
+        return replace(self, joint=None)
 
     def outcome(self) -> FinalData | None:
         """What the final analysis of these patients showed, where the table already holds it.
@@ -98,18 +114,22 @@ class Interim:
     inputs : InterimInputs
     fit : Fit
     prediction : Prediction
+        Those that the specification names as primary.
     decision : Decision
+    mrd : MrdAnalysis or None
+        With patients' MRD, where the specification says how.
     """
 
     inputs: InterimInputs
     fit: Fit
     prediction: Prediction
     decision: Decision
+    mrd: MrdAnalysis | None = None
 
     @property
     def log_hazard(self) -> xr.DataArray:
-        """Posterior draws of the log hazard."""
-        return self.fit.posterior["log_hazard"]
+        """Posterior draws of the log hazard of all patients of an arm."""
+        return hazard_of_everyone(self.inputs, self.fit)
 
 
 def read_inputs(spec: str | Path | AnalysisSpec, snapshot: str | Path | None = None) -> InterimInputs:
@@ -141,7 +161,7 @@ def read_inputs(spec: str | Path | AnalysisSpec, snapshot: str | Path | None = N
     problems.raise_if_any()
     final = spec.final_analysis(patients)
     model = hazard_model(spec, spec.grid.tabulate(patients))
-    inputs = InterimInputs(spec, source, patients, final, model)
+    inputs = InterimInputs(spec, source, patients, final, model, joint_model_of(spec, patients, model))
     _check_plan(inputs)
     return inputs
 
@@ -189,11 +209,19 @@ def run_interim(
     ConvergenceError
         When the fit may not be used for a decision.
     """
+    from smm_bayes.inference.compiled import compile_model
     from smm_bayes.inference.each import fit_each
 
     sampling = inputs.spec.sampling
     settings = {"draws": sampling.draws, "tune": sampling.tune, "chains": sampling.chains}
     model = inputs.model.build()
+    climb = None
+    if inputs.joint is not None:
+        FinalData.of(inputs.patients, inputs.final, inputs.spec.grid)  # the kernels are loaded before a compiler runs
+        compile_model(model).prepare()
+        climb = Climb(inputs.joint, partial(predict_with_mrd, inputs, seed=seed), seed=seed, settings=settings,
+                      progress=on_fit)  # fmt: skip
+        climb.prepare()
     fitted = fit_each(model, inputs.model.data(), seed=seed, progress=on_fit, **settings).require_convergence()
     with ThreadPoolExecutor(workers) as pool:
         executor = pool if workers > 1 else None
@@ -202,7 +230,16 @@ def run_interim(
         if isinstance(inputs.model, WithEarlierTrials):
             complete = partial(predict, inputs, seed=seed, executor=executor)
             without = leave_each_out(inputs, model, seed=seed, predict=complete, settings=settings)
-    return Interim(inputs, fitted, prediction, decide(inputs, fitted, prediction, without))
+        mrd = None
+        if climb is not None:
+            climb.predict = partial(predict_with_mrd, inputs, seed=seed, executor=executor)
+            mrd = analyse_mrd(climb, prediction, without, primary=inputs.primary)
+    sources = source_entries(inputs, fitted, without, seed=seed)
+    conflict = current_conflict(inputs, without, seed=seed)
+    if mrd is not None:
+        fitted, prediction = mrd.primary.get(inputs.primary, (fitted, prediction))
+    decision = decide(inputs, fitted, prediction, sources, conflict, mrd)
+    return Interim(inputs, fitted, prediction, decision, mrd)
 
 
 def predict(inputs: InterimInputs, fitted: Fit, *, seed: int, **options: object) -> Prediction:
@@ -215,17 +252,39 @@ def predict(inputs: InterimInputs, fitted: Fit, *, seed: int, **options: object)
     return probability_of_success(inputs.patients, log_hazard, spec.grid, seed=seed, **settings)  # type: ignore[arg-type]
 
 
-def decide(
-    inputs: InterimInputs, fitted: Fit, prediction: Prediction, without: Mapping[str, Without] | None = None
-) -> Decision:
-    """Put the decision together; ``without`` are the analyses with a source left out, by its name."""
-    from smm_bayes.analysis.decision import Decision, Diagnostics, Events, Inputs
+def hazard_of_everyone(inputs: InterimInputs, fitted: Fit) -> xr.DataArray:
+    """Log hazard of all patients of an arm (chain, draw, arm, cause, interval) from the primary fit."""
+    found = fitted.posterior["log_hazard"].transpose("chain", "draw", "arm", "cause", "interval")
+    if inputs.joint is None or inputs.primary == EVENTS:
+        return found
+    return found.copy(data=inputs.joint.law(fitted.posterior).everyone(inputs.spec.grid))
 
-    patients, final = inputs.patients, inputs.final
+
+def predict_with_mrd(
+    inputs: InterimInputs, model: WithMrd, fitted: Fit, *, seed: int, **options: object
+) -> Prediction:
+    """Complete the trial: each patient's own MRD moves the hazards to come, and MRD not yet known is predicted."""
+    spec, law = inputs.spec, model.law(fitted.posterior)
+    settings = {"final": inputs.final, "rule": spec.rule, "enrolment": spec.enrolment_plan(),
+                "complete": tuple(spec.prediction.complete), "dropout": spec.prediction.dropout,
+                "replicates": spec.prediction.replicates, **options}  # fmt: skip
+    paths = model.paths(law, fitted.posterior)
+    return probability_of_success(inputs.patients, law.log_hazard, law.cells, seed=seed, paths=paths,
+                                  final_grid=spec.grid, **settings)  # type: ignore[arg-type]
+
+
+def decide(
+    inputs: InterimInputs, fitted: Fit, prediction: Prediction, sources: list[Source] | None = None,
+    conflict: list[ConflictEntry] | None = None, mrd: MrdAnalysis | None = None,
+) -> Decision:  # fmt: skip
+    """Put the decision together from the primary fit and prediction, and what was found beside it."""
+    from smm_bayes.analysis.decision import Decision, Events, Inputs
+    from smm_bayes.analysis.mrd.result import diagnostics, interval, mrd_result
+
+    patients, final, section = inputs.patients, inputs.final, inputs.spec.mrd
     observed = inputs.observed_events
     counted = prediction.counted_events
     planned = final.events if final.at == "events" else None
-    convergence = fitted.convergence
     cutoff = None
     if patients.origin is not None and patients.data_cutoff is not None:
         cutoff = calendar_date(patients.data_cutoff, patients.origin).isoformat()
@@ -239,13 +298,13 @@ def decide(
         probability_of_success=prediction.probability, mcse=prediction.mcse, success_rule=str(prediction.rule),
         final_analysis=str(final), probability_reached=prediction.probability_reached,
         hazard_ratio=_current_hazard_ratio(inputs, fitted),
-        events=Events(observed=observed, planned=planned, predicted=_interval(counted)),
+        events=Events(observed=observed, planned=planned, predicted=interval(counted)),
         information_fraction=observed / (planned or float(np.mean(counted))),
-        diagnostics=Diagnostics(max_rhat=convergence.max_rhat, min_ess_bulk=convergence.min_ess_bulk,
-                                min_ess_tail=convergence.min_ess_tail, divergences=convergence.divergences,
-                                passed=convergence.passed),
-        sources=source_entries(inputs, fitted, without or {}, seed=fitted.seed),
-        conflict=current_conflict(inputs, without or {}, seed=fitted.seed),
+        diagnostics=diagnostics(fitted),
+        sources=source_entries(inputs, fitted, {}, seed=fitted.seed) if sources is None else sources,
+        conflict=conflict or [],
+        ladder=list(mrd.rungs) if mrd else [], left_out=list(mrd.left_out) if mrd else [],
+        mrd=mrd_result(mrd, inputs.spec.tipping, section.milestone if section else None) if mrd else None,
         inputs=Inputs(sha256=hashes, fingerprint=fitted.fingerprint, seed=fitted.seed, versions=versions(*PACKAGES)),
     )  # fmt: skip
 
@@ -253,20 +312,14 @@ def decide(
 def _current_hazard_ratio(inputs: InterimInputs, fitted: Fit) -> Interval | None:
     if len(inputs.patients.arms) < 2:
         return None
+    from smm_bayes.analysis.mrd.result import interval
     from smm_bayes.survival.estimands import average_hazard_ratio
 
     counted = inputs.final.counted(inputs.patients.causes)
     names = tuple(cause for cause, counts in zip(inputs.patients.causes, counted, strict=True) if counts)
     weights = inputs.table.events[:, counted].sum(axis=(0, 1))
-    ratio = average_hazard_ratio(fitted.posterior["log_hazard"], np.maximum(weights, 1e-9), names)
-    return _interval(ratio.values.ravel())
-
-
-def _interval(values: np.ndarray) -> Interval:
-    from smm_bayes.analysis.decision import Interval
-
-    median, lower, upper = (float(np.quantile(values, q)) for q in (0.5, 0.025, 0.975))
-    return Interval(median=median, lower=lower, upper=upper)
+    ratio = average_hazard_ratio(hazard_of_everyone(inputs, fitted), np.maximum(weights, 1e-9), names)
+    return interval(ratio.values)
 
 
 def describe_outcome(inputs: InterimInputs) -> dict[str, float] | None:

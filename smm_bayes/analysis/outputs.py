@@ -8,16 +8,23 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from smm_bayes.analysis.decision import Decision
 from smm_bayes.analysis.interim import Interim, InterimInputs, read_inputs, run_interim
+from smm_bayes.analysis.mrd.ladder import MrdAnalysis, WithRelation, weigh
 from smm_bayes.errors import SpecificationError
 from smm_bayes.inference.convergence import Convergence
 from smm_bayes.inference.sampling import Attempt, Fit
-from smm_bayes.prediction.probability import Prediction
+from smm_bayes.prediction.monte_carlo import Layout
+from smm_bayes.prediction.result import Prediction
 
+if TYPE_CHECKING:
+    import xarray as xr
+
+BESIDE = ("prediction", "mrd_posterior", "mrd_prediction")  # groups that are not of the primary fit
 DECISION, POSTERIOR, REPORT = "decision.json", "posterior.nc", "report"
 OURS = frozenset({DECISION, POSTERIOR, f"{REPORT}.ipynb", f"{REPORT}.html"})
 
@@ -63,19 +70,27 @@ def save(interim: Interim, folder: Path) -> None:
     import xarray as xr
 
     (folder / DECISION).write_text(interim.decision.model_dump_json(indent=2) + "\n")
-    columns = {"success": interim.prediction.success, **interim.prediction.columns}
-    replicates = xr.Dataset({name: ("replicate", values) for name, values in columns.items()})
     tree = interim.fit.data.copy()
-    tree["prediction"] = xr.DataTree(replicates)
+    tree["prediction"] = xr.DataTree(_replicates(interim.prediction))
+    if interim.mrd is not None:
+        tree["mrd_posterior"] = xr.DataTree(interim.mrd.fit.posterior)
+        tree["mrd_prediction"] = xr.DataTree(_replicates(interim.mrd.prediction))
     tree.attrs = {
-        "probability": interim.prediction.probability,
-        "mcse": interim.prediction.mcse,
         "seed": interim.fit.seed,
         "fingerprint": interim.fit.fingerprint,
         "worst": interim.fit.convergence.worst,
         "attempts": [f"{a.target_accept} {a.tune} {a.draws}" for a in interim.fit.attempts],
     }
     tree.to_netcdf(folder / POSTERIOR, engine="h5netcdf")
+
+
+def _replicates(prediction: Prediction) -> xr.Dataset:
+    """Simulated trials, one a row, with their share of success."""
+    import xarray as xr
+
+    columns = {"success": prediction.success, **prediction.columns}
+    shares = {"probability": prediction.probability, "mcse": prediction.mcse}
+    return xr.Dataset({name: ("replicate", values) for name, values in columns.items()}, attrs=shares)
 
 
 def load(inputs: InterimInputs, folder: Path) -> Interim:
@@ -90,13 +105,38 @@ def load(inputs: InterimInputs, folder: Path) -> Interim:
     attempts = tuple(Attempt(float(a), int(b), int(c)) for a, b, c in words)
     shown = decision.diagnostics
     convergence = Convergence(shown.max_rhat, shown.min_ess_bulk, shown.min_ess_tail, shown.divergences, attrs["worst"])
-    columns = {str(name): values.values for name, values in tree["prediction"].data_vars.items()}
+    seed = int(attrs["seed"])
+    groups = {name: tree[name].dataset for name in tree.children if name not in BESIDE}
+    fitted = Fit(xr.DataTree.from_dict(groups), convergence, attempts, seed, attrs["fingerprint"])
+    prediction = _prediction(inputs, tree["prediction"].dataset, fitted.posterior, seed)
+    mrd = None
+    if inputs.joint is not None and decision.mrd is not None:
+        mrd = _mrd(inputs, decision, tree, seed)
+    return Interim(inputs, fitted, prediction, decision, mrd)
+
+
+def _prediction(inputs: InterimInputs, stored: xr.Dataset, posterior: xr.Dataset, seed: int) -> Prediction:
+    columns = {str(name): values.values for name, values in stored.data_vars.items()}
     success = columns.pop("success").astype(bool)
-    prediction = Prediction(float(attrs["probability"]), float(attrs["mcse"]), success, columns, inputs.spec.rule,
-                            inputs.final, inputs.patients)  # fmt: skip
-    groups = {name: tree[name].dataset for name in tree.children if name != "prediction"}
-    fitted = Fit(xr.DataTree.from_dict(groups), convergence, attempts, int(attrs["seed"]), attrs["fingerprint"])
-    return Interim(inputs, fitted, prediction, decision)
+    layout = Layout.of(posterior.sizes["chain"], posterior.sizes["draw"], len(success))
+    return Prediction(float(stored.attrs["probability"]), float(stored.attrs["mcse"]), success, columns,
+                      inputs.spec.rule, inputs.final, inputs.patients, layout, seed)  # fmt: skip
+
+
+def _mrd(inputs: InterimInputs, decision: Decision, tree: xr.DataTree, seed: int) -> MrdAnalysis:
+    """Put the analysis with MRD together again; weights of the relation across trials are computed anew."""
+    import xarray as xr
+
+    assert inputs.joint is not None
+    assert decision.mrd is not None
+    posterior, shown = tree["mrd_posterior"].dataset, decision.mrd.diagnostics
+    convergence = Convergence(shown.max_rhat, shown.min_ess_bulk, shown.min_ess_tail, shown.divergences, "")
+    fitted = Fit(xr.DataTree.from_dict({"posterior": posterior}), convergence, (), seed, "")
+    prediction = _prediction(inputs, tree["mrd_prediction"].dataset, posterior, seed)
+    related = None
+    if inputs.joint.factor is not None:
+        related = WithRelation(weigh(inputs.joint, fitted, prediction))
+    return MrdAnalysis(inputs.joint, fitted, prediction, related, tuple(decision.ladder), tuple(decision.left_out))
 
 
 def open_interim(

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import PrivateAttr, ValidationError, field_validator, model_validator
 
 from smm_bayes.analysis.evidence_sections import EvidenceSection
+from smm_bayes.analysis.mrd.sections import MrdSection
 from smm_bayes.analysis.sections import (
     CalibrationSection,
     EnrolmentSection,
@@ -49,6 +50,7 @@ class AnalysisSpec(Section):
     success: dict[str, Any]
     enrolment: EnrolmentSection | None = None
     evidence: EvidenceSection | None = None
+    mrd: MrdSection | None = None
     prediction: PredictionSection = PredictionSection()
     sampling: SamplingSection = SamplingSection()
     calibration: CalibrationSection = CalibrationSection()
@@ -93,6 +95,7 @@ class AnalysisSpec(Section):
         if self.enrolment and set(self.enrolment.planned) - set(self.snapshot.arms):
             problems.append("enrolment.planned names an arm that snapshot.arms does not; correct either")
         problems += self._endpoint_problems() + self._effect_problems(arms) + self._evidence_problems(causes, arms)
+        problems += self._mrd_problems(causes, arms)
         if problems:
             raise ValueError(*problems)
         return self
@@ -150,6 +153,22 @@ class AnalysisSpec(Section):
                 problems.append(f"evidence.trial '{trial.name}': counts must name each cause once at most, and one")
         if self.trial.name in {trial.name for trial in section.trial}:
             problems.append(f"evidence.trial '{self.trial.name}' has the name of the trial being analysed")
+        return problems
+
+    def _mrd_problems(self, causes: set[str], arms: list[str]) -> list[str]:
+        section = self.mrd
+        if section is None:
+            return []
+        problems = []
+        if self.snapshot.mrd is None:
+            problems.append("mrd needs the table of assessments; give snapshot.mrd its file")
+        if self.model.baseline != "smooth":
+            problems.append("mrd needs model.baseline = 'smooth'")
+        for cause in sorted(set(section.prior.hazard_ratio) - causes):
+            problems.append(f"mrd.prior.hazard_ratio.{cause}: the causes are {', '.join(sorted(causes))}; correct it")
+        for name in ("surrogacy", "milestone"):
+            if getattr(section, name) is not None and len(arms) < 2:
+                problems.append(f"mrd.{name} is of two arms, but snapshot.arms names one; remove it")
         return problems
 
     @classmethod
@@ -229,6 +248,11 @@ class AnalysisSpec(Section):
         if section is None or not isinstance(survival, SurvivalPriors):
             raise SpecificationError("this specification names no evidence")
         return section.priors(survival)
+
+    @property
+    def tipping(self) -> float:
+        """Probability of success at which the conclusion changes."""
+        return self.mrd.surrogacy.tipping if self.mrd and self.mrd.surrogacy else 0.5
 
     @property
     def rule(self) -> SuccessRule:

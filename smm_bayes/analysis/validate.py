@@ -2,8 +2,8 @@
 
 ``python -m smm_bayes.analysis.validate models`` continues the calibration of every ``models/*/spec*.toml`` to the
 length it asks for: ``calibration.csv`` and ``calibration.json`` of ``spec.toml``, ``calibration_x.csv`` of
-``spec_x.toml``. What no trial's specification uses (:data:`smm_bayes.analysis.designs.VARIANTS`) is in
-``models/variants``. Further arguments name the ones to run.
+``spec_x.toml``; with a section of MRD also ``calibration_mrd.csv``, of the joint model. What no trial's specification
+uses (:data:`smm_bayes.analysis.designs.VARIANTS`) is in ``models/variants``. Further arguments name the ones to run.
 """
 
 from __future__ import annotations
@@ -23,12 +23,14 @@ import numpy as np
 
 from smm_bayes.analysis.calibrate import COUNTED, RANKED, SEED, design_hash, rank_one
 from smm_bayes.analysis.designs import FEWER, VARIANTS, Design, InterimDesign
+from smm_bayes.analysis.designs.joint_interim import JointInterimDesign
 from smm_bayes.analysis.interim import read_inputs
+from smm_bayes.analysis.spec import AnalysisSpec
 from smm_bayes.execution import run_chunks
 from smm_bayes.inference.calibration import calibrated
 from smm_bayes.inference.fingerprint import versions
 
-CHUNK, OF_VARIANTS = 25, 1000
+CHUNK, OF_VARIANTS, OF_MRD = 25, 1000, 200
 
 
 @dataclass(frozen=True)
@@ -42,12 +44,15 @@ class Calibration:
         None for a variant.
     table, summary : Path
         The ranks, and what is said of them.
+    mrd : bool
+        Whether it is of the specification's joint model with patients' MRD.
     """
 
     name: str
     spec: Path | None
     table: Path
     summary: Path
+    mrd: bool = False
 
     @classmethod
     def all(cls, models: Path) -> list[Calibration]:
@@ -57,6 +62,9 @@ class Calibration:
             stem = spec.stem.replace("spec", "calibration", 1)
             files = spec.with_name(f"{stem}.csv"), spec.with_name(f"{stem}.json")
             found.append(cls(f"{spec.parent.name}/{spec.stem}", spec, *files))
+            if AnalysisSpec.load(spec).mrd is not None:
+                files = spec.with_name(f"{stem}_mrd.csv"), spec.with_name(f"{stem}_mrd.json")
+                found.append(cls(f"{spec.parent.name}/{spec.stem}_mrd", spec, *files, True))
         stems = [(name, models / "variants" / f"calibration_{name}") for name in sorted(VARIANTS)]
         return found + [cls(f"variants/{name}", None, stem.with_suffix(".csv"), stem.with_suffix(".json"))
                         for name, stem in stems]  # fmt: skip
@@ -67,6 +75,8 @@ class Calibration:
             name = self.name.removeprefix("variants/")
             return VARIANTS[name](), FEWER.get(name, OF_VARIANTS)
         inputs = read_inputs(self.spec)
+        if self.mrd:
+            return JointInterimDesign(inputs), OF_MRD
         return InterimDesign(inputs), inputs.spec.calibration.replicates
 
     def rows(self) -> list[dict[str, int]]:

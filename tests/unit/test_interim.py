@@ -11,7 +11,7 @@ import pytest
 from smm_bayes import cli
 from smm_bayes.analysis import read_inputs
 from smm_bayes.analysis.decision import Decision
-from smm_bayes.analysis.interim import describe_outcome
+from smm_bayes.analysis.interim import describe_outcome, predict
 from smm_bayes.analysis.outputs import load, whole_folder
 from smm_bayes.errors import ReportError
 
@@ -68,6 +68,11 @@ def test_results_are_read_back(finished):
     assert interim.fit.convergence.passed
     assert interim.fit.fingerprint == interim.decision.inputs.fingerprint
     assert interim.log_hazard.dims == ("chain", "draw", "arm", "cause", "interval")
+    assert interim.prediction.seed == 7
+    unchanged = interim.prediction.reweighted(np.zeros(interim.log_hazard.shape[:2]))
+    assert unchanged.probability == interim.prediction.success.mean()
+    again = predict(interim.inputs, interim.fit, seed=7).difference(interim.prediction)  # the same trials, to the last
+    assert (again.difference, again.discordant) == (0.0, 0.0)
 
 
 def test_report_opens_offline_with_described_figures(finished):

@@ -10,6 +10,7 @@ from functools import partial
 from smm_bayes.analysis.designs.cure import CureDesign
 from smm_bayes.analysis.designs.design import Design
 from smm_bayes.analysis.designs.interim import InterimDesign
+from smm_bayes.analysis.designs.joint import JointDesign
 from smm_bayes.analysis.designs.latent import LatentDesign
 from smm_bayes.analysis.designs.meta_analysis import CohortsDesign, MetaAnalysisDesign
 from smm_bayes.analysis.designs.power_prior import PowerPriorDesign
@@ -21,6 +22,7 @@ from smm_bayes.borrowing.trials.relations import Commensurate, Exchangeable, Rob
 VARIANTS: dict[str, Callable[[], Design]] = {
     "cure": CureDesign, "latent_exchangeability": LatentDesign, "power_prior": PowerPriorDesign,
     "regression": RegressionDesign, "visits": VisitsDesign,
+    "joint_complete": JointDesign, "joint_missing": partial(JointDesign, missing=0.3),
     "meta_analysis": MetaAnalysisDesign, "cohorts": CohortsDesign,
     "by_interval": partial(RelationDesign, Exchangeable("interval")),
     "commensurate": partial(RelationDesign, Commensurate()),
@@ -29,6 +31,9 @@ VARIANTS: dict[str, Callable[[], Design]] = {
 }  # fmt: skip
 
 # replicates of those that are not calibrated with 1000
-FEWER = {"spike_and_slab": 500, "power_prior": 500, "latent_exchangeability": 500, "meta_analysis": 500, "cohorts": 500}
+FEWER = {
+    "spike_and_slab": 500, "power_prior": 500, "latent_exchangeability": 500, "meta_analysis": 500, "cohorts": 500,
+    "joint_complete": 500, "joint_missing": 500,
+}  # fmt: skip
 
 __all__ = ["FEWER", "VARIANTS", "Design", "InterimDesign"]
