@@ -111,18 +111,19 @@ def _risk_table(ax: Axes, patients: Patients, horizon: float) -> None:
     ticks = [tick for tick in ax.get_xticks() if 0 <= tick <= horizon]
     ax.set_xticks(ticks)
     clock = "Months since time zero (delayed entry)" if patients.delayed.any() else "Months since enrolment"
-    _rows_below(ax, ticks, at_risk(patients, np.array(ticks)), patients.arms, clock)
+    rows_below(ax, ticks, at_risk(patients, np.array(ticks)), [COLOURS[role] for role in patients.arms], clock)
 
 
-def _rows_below(
-    ax: Axes, ticks: Sequence[float], table: pd.DataFrame, roles: Sequence[str], clock: str = "Months since enrolment"
+def rows_below(
+    ax: Axes, ticks: Sequence[float], table: pd.DataFrame, colours: Sequence[str], clock: str = "Months since enrolment"
 ) -> None:
+    """Write a table of patients at risk under the axis, one row a curve in its colour."""
     rows = [clock, "Patients at risk:"]
-    ax.set_xlabel("\n".join(rows + [""] * len(table)), loc="left")
+    ax.set_xlabel("\n".join(rows + [""] * (len(table) + len(table) // 3)), loc="left")  # room for the table
     transform = ax.get_xaxis_transform()
-    for row, (role, name) in enumerate(zip(roles, table.index, strict=True)):
+    for row, (colour, name) in enumerate(zip(colours, table.index, strict=True)):
         y = -0.24 - 0.062 * row
-        style: dict[str, Any] = {"va": "top", "fontsize": 8, "color": COLOURS[role]}
+        style: dict[str, Any] = {"va": "top", "fontsize": 8, "color": colour}
         for tick, count in zip(ticks, table.loc[name], strict=True):
             ax.text(tick, y, f"{count}", transform=transform, ha="center", **style)
         ax.annotate(name, (0, y), xycoords="axes fraction", xytext=(-20, 0), textcoords="offset points",
@@ -316,7 +317,8 @@ def plot_reconstructions(reconstructions: Reconstructions, ax: Axes | None = Non
     ax.set(xlim=(0, horizon), ylim=(0, 1.01), ylabel=f"free of the endpoint ({summary.endpoint})",
            title="Data: reconstructed")  # fmt: skip
     ax.legend(frameon=False, fontsize=8, loc="lower left")
-    _rows_below(ax, ticks, at_risk_ranges(reconstructions, np.array(ticks)), tuple(reconstructions.arms))
+    table = at_risk_ranges(reconstructions, np.array(ticks))
+    rows_below(ax, ticks, table, [COLOURS[role] for role in reconstructions.arms])
     return ax
 
 
