@@ -49,7 +49,9 @@ notebooks: $(READY)
 
 validate: $(READY)
 	$(BIN)/python -m smm_bayes.analysis.validate models
+	$(BIN)/python -m smm_bayes.analysis.mrd.null models/variants
 	$(BIN)/python -m smm_bayes.design.tables models/variants
+	$(BIN)/python -m smm_bayes.surrogacy.across.coverage models/variants
 
 benchmark: $(READY)
 	$(BIN)/python benchmarks/speed.py
