@@ -101,6 +101,6 @@ def test_every_data_file_is_described():
 def test_examples_in_docstrings():
     import doctest
 
-    for name in ("errors", "trial.calendar", "survival.grid"):
+    for name in ("errors", "trial.calendar", "survival.grid", "surrogacy.visits.schedule"):
         module = importlib.import_module(f"smm_bayes.{name}")
         assert doctest.testmod(module).failed == 0
