@@ -54,7 +54,6 @@ from smm_bayes.surrogacy.visits.endpoints import landmarks_of, status_for
 from smm_bayes.surrogacy.visits.rates import MrdRate, MrdRates, mrd_rates, windows_passed
 from smm_bayes.surrogacy.visits.schedule import MISSING, NEGATIVE, NOT_YET, POSITIVE, MrdSchedule, MrdStatus
 from smm_bayes.surrogacy.within.association import MilestoneEffects
-from smm_bayes.surrogacy.within.cox import CoxRatio, cox_ratio
 from smm_bayes.surrogacy.within.global_odds import (
     global_odds_ratio_data,
     global_odds_ratio_log_likelihood,
@@ -72,6 +71,7 @@ from smm_bayes.surrogacy.within.landmark_model import landmark_hazard_ratio, lan
 from smm_bayes.surrogacy.within.naive import ever_negative, naive_responder_hazard_ratio
 from smm_bayes.surrogacy.within.odds_ratio import implied_odds_ratio, survival_by_status
 from smm_bayes.surrogacy.within.plackett import plackett_at, plackett_below, plackett_distribution, plackett_pairs
+from smm_bayes.trial.cox import CoxRatio, cox_ratio
 
 __all__ = [
     "BIVARIATE",

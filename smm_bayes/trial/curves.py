@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from smm_bayes.errors import DataError
+from smm_bayes.trial.cox import efron_terms, solve_score
 
 HALF = 0.5 + 1e-9  # a product of floats just misses an exact half
 
@@ -117,10 +118,7 @@ def _risk_sets(
 
 
 def hazard_ratio(control: tuple[np.ndarray, np.ndarray], experimental: tuple[np.ndarray, np.ndarray]) -> float:
-    """Hazard ratio of two arms by Cox's partial likelihood with Efron's correction for ties.
-
-    The score U(β) = Σ over event times u of d₁(u) − Σ_{l < d} p(β; u, l), with p = (r₁ − l d₁/d) e^β /
-    (r₀ − l d₀/d + (r₁ − l d₁/d) e^β), is solved by Newton's method; d and r count events and patients at risk.
+    """Hazard ratio of two arms by Cox's partial likelihood, as in :func:`~smm_bayes.trial.cox.cox_ratio`.
 
     Parameters
     ----------
@@ -136,30 +134,13 @@ def hazard_ratio(control: tuple[np.ndarray, np.ndarray], experimental: tuple[np.
     ------
     DataError
         If neither arm has an event.
-
-    References
-    ----------
-    Cox DR. J R Stat Soc B 1972;34:187-220. Efron B. J Am Stat Assoc 1977;72:557-65,
-    doi:10.1080/01621459.1977.10480613.
     """
-    times = [np.asarray(arm[0], dtype=float) for arm in (control, experimental)]
-    hits = [time[np.asarray(arm[1], dtype=bool)] for time, arm in zip(times, (control, experimental), strict=True)]
-    if not len(hits[0]) + len(hits[1]):
+    time, event = (np.concatenate([np.asarray(arm[k], dtype=kind) for arm in (control, experimental)])
+                   for k, kind in ((0, float), (1, bool)))  # fmt: skip
+    group = np.repeat([False, True], [len(control[0]), len(experimental[0])])
+    hits = [int(event[group == arm].sum()) for arm in (False, True)]
+    if not sum(hits):
         raise DataError("hazard ratio: neither arm has an event; give arms with events")
-    if not len(hits[0]) or not len(hits[1]):
-        return 0.0 if len(hits[0]) else float("inf")
-    steps, position = np.unique(np.concatenate(hits), return_inverse=True)
-    d0, d1 = (np.bincount(part, minlength=len(steps)) for part in np.split(position, [len(hits[0])]))
-    r0, r1 = (len(time) - np.searchsorted(np.sort(time), steps, side="left") for time in times)
-    d = d0 + d1
-    which = np.repeat(np.arange(len(steps)), d)  # one term for each event; l counts those tied with it
-    share = (np.arange(len(which)) - np.repeat(np.cumsum(d) - d, d)) / d[which]
-    a0, a1 = r0[which] - share * d0[which], r1[which] - share * d1[which]
-    beta, total = 0.0, d1.sum()
-    for _ in range(50):
-        p = a1 * np.exp(beta) / (a0 + a1 * np.exp(beta))
-        step = (total - p.sum()) / max(float((p * (1 - p)).sum()), 1e-12)
-        beta += float(np.clip(step, -2.0, 2.0))
-        if abs(step) < 1e-10:
-            break
-    return float(np.exp(beta))
+    if not hits[0] or not hits[1]:
+        return 0.0 if hits[0] else float("inf")
+    return float(np.exp(solve_score(*efron_terms(time, event, group), hits[1])))

@@ -10,9 +10,9 @@ from smm_bayes.errors import SpecificationError
 from smm_bayes.surrogacy.joint.law import JointLaw
 from smm_bayes.surrogacy.joint.simulate import simulate_joint
 from smm_bayes.surrogacy.visits.schedule import NEGATIVE, MrdSchedule, MrdStatus
-from smm_bayes.surrogacy.within.cox import CoxRatio
 from smm_bayes.surrogacy.within.landmark import UNKNOWN, landmark_patients
 from smm_bayes.surrogacy.within.naive import naive_responder_hazard_ratio
+from smm_bayes.trial.cox import CoxRatio
 from smm_bayes.trial.patients import Patients
 
 if TYPE_CHECKING:

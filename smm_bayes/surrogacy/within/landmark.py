@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from smm_bayes.errors import DataError, Problems, SpecificationError
-from smm_bayes.surrogacy.within.cox import CoxRatio, cox_ratio
+from smm_bayes.trial.cox import CoxRatio, cox_ratio
 from smm_bayes.trial.cuts import SLACK
 from smm_bayes.trial.patients import Patients
 

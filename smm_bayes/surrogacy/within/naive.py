@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from smm_bayes.errors import DataError
-from smm_bayes.surrogacy.within.cox import CoxRatio, cox_ratio
+from smm_bayes.trial.cox import CoxRatio, cox_ratio
 from smm_bayes.trial.patients import Patients
 
 

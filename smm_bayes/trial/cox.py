@@ -90,34 +90,44 @@ def cox_ratio(time: np.ndarray, event: np.ndarray, group: np.ndarray, stratum: n
     """
     group, event = np.asarray(group, dtype=bool), np.asarray(event, dtype=bool)
     within = np.zeros(len(group), dtype=int) if stratum is None else np.asarray(stratum)
-    parts = [_terms(time[rows], event[rows], group[rows]) for rows in (within == s for s in np.unique(within))]
+    parts = [efron_terms(time[rows], event[rows], group[rows]) for rows in (within == s for s in np.unique(within))]
     a0, a1 = (np.concatenate([part[k] for part in parts]) for k in (0, 1))
     both = (a0 > 0) & (a1 > 0)
     if not both.any():
         raise DataError("hazard ratio: no event happens while both groups are at risk; give groups that overlap")
     total = float(event[group].sum() - (a0 <= 0).sum())  # events of group 1 while group 0 was at risk too
-    beta, error = _newton(a0[both], a1[both], total)
+    beta, error = _estimate(a0[both], a1[both], total)
     counted = [(int((group == g).sum()), int(event[group == g].sum())) for g in (False, True)]
     return CoxRatio(beta, error, (counted[0][0], counted[1][0]), (counted[0][1], counted[1][1]))
 
 
-def _newton(a0: np.ndarray, a1: np.ndarray, total: float) -> tuple[float, float]:
-    """Solve the score for its terms where both groups are at risk; its root and standard error."""
+def _estimate(a0: np.ndarray, a1: np.ndarray, total: float) -> tuple[float, float]:
+    """Root of the score for its terms where both groups are at risk, and its standard error."""
     if total < 0.5 or total > len(a0) - 0.5:
         return (-np.inf if total < 0.5 else np.inf), np.inf
-    beta, information = 0.0, 1.0
+    beta = solve_score(a0, a1, total)
+    return beta, float(1 / np.sqrt(_information(a0, a1, beta)))
+
+
+def solve_score(a0: np.ndarray, a1: np.ndarray, total: float) -> float:
+    """Root of the score by Newton's method: ``total`` events of group 1, one term of each group for each event."""
+    beta = 0.0
     for _ in range(50):
         p = a1 * np.exp(beta) / (a0 + a1 * np.exp(beta))
-        information = max(float((p * (1 - p)).sum()), 1e-12)
-        step = (total - float(p.sum())) / information
+        step = (total - p.sum()) / _information(a0, a1, beta)
+        beta += float(np.clip(step, -2.0, 2.0))
         if abs(step) < 1e-10:
             break
-        beta += float(np.clip(step, -2.0, 2.0))
-    return beta, float(1 / np.sqrt(information))
+    return beta
 
 
-def _terms(time: np.ndarray, event: np.ndarray, group: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Give a_0 and a_1, one term for each event of one stratum."""
+def _information(a0: np.ndarray, a1: np.ndarray, beta: float) -> float:
+    p = a1 * np.exp(beta) / (a0 + a1 * np.exp(beta))
+    return max(float((p * (1 - p)).sum()), 1e-12)
+
+
+def efron_terms(time: np.ndarray, event: np.ndarray, group: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Give a_0 and a_1, patients at risk of both groups by Efron's correction, one term for each event."""
     steps, position = np.unique(time[event], return_inverse=True)
     hit = group[event]
     d0, d1 = (np.bincount(position[hit == g], minlength=len(steps)) for g in (False, True))
