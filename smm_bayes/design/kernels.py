@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from smm_bayes.compiling import kernel
 from smm_bayes.prediction.kernels import log_rank
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def log_ranks(time: np.ndarray, event: np.ndarray, experimental: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Log-rank statistic and its variance in every trial, from (trial, patient).
 

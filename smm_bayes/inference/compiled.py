@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -18,6 +20,30 @@ if TYPE_CHECKING:
 
 
 PACKED = "packed_data"
+_COMPILING = threading.RLock()  # PyTensor's settings are those of the whole process
+
+
+@contextmanager
+def as_written() -> Iterator[None]:
+    """Compile arithmetic as it is written, whatever PyTensor's settings are, which stay the user's own.
+
+    By default PyTensor lets the compiler reorder sums and fuse products ("fastmath"). How it does so depends on
+    whether a function was just compiled or comes out of a cache, and a sampler makes another chain of the last bit.
+
+    Raises
+    ------
+    SpecificationError
+        When PyTensor computes in single precision.
+    """
+    import pytensor
+
+    if pytensor.config.floatX != "float64":
+        raise SpecificationError(
+            f"PyTensor is set to compute in {pytensor.config.floatX}; set floatX = float64 in PYTENSOR_FLAGS or in "
+            ".pytensorrc before the model is built"
+        )
+    with _COMPILING, pytensor.config.change_flags(numba__fastmath=False):
+        yield
 
 
 @dataclass(eq=False)
@@ -205,6 +231,7 @@ def compile_model(model: pm.Model) -> CompiledModel:
         raise SpecificationError("the model has no free variable; there is nothing to sample")
     import nutpie
 
-    compiled = CompiledModel(model, nutpie.compile_pymc_model(_packed(model), freeze_model=False))
+    with as_written():
+        compiled = CompiledModel(model, nutpie.compile_pymc_model(_packed(model), backend="numba", freeze_model=False))
     model._smm_bayes_compiled = compiled  # kept on the model itself, so that both are let go together
     return compiled

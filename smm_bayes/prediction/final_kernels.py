@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from smm_bayes.compiling import kernel
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def hazard_ratios(events: np.ndarray, exposure: np.ndarray, out: np.ndarray) -> None:
     """Maximum-likelihood log hazard ratio of every replicate, from cells (replicate, arm, interval)."""
     for index in range(len(out)):
@@ -31,7 +32,7 @@ def hazard_ratios(events: np.ndarray, exposure: np.ndarray, out: np.ndarray) -> 
         out[index] = beta
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def posterior_below(
     events: np.ndarray, exposure: np.ndarray, log_threshold: float, mean: float, sd: float, shape: float, rate: float,
     out: np.ndarray,
@@ -79,7 +80,7 @@ def posterior_below(
         out[index] = below / (below + above)
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _log_marginal(
     beta: float, events: np.ndarray, exposure: np.ndarray, experimental: float, cells: int,
     mean: float, sd: float, shape: float, rate: float,

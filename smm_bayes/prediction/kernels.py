@@ -7,8 +7,8 @@ counts of the arrays, which would cost more than the arithmetic.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from smm_bayes.compiling import kernel
 from smm_bayes.prediction.stream import exponential, start, uniform
 
 AT_EVENTS, AT_DATE, AT_FOLLOW_UP = 0, 1, 2
@@ -16,7 +16,7 @@ SLACK = 1e-9  # months: an event on the day of a cut is known, whatever the roun
 PATHS = 2**62  # added to the replicate: key of the stream for hidden paths, beyond any replicate
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def log_rank(time: np.ndarray, event: np.ndarray, experimental: np.ndarray) -> tuple[float, float]:
     """Observed minus expected events of the experimental arm, and the hypergeometric variance (ties as drawn)."""
     size = len(time)
@@ -27,7 +27,7 @@ def log_rank(time: np.ndarray, event: np.ndarray, experimental: np.ndarray) -> t
     return _log_rank(at, what, size, times[1], codes[1], codes[2])
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _sort(
     at: np.ndarray, what: np.ndarray, size: int, room: np.ndarray, room_what: np.ndarray, count: np.ndarray
 ) -> None:
@@ -67,7 +67,7 @@ def _sort(
         gap //= 3
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _log_rank(
     at: np.ndarray, what: np.ndarray, size: int, room: np.ndarray, room_what: np.ndarray, count: np.ndarray
 ) -> tuple[float, float]:
@@ -97,7 +97,7 @@ def _log_rank(
     return score, variance
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def draw_event(
     state: np.ndarray, survived: float, hazards: np.ndarray, total: np.ndarray, starts: np.ndarray
 ) -> tuple[float, int]:
@@ -123,7 +123,7 @@ def draw_event(
     return at, cause
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _add_up(by_cause: np.ndarray, total: np.ndarray, reached: np.ndarray, starts: np.ndarray) -> None:
     """Hazards of all causes by row (arm, or arm and path) and interval, and what they add up to at its start."""
     for row in range(total.shape[0]):
@@ -137,7 +137,7 @@ def _add_up(by_cause: np.ndarray, total: np.ndarray, reached: np.ndarray, starts
             reached[row, interval] = level
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _draw_path(state: np.ndarray, log_share: np.ndarray, share: np.ndarray) -> int:
     """Draw a path with probability proportional to ``exp(log_share)``; ``share`` is room to work in."""
     paths, largest, running = len(log_share), -np.inf, 0.0
@@ -152,7 +152,7 @@ def _draw_path(state: np.ndarray, log_share: np.ndarray, share: np.ndarray) -> i
     return drawn
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _sum_up(
     enrolled: np.ndarray, arm: np.ndarray, time: np.ndarray, cause: np.ndarray, size: int, date: float, limit: float,
     counted: np.ndarray, starts: np.ndarray, shown: np.ndarray, kind: np.ndarray, room: np.ndarray,
@@ -188,7 +188,7 @@ def _sum_up(
     return score, variance
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _final_date(
     kind: int, target: int, date: float, follow_up: float, cap: float, cutoff: float,
     enrolled: np.ndarray, time: np.ndarray, cause: np.ndarray, size: int, counted: np.ndarray,
@@ -217,7 +217,7 @@ def _final_date(
     return min(trigger, fallback), trigger <= cap and trigger < np.inf
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@kernel(error_model="numpy")
 def complete_trials(
     seed: np.uint64, first: int, hazards: np.ndarray, draw: np.ndarray, starts: np.ndarray,
     enrolled: np.ndarray, arm: np.ndarray, time: np.ndarray, cause: np.ndarray, followed: np.ndarray,

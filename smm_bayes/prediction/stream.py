@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
+
+from smm_bayes.compiling import kernel
 
 _M0, _M1 = np.uint64(0xD2E7470EE14C6C93), np.uint64(0xCA5A826395121157)
 _W0, _W1 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBB67AE8584CAA73B)
@@ -39,13 +41,13 @@ def _high(typing_context: Any, a: Any, b: Any) -> Any:
     return types.uint64(types.uint64, types.uint64), generate
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def start(state: np.ndarray, seed: np.uint64, replicate: np.uint64) -> None:
     """Set ``state`` to the beginning of the stream of ``replicate``."""
     state[KEY0], state[KEY1], state[COUNTER], state[POSITION] = seed, replicate, _ZERO, np.uint64(4)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _refill(state: np.ndarray) -> None:
     state[COUNTER] += _ONE
     k0, k1 = state[KEY0], state[KEY1]
@@ -61,7 +63,7 @@ def _refill(state: np.ndarray) -> None:
     state[POSITION] = _ZERO
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def uniform(state: np.ndarray) -> float:
     """Next number in [0, 1)."""
     if state[POSITION] == np.uint64(4):
@@ -71,7 +73,7 @@ def uniform(state: np.ndarray) -> float:
     return (word >> _11) * _UNIT
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def exponential(state: np.ndarray) -> float:
     """Next standard exponential number."""
     return -np.log(1.0 - uniform(state))  # exact: 1 - u is a double; twice as fast as log1p(-u)

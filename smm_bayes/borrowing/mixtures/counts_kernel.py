@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from smm_bayes.compiling import kernel
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _cholesky(matrix: np.ndarray) -> None:
     """Replace the lower triangle by its Cholesky root."""
     for i in range(len(matrix)):
@@ -17,7 +18,7 @@ def _cholesky(matrix: np.ndarray) -> None:
             matrix[i, j] = np.sqrt(total) if i == j else total / matrix[j, j]
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _solve(root: np.ndarray, values: np.ndarray) -> None:
     """Replace ``values`` by the solution, given the Cholesky root of the matrix."""
     size = len(values)
@@ -31,7 +32,7 @@ def _solve(root: np.ndarray, values: np.ndarray) -> None:
         values[i] /= root[i, i]
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _height(
     theta: np.ndarray, mean: np.ndarray, precision: np.ndarray, events: np.ndarray, exposure: np.ndarray
 ) -> float:
@@ -46,7 +47,7 @@ def _height(
     return found
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _newton(
     theta: np.ndarray, mean: np.ndarray, precision: np.ndarray, events: np.ndarray, exposure: np.ndarray,
     root: np.ndarray, step: np.ndarray, trial: np.ndarray, steps: int, close: float,
@@ -84,7 +85,7 @@ def _newton(
     return height
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def posteriors(
     means: np.ndarray, precisions: np.ndarray, events: np.ndarray, exposure: np.ndarray, steps: int, close: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
