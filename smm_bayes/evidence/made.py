@@ -25,9 +25,8 @@ from smm_bayes.evidence.origin import (
 from smm_bayes.evidence.pairs import HazardRatioRange
 from smm_bayes.evidence.pseudo import PseudoArm, _shown, check
 from smm_bayes.evidence.reconstruct import reconstruct
-from smm_bayes.trial.columns import arm_positions
 from smm_bayes.trial.patients import Patients
-from smm_bayes.trial.readers import LONGEST, NO, YES, read_frame
+from smm_bayes.trial.readers import read_frame
 from smm_bayes.trial.table import Table, numbers, read_csv, require, texts
 
 COLUMNS = ("reconstruction", "patient", "trial", "arm", "regimen", "time", "event", "cause", "censoring", "enrolled",
@@ -295,30 +294,38 @@ def _check_reconstructions(table: Table, origin: Origin | None, problems: Proble
 
 
 def _check_words(
-    table: Table, arms: Mapping[str, str], by: str, causes: Sequence[str], provenance: str, origin: Origin | None,
+    table: Table,
+    arms: Mapping[str, str],
+    by: str,
+    causes: Sequence[str],
+    provenance: str,
+    origin: Origin | None,
     problems: Problems,
-) -> None:  # fmt: skip
-    """Trial, provenance, arms and causes must be those declared, letter by letter, and agree with the event."""
-    trial = table.cells("trial")[0] if origin is None else origin.trial
-    _same(table, "trial", trial, problems)
+) -> None:
+    """Trial, provenance, arms and causes must be those declared, letter by letter."""
+    _same(table, "trial", table.cells("trial")[0] if origin is None else origin.trial, problems)
     _same(table, "provenance", provenance, problems)
-    arm_positions(table, by, arms, problems)
-    pairs = Counter(zip(table.cells("arm"), table.cells("regimen"), strict=True))
-    usual = {arm: regimen for (arm, regimen), _ in reversed(pairs.most_common())}
-    other = [usual[arm] != regimen for arm, regimen in zip(table.cells("arm"), table.cells("regimen"), strict=True)]
-    problems.add_rows("regimen", table.where(other), "another regimen than the same arm has in most rows",
+    declared = ", ".join(f"{role} = {name!r}" for role, name in arms.items())
+    _known(table, by, list(arms.values()), "an arm that is not declared", f"declared are {declared}; correct either",
+           problems)  # fmt: skip
+    for role, name in arms.items():
+        if name not in table.cells(by):
+            problems.add(f"column '{by}' never says {name!r} ({role}); correct its name")
+    pairs = Counter(zip(table.cells("arm"), table.cells("regimen"), strict=True)).most_common()
+    of_arm, of_regimen = ({pair[k]: pair for pair, _ in reversed(pairs)} for k in (0, 1))
+    other = [of_arm[pair[0]] != pair or of_regimen[pair[1]] != pair
+             for pair in zip(table.cells("arm"), table.cells("regimen"), strict=True)]  # fmt: skip
+    problems.add_rows("regimen", table.where(other), "not the regimen that goes with column 'arm' in most rows",
                       "correct either", _first(table.cells("regimen"), other))  # fmt: skip
-    cause, event = texts(table, "cause", problems, required=False), [word.lower() for word in table.cells("event")]
-    unknown = [bool(word) and word not in causes for word in cause]
-    problems.add_rows("cause", table.where(unknown), "a cause that is neither counted nor ignored",
-                      f"declared are {', '.join(map(repr, causes))}; correct the word, or name the cause in counts "
-                      "or ignores", _first(cause, unknown))  # fmt: skip
-    bare = [YES.get(word, False) and not said for word, said in zip(event, cause, strict=True)]
-    problems.add_rows("cause", table.where(bare), "empty although column 'event' says an event",
-                      "name the cause, or write event 0")  # fmt: skip
-    denied = [word in NO and bool(said) for word, said in zip(event, cause, strict=True)]
-    problems.add_rows("event", table.where(denied), "0 although column 'cause' names an event",
-                      "write event 1, or leave the cause empty", _first(cause, denied))  # fmt: skip
+    _known(table, "cause", ["", *causes], "a cause that is neither counted nor ignored",
+           f"declared are {', '.join(map(repr, causes))}; correct the word, or name the cause in counts or ignores",
+           problems)  # fmt: skip
+
+
+def _known(table: Table, column: str, words: Sequence[str], rule: str, remedy: str, problems: Problems) -> None:
+    cells = texts(table, column, problems, required=False)
+    unknown = [cell not in words for cell in cells]
+    problems.add_rows(column, table.where(unknown), rule, remedy, _first(table.cells(column), unknown))
 
 
 def _same(table: Table, column: str, expected: str, problems: Problems) -> None:
@@ -327,7 +334,7 @@ def _same(table: Table, column: str, expected: str, problems: Problems) -> None:
                       "to a file", _first(table.cells(column), other))  # fmt: skip
 
 
-def _first(cells: Sequence[str], chosen: Sequence[bool]) -> str:
+def _first(cells: Sequence[str], chosen: Sequence[bool] | np.ndarray) -> str:
     return next((repr(cell) for cell, hit in zip(cells, chosen, strict=True) if hit), "")
 
 
@@ -346,12 +353,13 @@ def _check_sizes(table: Table, by: str, number: np.ndarray, origin: Origin | Non
 
 
 def _check_times(table: Table, origin: Origin | None, problems: Problems) -> None:
-    """Nobody is followed beyond the data cut of the record, or longer than people live."""
-    longest = LONGEST if origin is None else origin.follow_up.cutoff + 0.02  # times are printed to two decimals
-    long = [time > longest for time in numbers(table, "time", Problems(table.name))]
-    end = f"{LONGEST / 12:g} years" if origin is None else f"the {origin.follow_up.cutoff:g} months to the data cut"
-    problems.add_rows("time", table.where(long), f"more than {end}", "correct the time; it is in months",
-                      _first(table.cells("time"), long))  # fmt: skip
+    """Nobody is followed beyond the data cut of the record."""
+    if origin is None:
+        return
+    end = origin.follow_up.cutoff
+    long = numbers(table, "time", Problems(table.name)) > end + 0.02  # times are printed to two decimals
+    problems.add_rows("time", table.where(long), f"more than the {end:g} months to the data cut",
+                      "correct the time; it is in months", _first(table.cells("time"), long))  # fmt: skip
 
 
 def _split(
@@ -362,6 +370,12 @@ def _split(
     apart = [f"{name} (reconstruction {which})" if name else "" for name, which in zip(names, number, strict=True)]
     whole = Table(table.name, {**table.columns, "patient": apart, "arm": table.cells(by)}, table.rows)
     everyone = read_frame(whole, arms=arms, causes=causes, trial=table.cells("trial")[0], provenance=provenance)
+    named = np.array([bool(word) for word in texts(table, "cause", Problems(table.name), required=False)])
+    with Problems(table.name).collecting() as problems:
+        problems.add_rows("cause", table.where(everyone.event & ~named), "empty although column 'event' says an event",
+                          "name the cause, or write event 0")  # fmt: skip
+        problems.add_rows("event", table.where(named & ~everyone.event), "0 although column 'cause' names an event",
+                          "write event 1, or leave the cause empty")  # fmt: skip
     found = []
     for which in range(1, int(number.max()) + 1):
         mine = number == which
