@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from smm_bayes.analysis.sections import LogNormalSection, Number, Section, Whole, Word
+from smm_bayes.analysis.sections import LogNormalSection, Number, Section, SnapshotSection, Whole, Word
+from smm_bayes.borrowing.trials.history import patient_arms
 from smm_bayes.borrowing.trials.priors import BetweenTrials, Contrast, TrialsPriors
 from smm_bayes.borrowing.trials.relations import Commensurate, Exchangeable, Power, Relation, Robust
+from smm_bayes.evidence.origin import told_apart
 from smm_bayes.survival.model_priors import SurvivalPriors
 from smm_bayes.survival.priors import HazardRatioPrior, SpreadPrior
 
@@ -26,21 +28,77 @@ class RegimensSection(Section):
 
 
 class HistoricalTrialSection(Section):
-    """One earlier trial: its reconstructed patients, and what was counted."""
+    """One earlier trial: its patients, what each arm was given, and what is counted.
 
-    name: Word
-    file: Word
-    arms: dict[Literal["control", "experimental", "single"], Word]
-    counts: list[list[Word]]
-    facts: Annotated[list[Word], Field(min_length=1)]
-    endpoint: str = ""
+    The patients are either a table of reconstructions (``file``), whose trust and source are those of the facts that
+    the record beside it names, or any table that a snapshot may be (``table``).
+    """
+
+    name: Word = Field(description="What to call the trial")
+    file: Word | None = Field(None, description="Table of reconstructions, with the record of its making beside it")
+    table: SnapshotSection | None = Field(None, description="Patients as in section snapshot, with the same keys")
+    arms: dict[Literal["control", "experimental", "single"], Word] = Field(description="Regimen by role")
+    counts: list[Annotated[list[Word], Field(min_length=1)]] = Field(description="Causes counted, in series")
+    ignores: list[Word] = Field(default_factory=list, description="Causes that end the time at risk and do not count")
+    endpoint: str = Field("", description="Which of evidence.endpoint its progression is; empty if that of the trial")
+    provenance: Literal["real", "reconstructed", "simulated"] | None = Field(
+        None, description="What the patients of a file without a record are"
+    )
+    source: Word | None = Field(None, description="Where patients without a record are from: a citation in words")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _facts_are_read(cls, given: Any) -> Any:
+        if isinstance(given, dict) and "facts" in given:
+            raise ValueError("the key facts is no more: trust and sources are read from the record beside the table of "
+                             "reconstructions; remove it")  # fmt: skip
+        return given
 
     @field_validator("arms")
     @classmethod
     def _arms(cls, arms: dict[str, str]) -> dict[str, str]:
         if set(arms) not in ({"control", "experimental"}, {"single"}):
             raise ValueError("must name the regimens of 'control' and 'experimental', or that of 'single'")
+        if len(set(arms.values())) < len(arms):
+            raise ValueError(f"both arms are given {arms['experimental']!r}; name what each was given")
         return arms
+
+    @model_validator(mode="after")
+    def _consistent(self) -> HistoricalTrialSection:
+        problems = [f"'{cause}' is counted and ignored; let it be one" for cause in self.ignores
+                    if any(cause in series for series in self.counts)]  # fmt: skip
+        if (self.file is None) == (self.table is None):
+            problems.append("give its patients as file (a table of reconstructions) or as table (keys as in snapshot)")
+        elif self.file is not None and (self.provenance is None) != (self.source is None):
+            problems.append("provenance and source belong together, for a file without a record beside it; give both")
+        elif self.table is not None:
+            problems += self._table_problems(self.table)
+        if problems:
+            raise ValueError(*problems)
+        return self
+
+    def _table_problems(self, table: SnapshotSection) -> list[str]:
+        problems = []
+        if self.source is None:
+            problems.append("source is missing: say in words where the patients of its table are from")
+        if self.provenance is not None:
+            problems.append("provenance belongs into its table; remove it here")
+        if table.mrd:
+            problems.append("table.mrd: MRD of earlier patients is not used; remove it")
+        if set(self.patient_arms) != set(table.arms):
+            problems.append(f"arms are {', '.join(self.arms)}, but table.arms names {', '.join(table.arms)}; a single "
+                            "arm is 'experimental' there")  # fmt: skip
+        return problems + told_apart({cause: [cause] for cause in table.cause_names}, self.counts, self.ignores)
+
+    @property
+    def patient_arms(self) -> dict[str, str]:
+        """Regimen by the role that patients have, where a single arm is ``experimental``."""
+        return patient_arms({str(role): regimen for role, regimen in self.arms.items()})
+
+    @property
+    def patients(self) -> str:
+        """The file of its patients."""
+        return self.file or (self.table.table if self.table else "")
 
 
 class ContrastSection(LogNormalSection):
@@ -107,7 +165,7 @@ class EvidenceSection(Section):
     endpoint: dict[Word, LogNormalSection] = Field(default_factory=dict)
     between: BetweenTrialsSection = BetweenTrialsSection()
     borrowing: BorrowingSection = BorrowingSection()
-    reconstructions: Annotated[Whole, Field(ge=1)] = 20
+    reconstructions: Annotated[Whole, Field(ge=1)] = Field(20, description="Reconstructions of each trial to use")
     quarantined: dict[Word, Word] = Field(default_factory=dict)
 
     @model_validator(mode="after")

@@ -270,7 +270,7 @@ def _from_history(folder: Path, declared: HistorySection) -> dict[str, Any]:
         quantities.append({**said, "outcome": "rate", "hazards": "", "quantity": rate.name, **summarise(drawn[None])})
     hashes = {DECLARED: hash_file(folder / DECLARED), "spec.toml": hash_file(inputs.spec.path)}
     assert inputs.spec.evidence is not None
-    hashes |= {Path(t.file).name: hash_file(inputs.spec.file(t.file)) for t in inputs.spec.evidence.trial}
+    hashes |= {Path(t.patients).name: hash_file(inputs.spec.file(t.patients)) for t in inputs.spec.evidence.trial}
     return sealed({
         "schema_version": 1, "made": datetime.date.today().isoformat(), "data": "reconstructed",
         "reconstructions": sets, "seed": declared.seed, "sha256": hashes,

@@ -7,13 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from smm_bayes.analysis.earlier import EvidenceSource, read_earlier
 from smm_bayes.analysis.spec import AnalysisSpec
-from smm_bayes.borrowing.trials.cohorts import Cohort, Trials, current_cohorts
-from smm_bayes.borrowing.trials.history import read_cohorts
+from smm_bayes.borrowing.trials.cohorts import Trials, cohorts_of
 from smm_bayes.borrowing.trials.priors import TrialsPriors
-from smm_bayes.errors import Problems, SmmBayesError, SpecificationError
-from smm_bayes.evidence.facts import Facts, load_facts
-from smm_bayes.evidence.vocabulary import TRUST
 from smm_bayes.survival.grid import EventTable
 from smm_bayes.survival.likelihood import log_likelihood
 from smm_bayes.survival.model_priors import GammaPrior, SurvivalPriors
@@ -65,31 +62,15 @@ class OneTrial:
         return log_likelihood(parameters["log_hazard"], self.table)
 
 
-@dataclass(frozen=True)
-class EvidenceSource:
-    """An earlier trial that entered a model, with the least trusted fact it was made from.
-
-    Attributes
-    ----------
-    name, trust, source : str
-    facts : tuple of str
-        Ids.
-    """
-
-    name: str
-    trust: str
-    source: str
-    facts: tuple[str, ...]
-
-
 @dataclass(frozen=True, eq=False)
 class WithEarlierTrials:
-    """A trial with earlier ones, whose patients are known by reconstructions.
+    """A trial with earlier ones.
 
     Attributes
     ----------
     trials : tuple of Trials
-        One a reconstruction; the current trial is the same in all.
+        One a reconstruction of the earlier patients; the current trial, and those whose own patients are known, are the
+        same in all.
     priors : TrialsPriors
     sources : tuple of EvidenceSource
     """
@@ -99,6 +80,8 @@ class WithEarlierTrials:
     sources: tuple[EvidenceSource, ...]
 
     def __repr__(self) -> str:
+        if len(self.trials) == 1:
+            return repr(self.trials[0])
         return f"{self.trials[0]!r} ({len(self.trials)} reconstructions of the earlier ones, this is the first)"
 
     def build(self) -> pm.Model:
@@ -167,55 +150,19 @@ def hazard_model(spec: AnalysisSpec, table: EventTable) -> HazardModel:
     Raises
     ------
     SpecificationError, DataError
-        Naming every problem of facts and tables of reconstructed patients.
+        Naming every problem of facts and tables of earlier patients.
     """
     section = spec.evidence
     if section is None:
         return OneTrial(table, spec.priors)
-    sources, sets = _sources(spec), _read(spec, table)
+    earlier = read_earlier(spec)
     roles = {"control": section.regimens.control, "experimental": section.regimens.experimental}
     regimens = {arm: regimen for arm, regimen in roles.items() if regimen is not None}
-    now = current_cohorts(spec.trial.name, table, regimens)
+    now = cohorts_of(spec.trial.name, table, regimens)
+    number = section.reconstructions if any(trial.reconstructed for trial in earlier) else 1
     trials = tuple(
-        Trials((*[cohort for cohorts in sets_of_one for cohort in cohorts], *now), table.grid, table.causes,
-               spec.trial.name)
-        for sets_of_one in zip(*sets, strict=False)
+        Trials((*(cohort for trial in earlier for cohort in trial.cohorts(r, table.grid)), *now), table.grid,
+               table.causes, spec.trial.name)
+        for r in range(number)
     )  # fmt: skip
-    return WithEarlierTrials(trials[: section.reconstructions], spec.trials_priors, sources)
-
-
-def _read(spec: AnalysisSpec, table: EventTable) -> list[list[tuple[Cohort, ...]]]:
-    assert spec.evidence is not None
-    problems, sets = Problems(str(spec.path), SpecificationError), []
-    for trial in spec.evidence.trial:
-        arms = {str(role): regimen for role, regimen in trial.arms.items()}
-        try:
-            found = read_cohorts(spec.file(trial.file), trial.name, arms, trial.counts, table.grid,
-                                 endpoint=trial.endpoint)  # fmt: skip
-        except SmmBayesError as error:
-            problems.add(f"evidence.trial '{trial.name}': {error}")
-            continue
-        if len(found) < spec.evidence.reconstructions:
-            problems.add(f"evidence.trial '{trial.name}': {spec.file(trial.file)} holds {len(found)} reconstructions; "
-                         f"evidence.reconstructions asks for {spec.evidence.reconstructions}")  # fmt: skip
-        sets.append(found)
-    problems.raise_if_any()
-    return sets
-
-
-def _sources(spec: AnalysisSpec) -> tuple[EvidenceSource, ...]:
-    assert spec.evidence is not None
-    facts = load_facts(quarantined=dict(spec.evidence.quarantined))
-    found = []
-    with Problems(str(spec.path), SpecificationError).collecting() as problems:
-        for trial in spec.evidence.trial:
-            try:
-                found.append(_source(trial.name, facts.require(tuple(trial.facts))))
-            except SmmBayesError as error:
-                problems.add(f"evidence.trial '{trial.name}': {error}")
-    return tuple(found)
-
-
-def _source(name: str, facts: Facts) -> EvidenceSource:
-    trust = max((fact.trust for fact in facts), key=TRUST.index)
-    return EvidenceSource(name, trust, "; ".join(facts.sources), tuple(fact.id for fact in facts))
+    return WithEarlierTrials(trials, spec.trials_priors, tuple(trial.source for trial in earlier))

@@ -292,7 +292,7 @@ def decide(
     if inputs.spec.snapshot.mrd:
         hashes["mrd"] = hash_file(inputs.spec.file(inputs.spec.snapshot.mrd))
     for trial in inputs.spec.evidence.trial if inputs.spec.evidence else ():
-        hashes[f"evidence: {trial.name}"] = hash_file(inputs.spec.file(trial.file))
+        hashes[f"evidence: {trial.name}"] = hash_file(inputs.spec.file(trial.patients))
     return Decision(
         trial=inputs.spec.trial.name, data=patients.provenance, data_cutoff=cutoff,
         probability_of_success=prediction.probability, mcse=prediction.mcse, success_rule=str(prediction.rule),

@@ -42,8 +42,8 @@ class Declaration:
         The published one, to look at.
     note, assumed : str
         What a reader must know; what about follow-up is assumed rather than published.
-    trust : dict of str to str
-        Every fact used, with how far it is trusted.
+    facts : Facts
+        Every fact used.
     """
 
     name: str
@@ -54,7 +54,12 @@ class Declaration:
     hazard_ratio: Fact | None
     note: str
     assumed: str
-    trust: dict[str, str]
+    facts: Facts
+
+    @property
+    def trust(self) -> dict[str, str]:
+        """Every fact used, with how far it is trusted."""
+        return {fact.id: fact.trust for fact in self.facts}
 
     def __repr__(self) -> str:
         arms = "; ".join(f"{role} {summary.arm} n = {summary.n}" for role, summary in self.summaries.items())
@@ -128,7 +133,7 @@ def _declaration(name: str, entry: Any, facts: Facts, trials: dict[tuple[str, st
     used = facts.require([*sources, *(fact for summary in summaries.values() for fact in summary.facts)])
     return Declaration(
         name, summaries, regimens, entry["seed"], entry["number"], published, entry.get("note", ""),
-        entry["follow_up"].get("assumed", ""), {fact.id: fact.trust for fact in used},
+        entry["follow_up"].get("assumed", ""), used,
     )  # fmt: skip
 
 

@@ -103,7 +103,7 @@ def read_adtte(
         problems.raise_if_any()  # which rows are meant is not known, so nothing else can be checked
     trial = trial_name(table, problems)
     factor = _units(table, problems)
-    time = _times(table, factor, problems)
+    time = _times(table, "AVAL", factor, problems)
     entry = _entry(table, "ENTRYTM", factor, time, problems)
     code = _censor_codes(table, problems)
     event = code == 0
@@ -173,7 +173,7 @@ def read_frame(
     if not require(table, roles, problems) or factor is None:
         problems.raise_if_any()
     assert factor is not None
-    time = numbers(table, "time", problems, minimum=0) * factor
+    time = _times(table, "time", np.full(len(table), factor), problems)
     entry = _entry(table, "entry", factor, time, problems)
     flags = [word.lower() for word in texts(table, "event", problems)]
     wrong = [bool(word) and word not in YES and word not in NO for word in flags]
@@ -256,11 +256,11 @@ def _units(table: Table, problems: Problems) -> np.ndarray:
     return np.array([months_per(unit) or np.nan for unit in units])
 
 
-def _times(table: Table, factor: np.ndarray, problems: Problems) -> np.ndarray:
-    time = numbers(table, "AVAL", problems, minimum=0) * factor
-    problems.add_rows("AVAL", table.where(time > LONGEST), f"more than {LONGEST / 12:g} years",
-                      "correct the time or its unit in AVALU",
-                      next((text for text, long in zip(table.cells("AVAL"), time > LONGEST, strict=True) if long), ""),
+def _times(table: Table, column: str, factor: np.ndarray, problems: Problems) -> np.ndarray:
+    time = numbers(table, column, problems, minimum=0) * factor
+    problems.add_rows(column, table.where(time > LONGEST), f"more than {LONGEST / 12:g} years",
+                      "correct the time or its unit",
+                      next((text for text, long in zip(table.cells(column), time > LONGEST, strict=True) if long), ""),
                       )  # fmt: skip
     return time
 

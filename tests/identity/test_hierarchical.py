@@ -165,7 +165,7 @@ def test_a_contrast_reaches_its_regimen_by_every_step(priors):
 EARLIER, NOW = (60.0, 900.0), (8.0, 400.0)  # events and exposure
 
 
-def exact(prior, scale=None, fixed=None, relation=None):
+def exact(prior, scale=None, fixed=None, relation=None, earlier=EARLIER):
     """Mean and SD of the current log hazard by quadrature over typical hazard, SD between trials and both hazards.
 
     The SD between trials is half-normal with ``scale``, or ``fixed``. Under a robust relation also the probability
@@ -181,7 +181,7 @@ def exact(prior, scale=None, fixed=None, relation=None):
         wide = np.log(relation.hazard_fold) / 1.959963984540054
         together = relation.exchangeable * around
         around = together + (1 - relation.exchangeable) * np.exp(-0.5 * ((x - m) / wide) ** 2) / wide
-    likelihood = [np.exp(d * (x - np.log(d / e)) - e * np.exp(x) + d) for d, e in (EARLIER, NOW)]
+    likelihood = [np.exp(d * (x - np.log(max(d, 1) / e)) - e * np.exp(x) + d) for d, e in (earlier, NOW)]
     weight = np.exp(-0.5 * ((m - prior.mean) / prior.sd) ** 2) * heavy
     of_earlier, of_now = ((around * one).sum(axis=0) for one in likelihood)
     density = (around * weight * of_earlier).sum(axis=(1, 2)) * likelihood[1][:, 0, 0]
@@ -235,6 +235,31 @@ def test_one_hazard_a_trial_is_exact(fold):
     assert float(draws.std()) == pytest.approx(sd, rel=0.05)
     for other in {pooled[0], single[0]} - {mean}:
         assert abs(float(draws.mean()) - other) > 10 * error  # a model that always pools, or never, would not pass
+
+
+def test_an_arm_without_events_is_exact(tmp_path):
+    """A pilot in which nobody progressed, from its table to the posterior of the current hazard: against quadrature."""
+    from smm_bayes.borrowing.trials.history import read_cohorts
+    from smm_bayes.inference import fit
+
+    head = "reconstruction,patient,trial,arm,regimen,time,event,cause,censoring,provenance"
+    rows = [f"1,{i},PILOT,all,old,{12 + i},0,,administrative,reconstructed" for i in range(12)]
+    (tmp_path / "pilot.csv").write_text("\n".join([head, *rows]))
+    (pilot,) = read_cohorts(tmp_path / "pilot.csv", "earlier", {"single": "old"}, [["progression"]], TimeGrid())
+    now = Cohort("now", "old", "single", (("progression",),), np.array([[NOW[0]]]), np.array([NOW[1]]))
+    trials = Trials((*pilot, now), TimeGrid(), ("progression",), "now")
+    between = BetweenTrials(SpreadPrior(1.5), SpreadPrior(1.5))
+    prior = TrialsPriors(SurvivalPriors({"progression": BASELINE}), (), "old", between)
+    rate = np.array([0.01, 0.02])
+    np.testing.assert_allclose(  # of no event in 210 patient-months the likelihood is exp(-210 λ)
+        cell_log_likelihood(np.log(rate)[:, None, None, None].repeat(2, 1), trials)[:, 0], -210 * rate)  # fmt: skip
+    posterior = fit(hierarchical_model(trials, prior), seed=5, draws=4000, target_accept=0.99).posterior
+    draws = posterior["log_hazard"].squeeze(drop=True)
+    mean, sd = exact(BASELINE, prior.between.hazard.scale, earlier=(0.0, 210.0))
+    check_draws(draws, mean, sd)
+    assert mean < alone(*NOW, BASELINE)[0] - 0.1  # a model that took no event for no information would not pass
+    np.testing.assert_allclose(exact(BASELINE, fixed=0.02, earlier=(0.0, 210.0)), alone(NOW[0], NOW[1] + 210, BASELINE),
+                               atol=0.01)  # fmt: skip
 
 
 def two_trials(relation, between=None):

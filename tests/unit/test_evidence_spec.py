@@ -41,7 +41,7 @@ def test_earlier_trials_are_read(inputs):
 
 def test_sources_carry_the_trust_of_their_least_trusted_fact(inputs):
     trust = {source.name: source.trust for source in inputs.model.sources}
-    assert trust == {"QuiRedex 2013": "published", "E3A06": "recalled", "KRd pilots": "published"}
+    assert trust == {"QuiRedex 2013": "published", "E3A06": "recalled", "KRd pilots": "recalled"}
 
 
 def test_a_silent_trial_has_no_events_and_no_exposure(inputs):
@@ -84,12 +84,12 @@ BAD = {
     "upper below median": ([("median = 3.0\nupper = 12.0", "median = 3.0\nupper = 2.0")], "must be above median"),
     "unknown key": ([("reconstructions = 20", "reconstruction = 20")], "'evidence.reconstruction' is not known"),
     "no such file": ([("e3a06_2020_pfs.csv", "e3a06_2021_pfs.csv")], "e3a06_2021_pfs.csv"),
-    "no such fact": ([('"e3a06-013"', '"e3a06-913"')], "e3a06-913"),
+    "facts that are typed": ([('counts = [["progression"]]', 'counts = [["progression"]]\nfacts = ["krd-nci-010"]')],
+                             "trust and sources are read from the record beside the table"),
     "regimen not in the table": ([('arms = { control = "observation", experimental = "Rd" }',
                                    'arms = { control = "observation", experimental = "lenalidomide" }')],
-                                 "column 'regimen' never says 'lenalidomide'"),
+                                 "an arm that is not declared (found 'Rd')"),
     "too few reconstructions": ([("reconstructions = 20", "reconstructions = 50")], "holds 20 reconstructions"),
-    "quarantined fact": ([('"krd-nci-010", "krd-nci-013"', '"krd-nci-010", "dart-smm-001"')], "dart-smm-001"),
     "power out of range": ([(BORROWING, '[evidence.borrowing]\nmethod = "power"\npower = 1.5\n')],
                            "power must be within [0, 1]; got 1.5"),
     "power of nobody": ([(BORROWING, '[evidence.borrowing]\nmethod = "power"\npowers = { E3A07 = 0.5 }\n')],
@@ -122,25 +122,20 @@ def test_the_method_of_borrowing_is_in_the_specification(tmp_path, words, relati
     assert AnalysisSpec.load(spec).trials_priors.relation == relation
 
 
-def test_a_quarantined_fact_is_admitted_with_a_reason(tmp_path):
-    path = changed(tmp_path, ('"krd-nci-010", "krd-nci-013"', '"krd-nci-010", "dart-smm-001"'),
-                   ("reconstructions = 20", 'reconstructions = 20\nquarantined = { "dart-smm-001" = "to see the rule" }'))  # fmt: skip
-    trust = {source.name: source.trust for source in read_inputs(path).model.sources}
-    assert trust["KRd pilots"] == "quarantined"
-
-
 def test_bad_reconstructions_are_named_by_row(tmp_path):
+    for name in ("e3a06_2020_pfs.csv", "e3a06_2020_pfs.json"):
+        shutil.copy(ROOT / "data/patients/reconstructed" / name, tmp_path)
     table = tmp_path / "e3a06_2020_pfs.csv"
-    shutil.copy(ROOT / "data/patients/reconstructed/e3a06_2020_pfs.csv", table)
     lines = table.read_text().splitlines()
     head = lines[0].split(",")
     row = lines[4].split(",")
-    row[head.index("time")] = "-3"
+    row[head.index("cause")] = "PD"
     lines[4] = ",".join(row)
     table.write_text("\n".join(lines))
     path = changed(tmp_path, ("../../data/patients/reconstructed/e3a06_2020_pfs.csv", str(table)))
-    with pytest.raises(SmmBayesError, match="column 'time' is not above 0 in row 5"):
+    with pytest.raises(SmmBayesError, match="column 'cause', row 5: a cause that is neither counted nor ignored") as error:
         read_inputs(path)
+    assert "the table has been changed since it was made" in str(error.value)
 
 
 def test_separate_hazards_are_a_choice_of_the_model(tmp_path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -154,7 +154,7 @@ class Trials:
     def with_current(self, table: EventTable, regimens: Mapping[str, str]) -> Trials:
         """Give the same earlier trials with new data of the current one."""
         kept = tuple(cohort for cohort in self.cohorts if cohort.trial != self.current)
-        return replace(self, cohorts=(*kept, *current_cohorts(self.current, table, regimens)))
+        return replace(self, cohorts=(*kept, *cohorts_of(self.current, table, regimens)))
 
     def __repr__(self) -> str:
         said = []
@@ -165,11 +165,32 @@ class Trials:
         return f"Trials: {'; '.join(said)}"
 
 
-def current_cohorts(trial: str, table: EventTable, regimens: Mapping[str, str]) -> tuple[Cohort, ...]:
-    """Arms of the current trial from its table; ``regimens`` names that of each arm."""
-    series = tuple((cause,) for cause in table.causes)
+def cohorts_of(
+    trial: str,
+    table: EventTable,
+    regimens: Mapping[str, str],
+    counts: Sequence[Sequence[str]] | None = None,
+    endpoint: str = "",
+) -> tuple[Cohort, ...]:
+    """Arms of a trial from its table.
+
+    Parameters
+    ----------
+    trial : str
+    table : EventTable
+        A trial of one arm has it as ``experimental``.
+    regimens : mapping of str to str
+        By arm of the table.
+    counts : sequence of sequence of str, optional
+        Series of causes that are counted together; every cause of the table apart if not given. A cause of a series
+        that the table does not know adds nothing to it.
+    endpoint : str
+        As in :class:`Cohort`.
+    """
+    series = tuple((cause,) for cause in table.causes) if counts is None else tuple(tuple(causes) for causes in counts)
+    member = np.array([[cause in causes for cause in table.causes] for causes in series], dtype=float)
     roles = table.arms if len(table.arms) > 1 else ("single",)
     return tuple(
-        Cohort(trial, regimens[arm], role, series, table.events[index], table.exposure[index])
+        Cohort(trial, regimens[arm], role, series, member @ table.events[index], table.exposure[index], endpoint)
         for index, (arm, role) in enumerate(zip(table.arms, roles, strict=True))
     )
