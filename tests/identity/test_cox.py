@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import brentq
 
 from smm_bayes.prediction.final_kernels import hazard_ratios
-from smm_bayes.trial.cox import cox_ratio
+from smm_bayes.trial.cox import cox_ratio, solve_score
 
 
 def arms(effect: float, *, size: int = 400, seed: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -48,3 +48,10 @@ def test_hazard_ratio_of_cells_is_the_root_of_its_score(events: list, exposure: 
     out = np.empty(1)
     hazard_ratios(d[None], e[None], out)
     assert out[0] == pytest.approx(brentq(score, -40, 40, xtol=1e-13), abs=1e-8)
+
+
+def test_a_step_that_overshoots_is_held_back() -> None:
+    """One event of group 1 of five, where a million times as many of its patients are at risk: e^β = (1/4)·1e-6."""
+    few, many = np.ones(5), np.full(5, 1e6)
+    assert solve_score(few, many, 1.0) == pytest.approx(np.log(0.25e-6), abs=1e-8)
+    assert solve_score(many, few, 4.0) == pytest.approx(np.log(4e6), abs=1e-8)
