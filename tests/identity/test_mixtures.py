@@ -344,3 +344,15 @@ def test_adaptive_weight_counts_an_alternative_outside_the_range_as_impossible()
     ratio = likelihood[0] / likelihood[1:].max()
     assert sam_weight(hazard, ratio=1.5, events=9, exposure=150) == pytest.approx(ratio / (1 + ratio))
     assert sam_weight(NormalMixture([1], [0], [1]), difference=1, mean=1e3, standard_error=1e-3) == 0
+
+
+@pytest.mark.parametrize(("likelihood", "events"), [("poisson", 0.4 * 3), ("exponential", 3.0)])
+def test_vague_component_of_a_rate_is_worth_what_it_says(likelihood, events):
+    """Worth 3 units: 3 of exposure with a mean of 0.4 events each, or, of exponential times, 3 events."""
+    robust = GammaMixture([1.0], [20.0], [50.0]).robustify(0.25, patients=3, likelihood=likelihood)
+    vague = GammaMixture([1.0], *(robust.parameters[name][-1:] for name in ("shape", "rate")))
+    assert robust.weights.tolist() == [0.75, 0.25]
+    assert vague.mean == pytest.approx(0.4, rel=1e-12)
+    # an exponential time's information is one event: a Gamma prior of shape a is worth a events, whatever its rate
+    assert vague.parameters["shape"][0] == pytest.approx(events, rel=1e-12)
+    assert vague.parameters["rate"][0] == pytest.approx(events / 0.4, rel=1e-12)
