@@ -18,10 +18,11 @@ from smm_bayes.analysis.mrd.sections import EVENTS
 from smm_bayes.analysis.snapshot import Snapshot
 from smm_bayes.analysis.sources import current_conflict, leave_each_out, source_entries
 from smm_bayes.analysis.spec import AnalysisSpec
-from smm_bayes.errors import DataError, Problems, SpecificationError
+from smm_bayes.errors import DataError, Problems
 from smm_bayes.inference.fingerprint import hash_file, versions
 from smm_bayes.prediction.final import FinalAnalysis, FinalData
 from smm_bayes.prediction.probability import Prediction, describe, probability_of_success
+from smm_bayes.prediction.trigger import final_status, observed_events
 from smm_bayes.survival.grid import EventTable
 from smm_bayes.trial.calendar import calendar_date
 from smm_bayes.trial.patients import Patients
@@ -77,9 +78,14 @@ class InterimInputs:
 
     @property
     def observed_events(self) -> int:
-        """Counted events at the interim."""
-        counted = self.final.counted(self.patients.causes)
-        return int(counted[self.patients.cause[self.patients.event]].sum())
+        """Counted events at the interim, within the months that the final analysis follows everyone."""
+        return observed_events(self.patients, self.final)
+
+    @property
+    def trigger(self) -> str:
+        """What is known of the trigger of the final analysis already; empty where it is still to come."""
+        complete = tuple(self.spec.prediction.complete)
+        return final_status(self.patients, self.final, self.spec.enrolment_plan(), complete)
 
     @property
     def primary(self) -> str:
@@ -172,16 +178,10 @@ def _check_plan(inputs: InterimInputs) -> None:
 
     spec = inputs.spec
     nothing = np.zeros((1, *inputs.table.events.shape))
-    plan = Completion.plan(
+    Completion.plan(
         inputs.patients, nothing, spec.grid, np.zeros(1), final=inputs.final, enrolment=spec.enrolment_plan(),
         complete=tuple(spec.prediction.complete), dropout=spec.prediction.dropout, seed=0, final_grid=None,
     )  # fmt: skip
-    total = len(inputs.patients) + len(plan.new_arms)
-    if inputs.final.events is not None and inputs.final.events > total:
-        raise SpecificationError(
-            f"final.events is {inputs.final.events}, more than the {total} patients there will be; correct it, or plan "
-            "more patients in enrolment.planned"
-        )
 
 
 def run_interim(

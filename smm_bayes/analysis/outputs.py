@@ -120,7 +120,7 @@ def _prediction(inputs: InterimInputs, stored: xr.Dataset, posterior: xr.Dataset
     success = columns.pop("success").astype(bool)
     layout = Layout.of(posterior.sizes["chain"], posterior.sizes["draw"], len(success))
     return Prediction(float(stored.attrs["probability"]), float(stored.attrs["mcse"]), success, columns,
-                      inputs.spec.rule, inputs.final, inputs.patients, layout, seed)  # fmt: skip
+                      inputs.spec.rule, inputs.final, inputs.patients, layout, seed, inputs.trigger)  # fmt: skip
 
 
 def _mrd(inputs: InterimInputs, decision: Decision, tree: xr.DataTree, seed: int) -> MrdAnalysis:

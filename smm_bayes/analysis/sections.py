@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from smm_bayes.prediction.final import Enrolment
 from smm_bayes.survival.grid import TimeGrid
 from smm_bayes.survival.priors import YEAR, BaselinePrior, SmoothnessPrior
 from smm_bayes.trial.endpoints import CHOICES, ENDPOINTS, Endpoint
@@ -290,6 +291,12 @@ class EnrolmentSection(Section):
     planned: dict[Role, Annotated[Whole, Field(ge=0)]]
     prior_rate: Annotated[Number, Field(gt=0)] = 1.0
     prior_months: Annotated[Number, Field(gt=0)] = 1.0
+
+    @field_validator("planned")
+    @classmethod
+    def _possible(cls, planned: dict[Role, int]) -> dict[Role, int]:
+        Enrolment({str(role): number for role, number in planned.items()})
+        return planned
 
 
 class PredictionSection(Section):

@@ -32,7 +32,7 @@ from smm_bayes.survival.effects import EFFECTS, Effect, Varying, Waning
 from smm_bayes.survival.grid import TimeGrid
 from smm_bayes.survival.model_priors import GammaPrior, SurvivalPriors
 from smm_bayes.survival.priors import HazardRatioPrior, SmoothnessPrior
-from smm_bayes.trial.calendar import calendar_date, calendar_time
+from smm_bayes.trial.calendar import calendar_time
 from smm_bayes.trial.patients import Patients
 
 
@@ -277,7 +277,7 @@ class AnalysisSpec(Section):
         Raises
         ------
         SpecificationError
-            When a date has nothing to count from, or is before the data cut.
+            When a date has nothing to count from.
         """
         final = self.final
 
@@ -286,11 +286,7 @@ class AnalysisSpec(Section):
                 return None
             if patients.origin is None or patients.data_cutoff is None:
                 raise SpecificationError(f"final.{key} needs the patients' dates to count from; give column STARTDT")
-            time = calendar_time(date, patients.origin)
-            if time < patients.data_cutoff - 1e-9:
-                cut = calendar_date(patients.data_cutoff, patients.origin)
-                raise SpecificationError(f"final.{key} {date} is before the data cut ({cut}); choose a later date")
-            return time
+            return calendar_time(date, patients.origin)
 
         cap = months("cap", final.cap)
         return FinalAnalysis(

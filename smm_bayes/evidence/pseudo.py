@@ -9,6 +9,7 @@ import numpy as np
 
 from smm_bayes.errors import DataError
 from smm_bayes.evidence.summaries import ArmSummary, half_unit
+from smm_bayes.trial.calendar import on_clock
 from smm_bayes.trial.curves import SurvivalCurve, kaplan_meier
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ class PseudoArm:
             raise DataError(f"{self.summary.name}: columns of the pseudo-patients differ in length")
         if np.any(~np.isfinite(self.time)) or np.any(self.time <= 0) or np.any(self.enrolled < 0):
             raise DataError(f"{self.summary.name}: times must be finite and positive, enrolment not negative")
+        for name in ("time", "enrolled"):
+            object.__setattr__(self, name, on_clock(getattr(self, name)))
         for column in (self.time, self.cause, self.censoring, self.enrolled):
             column.setflags(write=False)
 

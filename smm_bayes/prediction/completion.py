@@ -9,7 +9,9 @@ import numpy as np
 from smm_bayes.errors import SpecificationError
 from smm_bayes.prediction.final import Enrolment, FinalAnalysis, FinalData
 from smm_bayes.prediction.paths import HiddenPaths
+from smm_bayes.prediction.trigger import Outlook
 from smm_bayes.survival.grid import TimeGrid
+from smm_bayes.trial.calendar import ticks
 from smm_bayes.trial.patients import Patients
 
 AUXILIARY = 2**63  # key of the stream for rates, beyond any replicate
@@ -39,6 +41,8 @@ class Completion:
         Intervals of the final analysis.
     paths : HiddenPaths, optional
         Of the same posterior draws and patients; chains end to end.
+    trigger : str
+        What is known of the trigger already (:func:`~smm_bayes.prediction.trigger.final_status`).
     """
 
     patients: Patients
@@ -53,6 +57,7 @@ class Completion:
     seed: int
     final_grid: TimeGrid
     paths: HiddenPaths | None = None
+    trigger: str = ""
 
     @classmethod
     def plan(
@@ -69,8 +74,7 @@ class Completion:
                 "a final analysis by events or date needs the dates of enrolment; give STARTDT, or follow everyone "
                 "for a fixed time (final.at = 'follow_up')"
             )
-        if final.at == "date" and patients.data_cutoff is not None and final.date < patients.data_cutoff:  # type: ignore[operator]
-            raise SpecificationError("the final analysis is before the data cut; choose a later date")
+        outlook = Outlook.of(patients, final, enrolment, complete)
         rng = np.random.Generator(np.random.Philox(key=np.array([seed, AUXILIARY], dtype=np.uint64)))
         size = len(draw)
         rate = enrolment.rates(patients, size, rng=rng) if len(new_arms) else np.ones(size)
@@ -79,8 +83,8 @@ class Completion:
             early = ~patients.event & np.isin(patients.censoring, ("lost", "withdrawn"))
             lost = rng.gamma(0.5 + early.sum(), size=size) / patients.time.sum()
         followed = ~patients.event & np.isin(patients.censoring, complete)
-        return cls(patients, final, np.exp(log_hazard), grid, draw.astype(np.int64), followed, new_arms, rate, lost,
-                   seed, final_grid or grid, paths)  # fmt: skip
+        return cls(patients, outlook.final, np.exp(log_hazard), grid, draw.astype(np.int64), followed, new_arms, rate,
+                   lost, seed, final_grid or grid, paths, outlook.sentence)  # fmt: skip
 
     @classmethod
     def nothing_to_draw(cls, patients: Patients, final: FinalAnalysis, grid: TimeGrid) -> Completion:
@@ -99,6 +103,7 @@ class Completion:
         counted = final.counted(patients.causes)
         out = FinalData.empty(last - first, patients.arms, patients.causes, len(self.final_grid), counted)
         enrolled = patients.enrolled if patients.enrolled is not None else np.zeros(len(patients))
+        limits = [final.date or 0.0, final.follow_up or 0.0, final.limit, final.cap]
         size, (causes, intervals) = len(patients) + len(self.new_arms), self.hazards.shape[-2:]
         hazards = self.hazards.reshape(len(self.hazards), -1, causes, intervals)  # one row an arm, or an arm and path
         rows, paths = hazards.shape[1], self.paths.paths if self.paths else 1
@@ -110,12 +115,11 @@ class Completion:
             table.setflags(write=False)  # alike with and without paths: the kernel is compiled once
         complete_trials(
             np.uint64(self.seed), first, hazards, self.draw[first:last], self.grid.starts,
-            enrolled, patients.arm.astype(np.int64), patients.time, patients.cause.astype(np.int64), self.followed,
-            self.new_arms, self.rate[first:last], self.dropout[first:last],
-            float(patients.data_cutoff if patients.data_cutoff is not None else 0.0),
-            final.kind, int(final.events or 0), float(final.date or 0.0), float(final.follow_up or 0.0), final.limit,
-            float(final.cap), counted, self.final_grid.starts, paths, log_probability, log_weight,
-            self.grid.index(patients.time),
+            ticks(enrolled), patients.arm.astype(np.int64), patients.time, ticks(patients.time),
+            patients.cause.astype(np.int64), self.followed, self.new_arms, self.rate[first:last],
+            self.dropout[first:last], float(patients.data_cutoff or 0.0),
+            final.kind, int(final.events or 0), *map(float, ticks(np.array(limits))), counted,
+            ticks(self.final_grid.starts), paths, log_probability, log_weight, self.grid.index(patients.time),
             out.date, out.reached, out.number, out.events, out.score, out.variance, out.cell_events, out.cell_exposure,
             np.empty((2, STATE_SIZE), np.uint64), np.empty((2, rows, intervals)), np.empty((2, paths)),
             np.empty((4, size)), np.zeros((5, size + 1), np.int64),

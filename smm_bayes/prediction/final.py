@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from smm_bayes.errors import SpecificationError
+from smm_bayes.trial.calendar import on_clock
 
 if TYPE_CHECKING:
     from smm_bayes.survival.grid import TimeGrid
     from smm_bayes.trial.patients import Patients
+
+MOST_PLANNED = 100_000  # patients of one trial; each is drawn in every replicate
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,8 @@ class FinalAnalysis:
         For ``at="follow_up"``: whether everyone's follow-up ends after ``follow_up`` months, or goes on to the
         date of the analysis.
     cap : float
-        Calendar time at which the analysis happens at the latest.
+        Calendar time at which the analysis happens at the latest. It cannot happen before the data at hand: a trigger
+        that was reached earlier counts as reached at the data cut-off.
     causes : tuple of str, optional
         Causes that count as the event; the others censor. All by default.
     on, cap_on : str
@@ -59,6 +63,9 @@ class FinalAnalysis:
         trigger = getattr(self, self.at)
         if trigger is None or not trigger > 0:
             raise SpecificationError(f"a final analysis at {self.at} needs {self.at} above 0; got {trigger}")
+        for name in ("date", "follow_up", "cap"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, on_clock(float(getattr(self, name))))
 
     @property
     def kind(self) -> int:
@@ -99,13 +106,26 @@ class Enrolment:
     Parameters
     ----------
     planned : mapping of str to int
-        Patients in all by arm; empty when enrolment is closed.
+        Patients in all by arm, at most 100,000 together; empty when enrolment is closed.
     prior_rate, prior_months : float
+
+    Raises
+    ------
+    SpecificationError
+        When a number is negative or more patients are planned than any trial has.
     """
 
     planned: Mapping[str, int] = field(default_factory=dict)
     prior_rate: float = 1.0
     prior_months: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse what is no plan of a trial."""
+        if min(self.planned.values(), default=0) < 0 or sum(self.planned.values()) > MOST_PLANNED:
+            shown = ", ".join(f"{number:,} {role}" for role, number in self.planned.items())
+            raise SpecificationError(
+                f"enrolment.planned is {shown}; a trial has from 0 to {MOST_PLANNED:,} patients in all, so correct it"
+            )
 
     def new_arms(self, patients: Patients) -> np.ndarray:
         """Arm of every patient to come."""

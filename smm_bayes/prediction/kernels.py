@@ -2,6 +2,9 @@
 
 What runs for every patient is inlined into one function that allocates nothing: Numba then leaves out the reference
 counts of the arrays, which would cost more than the arithmetic.
+
+Times drawn are rounded to whole ticks of the clock (:mod:`smm_bayes.trial.calendar`), and everything after that, dates
+and follow-up, ties and intervals, is sums, differences and comparisons of whole numbers: exact.
 """
 
 from __future__ import annotations
@@ -10,10 +13,16 @@ import numpy as np
 
 from smm_bayes.compiling import kernel
 from smm_bayes.prediction.stream import exponential, start, uniform
+from smm_bayes.trial.calendar import TICKS_PER_MONTH
 
 AT_EVENTS, AT_DATE, AT_FOLLOW_UP = 0, 1, 2
-SLACK = 1e-9  # months: an event on the day of a cut is known, whatever the rounding
 PATHS = 2**62  # added to the replicate: key of the stream for hidden paths, beyond any replicate
+
+
+@kernel(inline="always")
+def ticks(months: float) -> float:
+    """Whole ticks in a time; twin of :func:`smm_bayes.trial.calendar.ticks`."""
+    return np.rint(months * TICKS_PER_MONTH)
 
 
 @kernel()
@@ -23,7 +32,7 @@ def log_rank(time: np.ndarray, event: np.ndarray, experimental: np.ndarray) -> t
     times, codes = np.empty((2, size)), np.empty((3, size + 1), np.int64)
     at, what = times[0], codes[0]
     for row in range(size):
-        at[row], what[row] = time[row], 2 * event[row] + experimental[row]
+        at[row], what[row] = ticks(time[row]), 2 * event[row] + experimental[row]
     return _log_rank(at, what, size, times[1], codes[1], codes[2])
 
 
@@ -159,14 +168,17 @@ def _sum_up(
     room_kind: np.ndarray, count: np.ndarray,
     number: np.ndarray, events: np.ndarray, cell_events: np.ndarray, cell_exposure: np.ndarray,
 ) -> tuple[float, float]:  # fmt: skip
-    """Cut a complete trial at ``date`` and ``limit`` months a patient, and fill its sufficient statistics."""
+    """Cut a complete trial at ``date`` and ``limit`` of a patient, and fill its sufficient statistics.
+
+    All times are in ticks, and ``cell_exposure`` is given in months.
+    """
     kept = 0
     for row in range(size):
-        if enrolled[row] > date + SLACK:
+        if enrolled[row] > date:
             continue
         follow_up = min(date - enrolled[row], limit)
-        known = time[row] <= follow_up + SLACK
-        at = time[row] if known else max(follow_up, 0.0)
+        known = time[row] <= follow_up
+        at = time[row] if known else follow_up
         group = arm[row]
         number[group] += 1
         what = cause[row] if known else -1
@@ -182,6 +194,9 @@ def _sum_up(
         cell_exposure[group, interval] += at - starts[interval]
         if counts:
             cell_events[group, interval] += 1
+    for group in range(cell_exposure.shape[0]):
+        for interval in range(cell_exposure.shape[1]):
+            cell_exposure[group, interval] /= TICKS_PER_MONTH
     score, variance = 0.0, 0.0
     if number.shape[0] > 1:
         score, variance = _log_rank(shown, kind, kept, room, room_kind, count)
@@ -194,7 +209,10 @@ def _final_date(
     enrolled: np.ndarray, time: np.ndarray, cause: np.ndarray, size: int, counted: np.ndarray,
     when: np.ndarray, which: np.ndarray, room: np.ndarray, room_which: np.ndarray, count: np.ndarray,
 ) -> tuple[float, bool]:  # fmt: skip
-    """Calendar time of the final analysis, and whether what triggers it happened before the cap."""
+    """Calendar time of the final analysis, and whether what triggers it happened before the cap; times in ticks.
+
+    The analysis is of the data at hand at least: by events or follow-up it is not before ``cutoff``.
+    """
     trigger, fallback = date, cap
     if kind == AT_EVENTS:
         found, last = 0, cutoff
@@ -213,15 +231,15 @@ def _final_date(
         trigger = -np.inf
         for row in range(size):
             trigger = max(trigger, enrolled[row])
-        trigger += follow_up
+        trigger = max(trigger + follow_up, cutoff)
     return min(trigger, fallback), trigger <= cap and trigger < np.inf
 
 
 @kernel(error_model="numpy")
 def complete_trials(
     seed: np.uint64, first: int, hazards: np.ndarray, draw: np.ndarray, starts: np.ndarray,
-    enrolled: np.ndarray, arm: np.ndarray, time: np.ndarray, cause: np.ndarray, followed: np.ndarray,
-    new_arms: np.ndarray, rate: np.ndarray, dropout: np.ndarray, cutoff: float,
+    enrolled: np.ndarray, arm: np.ndarray, months: np.ndarray, time: np.ndarray, cause: np.ndarray,
+    followed: np.ndarray, new_arms: np.ndarray, rate: np.ndarray, dropout: np.ndarray, cutoff: float,
     kind: int, target: int, date: float, follow_up: float, limit: float, cap: float, counted: np.ndarray,
     cell_starts: np.ndarray, paths: int, log_probability: np.ndarray, log_weight: np.ndarray, within: np.ndarray,
     out_date: np.ndarray, out_reached: np.ndarray, out_number: np.ndarray, out_events: np.ndarray,
@@ -231,7 +249,9 @@ def complete_trials(
     """Complete replicates ``first``, ``first + 1``, … of a trial, one for each row of the outputs.
 
     Patients ``followed`` get their remaining time given what they survived; new patients arrive from ``cutoff`` on
-    as a Poisson process; everyone may be lost at the rate ``dropout``. Nothing observed is changed. The last five
+    as a Poisson process; everyone may be lost at the rate ``dropout``. Nothing observed is changed. ``months`` and
+    ``cutoff`` are in months, what draws need; ``time``, the same times, and all that counts in a final analysis
+    (``enrolled``, ``date``, ``follow_up``, ``limit``, ``cap``, ``cell_starts``) are in ticks. The last five
     arrays are room to work in: allocating here would cost more than the arithmetic.
 
     With more than one hidden path, row ``arm * paths + path`` of ``hazards`` and ``log_probability`` is of that arm
@@ -267,8 +287,8 @@ def complete_trials(
                     continue
             else:
                 at += exponential(state) / rate[index]
-                starting[row] = at
-            survived = 0.0 if new else time[row]
+                starting[row] = ticks(at)
+            survived = 0.0 if new else months[row]
             law = group[row] * paths
             if paths > 1:
                 for path in range(paths):
@@ -278,17 +298,19 @@ def complete_trials(
                         before += total[law + path, within[row]] * (survived - starts[within[row]])
                         log_share[path] += log_weight[row, path] - before
                 law += _draw_path(path_state, log_share, share)
-            length[row], what[row] = draw_event(state, survived, by_cause[law], total[law], starts)
+            drawn, what[row] = draw_event(state, survived, by_cause[law], total[law], starts)
             if dropout[index] > 0:
                 lost = survived + exponential(state) / dropout[index]
-                if lost < length[row]:
-                    length[row], what[row] = lost, -1
-        out_date[index], out_reached[index] = _final_date(
-            kind, target, date, follow_up, cap, cutoff, starting, length, what, size, counted,
+                if lost < drawn:
+                    drawn, what[row] = lost, -1
+            length[row] = ticks(drawn)
+        final, out_reached[index] = _final_date(
+            kind, target, date, follow_up, cap, ticks(cutoff), starting, length, what, size, counted,
             shown, shown_kind, room, room_kind, count,
         )  # fmt: skip
+        out_date[index] = final / TICKS_PER_MONTH
         out_score[index], out_variance[index] = _sum_up(
-            starting, group, length, what, size, out_date[index], limit, counted, cell_starts,
+            starting, group, length, what, size, final, limit, counted, cell_starts,
             shown, shown_kind, room, room_kind, count,
             out_number[index], out_events[index], out_cell_events[index], out_cell_exposure[index],
         )  # fmt: skip

@@ -80,7 +80,8 @@ def probability_of_success(
     Raises
     ------
     SpecificationError
-        When final analysis, rule, enrolment and patients do not fit together.
+        When final analysis, rule, enrolment and patients do not fit together; when the final analysis is before the
+        data cut-off; and when its number of events cannot be reached any more and it has no latest date.
     """
     _check(patients, log_hazard, grid, rule, seed, replicates, chunk, paths)
     chains, draws = log_hazard.shape[:2]
@@ -101,7 +102,8 @@ def probability_of_success(
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     success = columns.pop("success")
     error = monte_carlo_error(layout.by_draw(success).mean(axis=2), size)
-    return Prediction(float(success.mean()), error, success, columns, rule, final, patients, layout, seed)
+    return Prediction(float(success.mean()), error, success, columns, rule, final, patients, layout, seed,
+                      task.trigger)
 
 
 def _run_chunk(task: Completion, rule: SuccessRule, first: int, last: int) -> dict[str, np.ndarray]:

@@ -40,6 +40,9 @@ class Prediction:
         Which posterior draw each replicate is made from.
     seed : int, optional
         Of the completed trials.
+    trigger : str
+        What is known of the trigger of the final analysis already: reached before the data cut-off, due, or out of
+        reach. Empty where it is still to come. It goes first wherever the answer is shown.
     """
 
     probability: float
@@ -51,6 +54,7 @@ class Prediction:
     patients: Patients
     layout: Layout | None = None
     seed: int | None = None
+    trigger: str = ""
 
     @property
     def draw(self) -> np.ndarray:
@@ -153,7 +157,8 @@ class Prediction:
 
     def summary(self) -> list[tuple[str, str]]:
         """What the reader asks first, as label and value."""
-        rows = [("success rule", str(self.rule)), ("final analysis", str(self.final)),
+        rows = [("trigger", self.trigger)] if self.trigger else []
+        rows += [("success rule", str(self.rule)), ("final analysis", str(self.final)),
                 ("probability of success", f"{self.probability:.3f} (Monte Carlo error {self.mcse:.3f})")]  # fmt: skip
         if np.isfinite(self.final.cap) and self.final.at != "date":
             rows.append(("probability that the trigger is reached", f"{self.probability_reached:.3f}"))

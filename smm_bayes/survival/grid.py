@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smm_bayes.errors import SpecificationError
+from smm_bayes.trial.calendar import on_clock
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -25,7 +26,8 @@ class TimeGrid:
     ----------
     cuts : tuple of float
         Internal cut points in months, positive and strictly increasing; 0 and infinity are added. Empty for
-        a single interval, that is an exponential distribution.
+        a single interval, that is an exponential distribution. They are put on the clock, as the patients' times are
+        (:func:`~smm_bayes.trial.calendar.on_clock`).
 
     Examples
     --------
@@ -36,7 +38,7 @@ class TimeGrid:
     cuts: tuple[float, ...]
 
     def __init__(self, cuts: Iterable[float] = ()) -> None:
-        given = tuple(float(cut) for cut in cuts)
+        given = tuple(on_clock(float(cut)) for cut in cuts)
         if any(not 0 < cut < np.inf for cut in given) or any(np.diff(given) <= 0):
             shown = ", ".join(f"{cut:g}" for cut in given)
             raise SpecificationError(
@@ -107,8 +109,8 @@ class TimeGrid:
         return tuple(f"({low}, {high})" if high == "inf" else f"({low}, {high}]" for low, high in pairwise(edges))
 
     def index(self, time: np.ndarray) -> np.ndarray:
-        """Interval of each time; time 0 belongs to the first."""
-        return np.searchsorted(np.asarray(self.cuts), time, side="left")
+        """Interval of each time; time 0 belongs to the first, a cut point to the interval that it ends."""
+        return np.searchsorted(np.asarray(self.cuts), on_clock(np.asarray(time, dtype=float)), side="left")
 
     def exposure(self, time: np.ndarray, entry: np.ndarray | float | None = None) -> np.ndarray:
         """Time at risk from ``entry`` (0 if None) by interval, shape (..., interval); rows sum to ``time - entry``."""

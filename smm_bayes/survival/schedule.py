@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from smm_bayes.errors import Problems, SpecificationError
+from smm_bayes.trial.calendar import on_clock
 
-SAME = 1e-6  # months: a time this near to a visit is at it
+WHOLE = 1e-6  # a quotient of floats just misses a whole number
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,11 @@ class VisitSchedule:
 
     def __post_init__(self) -> None:
         """Refuse what is no schedule."""
-        object.__setattr__(self, "visits", tuple(float(visit) for visit in self.visits))
+        object.__setattr__(self, "visits", tuple(on_clock(float(visit)) for visit in self.visits))
+        object.__setattr__(self, "window", on_clock(float(self.window)))
         gaps = np.diff([0.0, *self.visits])
         with Problems("visit schedule", SpecificationError).collecting() as problems:
-            if not self.visits or not np.all(np.isfinite(gaps)) or np.any(gaps <= SAME):
+            if not self.visits or not np.all(np.isfinite(gaps)) or np.any(gaps <= 0):
                 problems.add("visits must be months above 0, finite and strictly increasing; got "
                              f"{_shown(self.visits)}")  # fmt: skip
             elif not 0 <= self.window < gaps.min():
@@ -75,7 +77,7 @@ class VisitSchedule:
             for gap, end in phases:
                 start = visits[-1] if visits else 0.0
                 number = (end - start) / gap if gap > 0 else np.nan
-                if not (np.isfinite(number) and number > 0.5 and abs(number - round(number)) < SAME):
+                if not (np.isfinite(number) and number > 0.5 and abs(number - round(number)) < WHOLE):
                     problems.add(f"a visit every {gap:g} months from {start:g} to {end:g} does not end at a visit; "
                                  "choose an end that is a whole number of gaps later")  # fmt: skip
                     break
@@ -87,21 +89,19 @@ class VisitSchedule:
 
         With a window, of those planned more than ``window`` months before.
         """
-        late = max(self.window, SAME)
-        place = np.searchsorted(self.visits, np.asarray(time, dtype=float) - late, side="left")
+        place = np.searchsorted(self.visits, on_clock(np.asarray(time, dtype=float) - self.window), side="left")
         return np.array([0.0, *self.visits])[place]
 
     def at_or_after(self, time: np.ndarray | float) -> np.ndarray:
         """Give the planned visit that finds what happened at each time; infinite after the last."""
-        place = np.searchsorted(self.visits, np.asarray(time, dtype=float) - SAME, side="left")
+        place = np.searchsorted(self.visits, on_clock(np.asarray(time, dtype=float)), side="left")
         return np.array([*self.visits, np.inf])[place]
 
     def holds(self, time: np.ndarray | float) -> np.ndarray:
         """Whether each time is at a planned visit, or at most ``window`` months after it."""
-        at = np.asarray(time, dtype=float)
-        place = np.searchsorted(self.visits, at + SAME, side="right")
-        latest = np.array([-np.inf, *self.visits])[place]
-        return at - latest <= max(self.window, SAME)
+        at = on_clock(np.asarray(time, dtype=float))
+        latest = np.array([-np.inf, *self.visits])[np.searchsorted(self.visits, at, side="right")]
+        return on_clock(at - latest) <= self.window
 
     def __repr__(self) -> str:
         late = f", up to {self.window:g} months late" if self.window else ""

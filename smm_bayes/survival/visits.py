@@ -40,11 +40,11 @@ from smm_bayes.errors import DataError, Problems, SpecificationError
 from smm_bayes.survival.grid import EventTable, TimeGrid
 from smm_bayes.survival.likelihood import log_likelihood
 from smm_bayes.survival.schedule import VisitSchedule
+from smm_bayes.trial.calendar import on_clock
 
 if TYPE_CHECKING:
     from smm_bayes.trial.patients import Patients
 
-SLIVER, DIGITS = 1e-9, 9  # a rounding error: a piece this small of a bracket, and months that are the same
 TINY, HUGE = -40.0, 700.0  # log of Λδ below which 1 − exp(−Λδ) is Λδ to the last digit, and above which exp overflows
 
 
@@ -134,13 +134,13 @@ class VisitTable:
         clear = _planned(patients, found, schedule) if schedule is not None else _checked(patients, found, last_clear)
         if patients.entry is not None:
             clear = np.maximum(clear, patients.entry)
+        clear = on_clock(clear)
         known = patients.take(
             np.ones(len(patients), bool), time=np.where(found, clear, patients.time), event=patients.event & ~found,
             cause=np.where(found, -1, patients.cause), censoring=np.where(found, "other", patients.censoring), mrd=None,
         )  # fmt: skip
-        arm, widths = patients.arm[found], grid.exposure(patients.time[found], clear[found])
-        widths[widths < SLIVER * widths.sum(axis=1, keepdims=True)] = 0.0
-        _, first, count = np.unique(np.round(np.c_[arm, widths], DIGITS), axis=0, return_index=True, return_counts=True)
+        arm, widths = patients.arm[found], on_clock(grid.exposure(patients.time[found], clear[found]))
+        _, first, count = np.unique(np.c_[arm, widths], axis=0, return_index=True, return_counts=True)
         return cls(grid.tabulate(known), cause, arm[first], widths[first], count.astype(float))
 
     @property

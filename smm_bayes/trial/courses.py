@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smm_bayes.errors import DataError
-from smm_bayes.trial.calendar import calendar_date
-from smm_bayes.trial.cuts import SLACK, known_by
+from smm_bayes.trial.calendar import calendar_date, on_clock
+from smm_bayes.trial.cuts import known_by
 from smm_bayes.trial.patients import PROVENANCES
 
 if TYPE_CHECKING:
@@ -106,7 +106,10 @@ class Courses:
     provenance: str = "real"
 
     def __post_init__(self) -> None:
-        """Refuse a state that no reader could have made."""
+        """Put every date on the clock, and refuse a state that no reader could have made."""
+        for name, values in self.dates().items():
+            object.__setattr__(self, name, on_clock(np.asarray(values, dtype=float)))
+        object.__setattr__(self, "data_cutoff", on_clock(float(self.data_cutoff)))
         dates = self.dates()
         if {len(values) for values in (self.arm, self.censoring, *dates.values())} != {len(self.patient)}:
             raise DataError("Courses: columns differ in length; give one value a patient")
@@ -160,12 +163,12 @@ class Courses:
         moved = {name: values[known] for name, values in self.dates().items()}
         for name in MILESTONES:
             if name in moved:
-                moved[name] = np.where(moved[name] > cutoff + SLACK, np.nan, moved[name])
+                moved[name] = np.where(moved[name] > cutoff, np.nan, moved[name])
         if self.last_before_therapy is not None:
             moved["last_before_therapy"][np.isnan(moved["new_therapy"])] = np.nan
-        later = moved["last_alive"] > cutoff + SLACK
+        later = moved["last_alive"] > cutoff
         for name in ("last_assessment", "last_alive"):
-            moved[name] = np.where(moved[name] > cutoff + SLACK, cutoff, moved[name])
+            moved[name] = np.where(moved[name] > cutoff, cutoff, moved[name])
         return replace(
             self, patient=self.patient[known], arm=self.arm[known], data_cutoff=cutoff,
             censoring=np.where(later, "administrative", self.censoring[known]),
@@ -213,8 +216,8 @@ def breaches(dates: Mapping[str, np.ndarray]) -> Iterator[tuple[str, str, str, n
             continue
         one, two = dates[name], dates[other]
         rows = {
-            ">": one <= two, ">=": one < two - SLACK, "<": one >= two, "<=": one > two + SLACK,
-            "with": np.isfinite(one) & np.isnan(two), "from": (one < two - SLACK) & (two <= until),
+            ">": one <= two, ">=": one < two, "<": one >= two, "<=": one > two,
+            "with": np.isfinite(one) & np.isnan(two), "from": (one < two) & (two <= until),
         }[relation]  # comparisons with NaN are false  # fmt: skip
         if rows.any():
             yield name, BROKEN[relation], other, rows

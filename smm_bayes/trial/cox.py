@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from smm_bayes.errors import DataError, SpecificationError
+from smm_bayes.trial.calendar import on_clock
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,7 @@ def _information(a0: np.ndarray, a1: np.ndarray, beta: float) -> float:
 
 def efron_terms(time: np.ndarray, event: np.ndarray, group: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Give a_0 and a_1, patients at risk of both groups by Efron's correction, one term for each event."""
+    time = on_clock(np.asarray(time, dtype=float))
     steps, position = np.unique(time[event], return_inverse=True)
     hit = group[event]
     d0, d1 = (np.bincount(position[hit == g], minlength=len(steps)) for g in (False, True))

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from smm_bayes.errors import DataError
+from smm_bayes.trial.calendar import on_clock
 from smm_bayes.trial.cox import efron_terms, solve_score
 
-HALF = 0.5 + 1e-9  # a product of floats just misses an exact half
+NEAR_HALF = 1e-9  # a product of floats just misses an exact half
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,9 +43,17 @@ class SurvivalCurve:
 
     @property
     def median(self) -> float:
-        """First time at which survival is a half or less; infinite if it never is."""
-        below = np.flatnonzero(self.survival <= HALF)
-        return float(self.time[below[0]]) if len(below) else float("inf")
+        """First time at which survival is a half or less; infinite if it never is.
+
+        Where survival is exactly a half for a while, the middle between the time at which it comes to a half and the
+        time at which it falls below, as R's survfit and SAS's LIFETEST print it; the former if it never falls below.
+        """
+        reached = np.flatnonzero(self.survival <= 0.5 + NEAR_HALF)
+        if not len(reached):
+            return float("inf")
+        first, below = self.time[reached[0]], np.flatnonzero(self.survival < 0.5 - NEAR_HALF)
+        last = self.time[below[0]] if len(below) and below[0] != reached[0] else first
+        return float((first + last) / 2)
 
     def __repr__(self) -> str:
         last = f"{self.survival[-1]:.3f} at {self.time[-1]:g} months" if len(self.time) else "no step"
@@ -108,11 +117,11 @@ def _risk_sets(
     time: np.ndarray, event: np.ndarray, entry: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Times with events, how many there are, and how many patients are at risk then."""
-    time, event = np.asarray(time, dtype=float), np.asarray(event, dtype=bool)
+    time, event = on_clock(np.asarray(time, dtype=float)), np.asarray(event, dtype=bool)
     steps, deaths = np.unique(time[event], return_counts=True)
     at_risk = len(time) - np.searchsorted(np.sort(time), steps, side="left")
     if entry is not None:
-        entered = np.sort(np.asarray(entry, dtype=float))
+        entered = np.sort(on_clock(np.asarray(entry, dtype=float)))
         at_risk = at_risk - (len(time) - np.searchsorted(entered, steps, side="left"))
     return steps, deaths, at_risk
 

@@ -7,10 +7,8 @@ import datetime
 import numpy as np
 
 from smm_bayes.errors import DataError
-from smm_bayes.trial.calendar import calendar_date, calendar_time
+from smm_bayes.trial.calendar import calendar_date, calendar_time, on_clock
 from smm_bayes.trial.patients import Patients
-
-SLACK = 1e-9  # months; sums of floats just miss the day they mean
 
 
 def cut_by_date(patients: Patients, cutoff: float | datetime.date) -> Patients:
@@ -34,10 +32,9 @@ def cut_by_date(patients: Patients, cutoff: float | datetime.date) -> Patients:
     if patients.enrolled is None:
         raise DataError("a data cut needs the calendar time of enrolment; give column STARTDT (or 'enrolled')")
     cutoff, known = known_by(cutoff, patients.enrolled, patients.origin)
-    followed = np.maximum(cutoff - patients.enrolled[known], 0.0)
-    if patients.entry is not None:
-        followed = patients.entry[known] + followed
-    later = patients.time[known] > followed + SLACK
+    entry = 0.0 if patients.entry is None else patients.entry[known]
+    followed = on_clock(entry + cutoff - patients.enrolled[known])
+    later = patients.time[known] > followed
     return patients.take(
         known,
         time=np.where(later, followed, patients.time[known]),
@@ -62,12 +59,13 @@ def known_by(
         if origin is None:
             raise DataError("this table has no calendar dates; give the cut in months since its origin")
         cutoff = calendar_time(cutoff, origin)
-    known = enrolled <= cutoff + SLACK
+    cutoff = on_clock(float(cutoff))
+    known = enrolled <= cutoff
     if not known.any():
         first = float(enrolled.min())
         when = calendar_date(first, origin).isoformat() if origin else f"{first:.1f} months"
         raise DataError(f"nobody had been enrolled at the data cut; choose a date after the first enrolment ({when})")
-    return float(cutoff), known
+    return cutoff, known
 
 
 def cut_by_events(patients: Patients, events: int, *causes: str) -> Patients:
@@ -89,7 +87,7 @@ def cut_by_events(patients: Patients, events: int, *causes: str) -> Patients:
     if patients.enrolled is None:
         raise DataError("a data cut needs the calendar time of enrolment; give column STARTDT (or 'enrolled')")
     counted = patients.count_only(*causes) if causes else patients
-    when = np.sort((patients.enrolled + patients.follow_up)[counted.event])
+    when = np.sort(on_clock(patients.enrolled + patients.follow_up)[counted.event])
     if not 1 <= events <= len(when):
         raise DataError(f"a cut at {events} events, but the patients have {len(when)}; choose a number from 1 to that")
     return cut_by_date(patients, float(when[events - 1]))

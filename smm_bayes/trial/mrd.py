@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smm_bayes.errors import DataError, Problems
-from smm_bayes.trial.calendar import DAYS_PER_MONTH, calendar_time, months_per
+from smm_bayes.trial.calendar import DAYS_PER_MONTH, calendar_time, months_per, on_clock
 from smm_bayes.trial.table import Table, dates, is_missing, numbers, require, texts
 
 if TYPE_CHECKING:
@@ -65,7 +65,8 @@ class MrdAssessments:
     assay: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        """Take all results as valid where nothing is said, and refuse columns of different lengths."""
+        """Put times on the clock, take all results as valid where nothing is said, and refuse unequal columns."""
+        object.__setattr__(self, "time", on_clock(np.asarray(self.time, dtype=float)))
         if self.valid is None:
             object.__setattr__(self, "valid", np.ones(len(self.row), dtype=bool))
         columns = (self.row, self.time, self.negative, self.sensitivity, self.valid, self.assay)
@@ -80,7 +81,7 @@ class MrdAssessments:
         position = np.full(int(max(self.row.max(initial=-1), rows.max(initial=-1))) + 1, -1)
         position[rows] = np.arange(len(rows))
         new = position[self.row]
-        kept = (new >= 0) & (self.time <= np.where(new >= 0, latest[new], -np.inf) + 1e-9)
+        kept = (new >= 0) & (self.time <= on_clock(np.where(new >= 0, latest[new], -np.inf)))
         return replace(self.take(kept), row=new[kept])
 
     def take(self, keep: np.ndarray) -> MrdAssessments:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smm_bayes.errors import DataError
-from smm_bayes.trial.calendar import calendar_date
+from smm_bayes.trial.calendar import calendar_date, on_clock
+from smm_bayes.trial.curves import kaplan_meier
 from smm_bayes.trial.mrd import MrdAssessments
 
 if TYPE_CHECKING:
@@ -94,7 +95,8 @@ class Patients:
     endpoint: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse a state that no reader could have made."""
+        """Put every time on the clock, and refuse a state that no reader could have made."""
+        self._put_on_clock()
         sizes = {len(column) for column in (self.patient, self.arm, self.time, self.event, self.cause)}
         if len(sizes) != 1 or self.provenance not in PROVENANCES or self.unit != "month":
             raise DataError("Patients: columns differ in length, or provenance or unit is not a known word")
@@ -111,6 +113,14 @@ class Patients:
         for column in (self.arm, self.time, self.event, self.cause, self.enrolled, self.entry):
             if column is not None:
                 column.setflags(write=False)
+
+    def _put_on_clock(self) -> None:
+        """Give times their normal form, in which equal days are equal numbers."""
+        for name in ("time", "enrolled", "entry"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, on_clock(np.asarray(getattr(self, name), dtype=float)))
+        if self.data_cutoff is not None:
+            object.__setattr__(self, "data_cutoff", on_clock(float(self.data_cutoff)))
 
     @classmethod
     def from_adtte(
@@ -162,7 +172,7 @@ class Patients:
     @property
     def follow_up(self) -> np.ndarray:
         """Months from enrolment to the event or to censoring: the time at risk."""
-        return self.time if self.entry is None else self.time - self.entry
+        return self.time if self.entry is None else on_clock(self.time - self.entry)
 
     @property
     def median_follow_up(self) -> float:
@@ -170,13 +180,8 @@ class Patients:
 
         It counts from enrolment, also under delayed entry: how long patients were watched.
         """
-        time = self.follow_up
-        order = np.lexsort((self.event, time))
-        censored = ~self.event[order]
-        at_risk = np.arange(len(order), 0, -1)
-        remaining = np.cumprod(np.where(censored, 1 - 1 / at_risk, 1.0))
-        below = np.flatnonzero(remaining <= 0.5 + 1e-12)  # a product of floats just misses an exact half
-        return float(time[order][below[0]]) if len(below) else float("nan")
+        median = kaplan_meier(self.follow_up, ~self.event).median
+        return median if np.isfinite(median) else float("nan")
 
     def arm_name(self, role: str) -> str:
         """What the trial calls the arm with this role."""

@@ -10,6 +10,7 @@ import numpy as np
 from smm_bayes.errors import Problems, SpecificationError
 from smm_bayes.surrogacy.joint.hazards import CONDITIONAL, HazardsOf
 from smm_bayes.survival.grid import TimeGrid
+from smm_bayes.trial.calendar import on_clock
 
 STATES = 2  # not negative, negative
 
@@ -38,13 +39,18 @@ class JointShape:
     causes: tuple[str, ...]
     own_visits: bool = False
 
+    def __post_init__(self) -> None:
+        """Put the visits on the clock, where the cells and the patients' times are."""
+        object.__setattr__(self, "months", tuple(on_clock(float(month)) for month in self.months))
+
     @classmethod
     def of(
         cls, grid: TimeGrid, months: Sequence[float], causes: tuple[str, ...],
         arms: tuple[str, ...] = ("control", "experimental"),
     ) -> JointShape:  # fmt: skip
         """Lay out intervals with visits that are the same for everybody."""
-        return cls(grid, TimeGrid(sorted({*grid.cuts, *map(float, months)})), tuple(map(float, months)), arms, causes)
+        cuts = sorted({*grid.cuts, *(on_clock(float(month)) for month in months)})
+        return cls(grid, TimeGrid(cuts), tuple(months), arms, causes)
 
     def check(self, timed: bool = False, hazards_of: HazardsOf = CONDITIONAL, related: bool = False) -> None:
         """Refuse what needs visits at the same months for everybody, where each patient has visits of his own.
@@ -92,7 +98,7 @@ class JointShape:
         """Visits up to the start of each cell, shape (cell,); 0 where each patient has visits of his own."""
         if self.own_visits:
             return np.zeros(len(self.cells), int)
-        return np.searchsorted(self.months, self.cells.starts + 1e-9)
+        return np.searchsorted(self.months, self.cells.starts, side="right")
 
     @property
     def acts(self) -> np.ndarray:

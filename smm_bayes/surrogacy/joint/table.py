@@ -10,6 +10,7 @@ import numpy as np
 from smm_bayes.errors import Problems, SpecificationError
 from smm_bayes.surrogacy.joint.shape import STATES, JointShape
 from smm_bayes.survival.grid import TimeGrid
+from smm_bayes.trial.calendar import on_clock
 
 if TYPE_CHECKING:
     from smm_bayes.surrogacy.visits.schedule import MrdStatus
@@ -158,7 +159,8 @@ class JointTable:
         shape = JointShape.of(grid, months, patients.causes, patients.arms)
         if landmarks is not None:
             shape = JointShape(grid, grid, months, patients.arms, patients.causes, own_visits=True)
-        at = np.broadcast_to(np.asarray(months if landmarks is None else landmarks, float), status.code.shape)
+        at = on_clock(np.asarray(months if landmarks is None else landmarks, dtype=float))
+        at = np.broadcast_to(at, status.code.shape)
         reached = patients.time[:, None] > at
         spent = _spent(patients, at, shape.cells)
         known = np.where(reached, status.code >= 0, True).all(axis=1)

@@ -14,7 +14,7 @@ import numpy as np
 
 from smm_bayes.errors import DataError, Problems
 from smm_bayes.surrogacy.visits.schedule import MISSING, NOT_YET, MrdSchedule, MrdStatus
-from smm_bayes.surrogacy.visits.status import SLACK
+from smm_bayes.trial.calendar import on_clock
 from smm_bayes.trial.patients import Patients
 
 
@@ -54,9 +54,9 @@ def status_for(status: MrdStatus, of: Patients, to: Patients, *, progression: st
     if len(status) != len(of):
         raise DataError(f"the status is of {len(status)} patients, not {len(of)}; assign it to those given first")
     rows = _rows(of, to)
-    time = to.time + _start(of, to, rows)
+    time = on_clock(to.time + _start(of, to, rows))
     schedule, code = status.schedule, status.code[rows]
-    missing = (time[:, None] >= schedule.ends - SLACK) | (code == MISSING)
+    missing = (time[:, None] >= schedule.ends) | (code == MISSING)
     code = np.where(code >= 0, code, np.where(missing, MISSING, NOT_YET))
     at_risk = time[:, None] > np.array(schedule.months)
     found = MrdStatus(schedule, code, at_risk, to.arm, to.arms, status.outside)
@@ -82,7 +82,7 @@ def landmarks_of(schedule: MrdSchedule, of: Patients, to: Patients) -> np.ndarra
     DataError
         As :func:`status_for`.
     """
-    return np.array(schedule.months) - _start(of, to, _rows(of, to))[:, None]
+    return on_clock(np.array(schedule.months) - _start(of, to, _rows(of, to))[:, None])
 
 
 def _rows(of: Patients, to: Patients) -> np.ndarray:
@@ -106,8 +106,8 @@ def _start(of: Patients, to: Patients, rows: np.ndarray) -> np.ndarray:
             problems.add("calendar times of enrolment are needed to tell where the clocks start; give the dates")
         elif of.origin != to.origin:
             problems.add(f"calendar times count from {of.origin} and from {to.origin}; derive both from the same table")
-        elif np.any(to.enrolled < of.enrolled[rows] - SLACK):
+        elif np.any(to.enrolled < of.enrolled[rows]):
             problems.add("a clock starts before enrolment; the first patients must be on the clock from enrolment")
     assert of.enrolled is not None
     assert to.enrolled is not None
-    return np.maximum(to.enrolled - of.enrolled[rows], 0.0)
+    return on_clock(to.enrolled - of.enrolled[rows])

@@ -10,8 +10,9 @@ import numpy as np
 
 from smm_bayes.errors import Problems, SpecificationError
 from smm_bayes.surrogacy.visits.compare_rates import RateComparison, jeffreys_interval
-from smm_bayes.surrogacy.visits.schedule import SLACK, MrdSchedule
+from smm_bayes.surrogacy.visits.schedule import MrdSchedule
 from smm_bayes.surrogacy.visits.status import NEGATIVE, MrdStatus
+from smm_bayes.trial.calendar import on_clock
 from smm_bayes.trial.patients import Patients
 
 if TYPE_CHECKING:
@@ -175,9 +176,9 @@ def windows_passed(patients: Patients, schedule: MrdSchedule) -> np.ndarray:
     """Whether each window had passed when the data were cut, shape (patient, visit): events do not matter."""
     known = np.full(len(patients), np.inf)
     if patients.enrolled is not None and patients.data_cutoff is not None:
-        known = patients.data_cutoff - patients.enrolled
+        known = on_clock(patients.data_cutoff - patients.enrolled)
     known = np.where(patients.at_risk, np.minimum(known, patients.time), known)
-    return known[:, None] >= schedule.ends - SLACK
+    return known[:, None] >= schedule.ends
 
 
 def _outcomes(

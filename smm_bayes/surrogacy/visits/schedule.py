@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from smm_bayes.errors import DataError, Problems, SpecificationError
-from smm_bayes.surrogacy.visits.status import MISSING, NEGATIVE, NOT_YET, POSITIVE, SLACK, MrdStatus
+from smm_bayes.surrogacy.visits.status import MISSING, NEGATIVE, NOT_YET, POSITIVE, MrdStatus
+from smm_bayes.trial.calendar import on_clock
 from smm_bayes.trial.mrd import MrdAssessments
 from smm_bayes.trial.patients import Patients
 
@@ -52,7 +53,9 @@ class MrdSchedule:
 
     def __post_init__(self) -> None:
         """Refuse what is no schedule."""
-        object.__setattr__(self, "months", tuple(float(month) for month in self.months))
+        object.__setattr__(self, "months", tuple(on_clock(float(month)) for month in self.months))
+        for name in ("before", "after"):
+            object.__setattr__(self, name, on_clock(float(getattr(self, name))))
         gaps, shown = np.diff(self.months), ", ".join(f"{month:.4g}" for month in self.months) or "none"
         widths = np.array([self.before, self.after], dtype=float)
         with Problems("MRD schedule", SpecificationError).collecting() as problems:
@@ -67,7 +70,7 @@ class MrdSchedule:
                 if self.before >= self.months[0]:
                     problems.add(f"before must be below the first visit, {self.months[0]:g} months, so that its window "
                                  f"starts after enrolment; got {self.before:g}")  # fmt: skip
-                if np.any(gaps <= widths.sum() + 2 * SLACK):
+                if np.any(on_clock(gaps) <= on_clock(widths.sum())):
                     problems.add(f"before and after together must be below the shortest gap of visits, {gaps.min():g} "
                                  f"months, so that no assessment counts twice; got {widths.sum():g}")  # fmt: skip
 
@@ -87,13 +90,12 @@ class MrdSchedule:
     @property
     def ends(self) -> np.ndarray:
         """Months at which the windows end, shape (visit,)."""
-        return np.array(self.months) + self.after
+        return on_clock(np.array(self.months) + self.after)
 
     def visit(self, time: np.ndarray) -> np.ndarray:
         """Position of the visit whose window each time (months) is in; -1 outside of every window."""
-        at = np.asarray(time, dtype=float)[..., None]
-        months = np.array(self.months)
-        inside = (at >= months - self.before - SLACK) & (at <= months + self.after + SLACK)
+        at = on_clock(np.asarray(time, dtype=float))[..., None]
+        inside = (at >= on_clock(np.array(self.months) - self.before)) & (at <= self.ends)
         return np.where(inside.any(axis=-1), inside.argmax(axis=-1), -1)
 
     def assign(
@@ -161,7 +163,7 @@ class MrdSchedule:
             problems.add(f"visit at {self.months[k]:.4g} months: valid results that contradict each other within its "
                          f"window, of {', '.join(who[:8])}{more}; keep the result that counts, or name "
                          "sensitivity= or assay=, or narrow the window")  # fmt: skip
-        passed = patients.time[:, None] >= self.ends - SLACK
+        passed = patients.time[:, None] >= self.ends
         missing = passed | found(~mrd.valid)
         return np.select([negative, positive, missing], [NEGATIVE, POSITIVE, MISSING], NOT_YET)
 

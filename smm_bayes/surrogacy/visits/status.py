@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smm_bayes.errors import DataError, Problems
+from smm_bayes.trial.calendar import on_clock
 
 if TYPE_CHECKING:
     from smm_bayes.surrogacy.visits.schedule import MrdSchedule
 
 NEGATIVE, POSITIVE, MISSING, NOT_YET = 1, 0, -1, -2
-SLACK = 1e-9  # months: days turned into months just miss the day they mean
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +91,7 @@ class MrdStatus:
         if progressed.shape != (len(self),) or np.any(progressed <= 0):
             raise DataError(f"progressed_by must be months above 0 of each of {len(self)} patients, infinite where "
                             f"there was no progression; got shape {progressed.shape}")  # fmt: skip
-        by_then = progressed[:, None] <= np.array(self.schedule.months) + SLACK
+        by_then = on_clock(progressed)[:, None] <= np.array(self.schedule.months)
         return replace(self, code=np.where((self.code < 0) & by_then & self.at_risk, POSITIVE, self.code))
 
     def __len__(self) -> int:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from smm_bayes.errors import DataError, Problems, SpecificationError
+from smm_bayes.trial.calendar import on_clock
 from smm_bayes.trial.cox import CoxRatio, cox_ratio
-from smm_bayes.trial.cuts import SLACK
 from smm_bayes.trial.patients import Patients
 
 COVARIATE = "mrd_negative"
@@ -98,7 +98,8 @@ def latest_status(patients: Patients, month: float, *, since: float = 0.0) -> np
     if patients.mrd is None:
         raise DataError("the patients have no MRD results; read them with the patients (mrd=...)")
     status = np.full(len(patients), UNKNOWN)
-    inside = patients.mrd.valid & (patients.mrd.time >= since - SLACK) & (patients.mrd.time <= month + SLACK)
+    first, last = on_clock(float(since)), on_clock(float(month))
+    inside = patients.mrd.valid & (patients.mrd.time >= first) & (patients.mrd.time <= last)
     order = np.flatnonzero(inside)[np.argsort(patients.mrd.time[inside], kind="stable")]
     status[patients.mrd.row[order]] = patients.mrd.negative[order]  # the last one written is the latest
     return status
@@ -148,7 +149,7 @@ def landmark_patients(
         if patients.delayed.any():
             problems.add(f"{patients.delayed.sum()} patients have delayed entry, and MRD counts from enrolment; leave "
                          "them out")  # fmt: skip
-    codes, after = codes.astype(int), patients.time > month + SLACK
+    codes, after = codes.astype(int), patients.time > on_clock(float(month))
     unknown = after & (codes == UNKNOWN) & (not keep_unknown)
     keep = after & ~unknown
     if not keep.any():
