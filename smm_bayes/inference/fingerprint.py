@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import platform
+import subprocess
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -33,3 +37,41 @@ def versions(*packages: str) -> dict[str, str]:
     from importlib.metadata import version
 
     return {package: version(package) for package in packages}
+
+
+@cache
+def package_state() -> dict[str, str]:
+    """Say which state of this package computes: ``version``, ``source`` and, in a checkout, ``commit``.
+
+    ``source`` is the hash of all its source files; ``dirty`` after the commit means that they are not those of it.
+    """
+    package = Path(__file__).parents[1]
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        digest.update(f"{path.relative_to(package).as_posix()}|".encode() + path.read_bytes() + b"|")
+    commit = _commit(package)
+    return {"version": versions("smm-bayes")["smm-bayes"], **({"commit": commit} if commit else {}),
+            "source": digest.hexdigest()}  # fmt: skip
+
+
+def _commit(package: Path) -> str:
+    """Commit of the checkout the package is in, followed by ``dirty`` where its files differ; empty elsewhere."""
+    if not (package.parent / ".git").exists():
+        return ""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+
+    def git(*arguments: str) -> str:
+        call = ["git", "-C", str(package.parent), *arguments]
+        return subprocess.run(call, capture_output=True, text=True, check=True, env=clean, timeout=10).stdout.strip()
+
+    try:
+        changed = git("status", "--porcelain", "--", package.name)
+        return git("rev-parse", "HEAD") + (" dirty" if changed else "")
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+@cache
+def machine() -> str:
+    """Give the kind of processor and system that compute."""
+    return f"{platform.system()} {platform.machine()}"
