@@ -14,17 +14,17 @@ interim: $(READY)
 # Each candidate is executed and asked for its version: a name on the PATH may be a shim that fails.
 $(READY): requirements.lock pyproject.toml
 	@found=; for candidate in $(PYTHON) python3.12 python3.13 python3.14 python3 python; do \
-	  if "$$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 12))' >/dev/null 2>&1; \
+	  if "$$candidate" -P -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 12))' >/dev/null 2>&1; \
 	  then found=$$candidate; break; fi; done; \
 	if [ -z "$$found" ]; then \
 	  echo "No Python 3.12 or later was found (tried python3.12, python3.13, python3.14, python3, python): install one, or name it with make PYTHON=/path/to/python." >&2; \
 	  exit 2; fi; \
 	echo "Setting up .venv with $$found (a few minutes, once)"; \
-	rm -rf .venv && "$$found" -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	rm -rf .venv && "$$found" -P -m venv .venv
+	@$(BIN)/python -P -m pip install --quiet --disable-pip-version-check uv
 	@if UV_PYTHON_DOWNLOADS=never $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements.lock; then :; \
-	  else $(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock; fi
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
+	  else $(BIN)/python -P -m pip install --quiet --disable-pip-version-check -r requirements.lock; fi
+	@$(BIN)/python -P -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps -e .
 	@touch $@
 
 test: lint unit notebook-test
@@ -48,10 +48,10 @@ notebooks: $(READY)
 	  --ExecutePreprocessor.record_timing=False notebooks/*.ipynb
 
 validate: $(READY)
-	$(BIN)/python -m smm_bayes.analysis.validate models
-	$(BIN)/python -m smm_bayes.analysis.mrd.null models/variants
-	$(BIN)/python -m smm_bayes.design.tables models/variants
-	$(BIN)/python -m smm_bayes.surrogacy.across.coverage models/variants
+	$(BIN)/python -P -m smm_bayes.analysis.validate models
+	$(BIN)/python -P -m smm_bayes.analysis.mrd.null models/variants
+	$(BIN)/python -P -m smm_bayes.design.tables models/variants
+	$(BIN)/python -P -m smm_bayes.surrogacy.across.coverage models/variants
 
 benchmark: $(READY)
 	$(BIN)/python benchmarks/speed.py

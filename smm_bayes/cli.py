@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+import tempfile
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from smm_bayes import __version__
-from smm_bayes.errors import SmmBayesError, SpecificationError
+from smm_bayes.errors import DataError, SmmBayesError, SpecificationError
+from smm_bayes.interruption import EXIT_CODE, Interruption, listening
 
 if TYPE_CHECKING:
+    from smm_bayes.analysis.interim import Interim, InterimInputs
     from smm_bayes.inference.sampling import FitProgress
+
+CRASHED, PIPE_CLOSED = 70, 141
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -42,32 +49,65 @@ def interim(
 ) -> None:
     """Predict at an interim analysis whether the final analysis will succeed.
 
-    Writes report.ipynb, report.html, posterior.nc and decision.json. Exit code 0: done; 1: the fit is not fit for a
-    decision; 2: bad input, nothing written; 3: the report could not be written, and nothing was.
+    Writes report.ipynb, report.html, posterior.nc, decision.json and manifest.json, their hashes. Exit code 0: done;
+    1: the fit did not converge; 2: bad input, nothing written; 3: the results could not be written; 70: a fault of
+    this program; 130: interrupted.
     """
     from smm_bayes.analysis.interim import read_inputs
+    from smm_bayes.analysis.log import log_of, read_log
     from smm_bayes.analysis.outputs import check_out
 
     check_out(out)
     _check_parent(out)
     inputs = read_inputs(spec, snapshot)
+    read_log(log_of(inputs.spec.path))  # refused where it was tampered with
+    result = _analyse(inputs, out, seed, workers)
+    if json:
+        typer.echo(result.decision.model_dump_json(indent=2))
+        return
+    _tell(result, out, seed)
+
+
+def _analyse(inputs: InterimInputs, out: Path, seed: int, workers: int) -> Interim:
+    """Run the analysis and put its results at ``out``."""
     with _Progress() as progress:
         progress.say("loading the sampler and compiling the model")
         from smm_bayes.analysis.interim import run_interim
-        from smm_bayes.analysis.outputs import save, whole_folder
+        from smm_bayes.analysis.outputs import check_out, save, whole_folder
+        from smm_bayes.analysis.pinned import seal_folder
         from smm_bayes.reporting.report import report_writer
 
         with (
-            whole_folder(out) as folder,
+            whole_folder(out, lambda: check_out(out)) as folder,
             report_writer(folder, spec=inputs.spec.path, snapshot=inputs.snapshot, seed=seed) as write_report,
         ):
             result = run_interim(inputs, seed=seed, workers=workers, on_fit=progress.fit, on_predict=progress.predict)
             progress.say("writing the report")
             save(result, folder)
             write_report()
-    if json:
-        typer.echo(result.decision.model_dump_json(indent=2))
-        return
+            seal_folder(folder, complete=True, **_logged(result, folder, out))
+    return result
+
+
+def _logged(result: Interim, folder: Path, out: Path) -> dict[str, str]:
+    """Record the run in the log of a frozen specification; a log that cannot be written is said and stops nothing."""
+    from smm_bayes.analysis.freeze import log_interim
+    from smm_bayes.analysis.pinned import DECISION
+    from smm_bayes.files import sha256
+
+    try:
+        digest = sha256((folder / DECISION).read_bytes())
+        entry = log_interim(result.inputs.spec, result.decision, out, digest)
+    except (DataError, OSError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        typer.echo(f"WARNING: this run is not on the log of the frozen specification ({why}).", err=True)
+        return {}
+    return {"log": entry} if entry else {}
+
+
+def _tell(result: Interim, out: Path, seed: int) -> None:
+    """Print the answer and what it rests on."""
+    inputs = result.inputs
     import numpy as np
 
     from smm_bayes.reporting.borrowing import borrowing_rows
@@ -75,7 +115,8 @@ def interim(
     from smm_bayes.reporting.words import Rows, mostly_prior_rows, outcome_rows, source_rows
 
     convergence = ("convergence", str(result.fit.convergence))
-    typer.echo(Rows([*inputs.patients.summary(), *result.prediction.summary(), convergence]))
+    frozen = ("specification", inputs.frozen)
+    typer.echo(Rows([*inputs.patients.summary(), *result.prediction.summary(), convergence, frozen]))
     moved = source_rows(result.decision)
     if moved:
         typer.echo(f"\nProbability of success with other evidence:\n{moved}")
@@ -94,7 +135,34 @@ def interim(
     happened = outcome_rows(result)
     if happened:
         typer.echo(f"\nWhat happened:\n{happened}")
-    typer.echo(f"\nWritten to {out}: report.html, report.ipynb, posterior.nc, decision.json")
+    typer.echo(f"\nWritten to {out}: report.html, report.ipynb, posterior.nc, decision.json, manifest.json")
+
+
+@app.command()
+def freeze(
+    spec: Annotated[Path, typer.Argument(help="The pre-specified analysis, a spec.toml.")],
+    because: Annotated[str, typer.Option(help="Why a changed specification is frozen anew.")] = "",
+) -> None:
+    """Write the hash and date of a specification beside it; from then on every interim run is on a log there."""
+    from smm_bayes.analysis.freeze import freeze
+
+    typer.echo(f"Written: {freeze(spec, because=because)}")
+
+
+@app.command()
+def verify(
+    paths: Annotated[list[Path] | None, typer.Argument(help="Runs, specifications, or folders that hold any.")] = None,
+) -> None:
+    """Check runs, frozen specifications and their logs, forecasts and reconstructions: one line each.
+
+    Exit code 0: all are as they were written; 2: not so, or nothing was found.
+    """
+    from smm_bayes.analysis.verify import verify
+
+    found = verify(paths or [Path()])
+    typer.echo("\n".join(map(str, found)))
+    if not all(one.good for one in found):
+        raise typer.Exit(2)
 
 
 @app.command()
@@ -190,16 +258,62 @@ class _Progress:
 
 
 def main() -> None:
-    """Run the command line, turning the user's errors into one message and an exit code."""
-    try:
-        app()
-    except SmmBayesError as error:
-        typer.echo(f"Error: {error}", err=True)
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        typer.echo("Interrupted; nothing was written.", err=True)
-        sys.exit(130)
+    """Run the command line; whatever ends it has an exit code of its own."""
+    with listening() as interruption:
+        try:
+            app()
+        except SystemExit as ended:  # of typer, which says nothing of an interruption and takes 1 for two faults
+            sys.exit(_code(ended, interruption))
+        except KeyboardInterrupt:
+            sys.exit(_interrupted(interruption))
+        except SmmBayesError as error:
+            if interruption.heard:
+                sys.exit(_interrupted(interruption))
+            typer.echo(f"Error: {error}", err=True)
+            sys.exit(error.exit_code)
+        except Exception as error:
+            sys.exit(_interrupted(interruption) if interruption.heard else _crashed(error))
+
+
+def _code(ended: SystemExit, interruption: Interruption) -> int:
+    if interruption.heard:
+        return _interrupted(interruption)
+    if ended.code == 1:
+        found = ended.__context__
+        if isinstance(found, OSError):
+            return PIPE_CLOSED
+        return _crashed(found if isinstance(found, Exception) else RuntimeError("ended with code 1"))
+    return ended.code if isinstance(ended.code, int) else 0
+
+
+def _interrupted(interruption: Interruption) -> int:
+    typer.echo(interruption.words, err=True)
+    return EXIT_CODE
+
+
+def _crashed(error: Exception) -> int:
+    """Say in one sentence that this program failed, and where it says more."""
+    said = "".join(traceback.format_exception(error))
+    where = "above"
+    if os.environ.get("SMM_BAYES_DEBUG"):
+        typer.echo(said, err=True)
+    else:
+        try:
+            with tempfile.NamedTemporaryFile(
+                "w", prefix="smm-bayes-", suffix=".txt", delete=False, encoding="utf-8"
+            ) as kept:
+                kept.write(said)
+            where = f"in {kept.name}"
+        except OSError:
+            typer.echo(said, err=True)
+    what = " ".join(f"{type(error).__name__}: {error}".split())
+    with contextlib.suppress(OSError):
+        words = f"This is a fault of smm-bayes, not of your input: {what[:300]}; the traceback is {where}."
+        typer.echo(words, err=True)
+    return CRASHED
 
 
 if __name__ == "__main__":
+    if not sys.flags.safe_path:
+        sys.path.pop(0)  # the current folder: none of its files is imported from here on
     main()

@@ -36,6 +36,12 @@ class ReportError(SmmBayesError, RuntimeError):
     exit_code = 3
 
 
+class OutputError(SmmBayesError, RuntimeError):
+    """The results of a finished analysis could not be written to where they belong."""
+
+    exit_code = 3
+
+
 class Problems:
     """Collects every problem found in one thing, then raises once.
 

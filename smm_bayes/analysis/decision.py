@@ -164,7 +164,14 @@ class MrdResult(Part):
 class Inputs(Part):
     """What went in."""
 
-    sha256: dict[str, str] = Field(description="Hash of specification, snapshot and every evidence file, by role")
+    sha256: dict[str, str] = Field(
+        description="Hash of the bytes that were read of specification, snapshot, MRD and every file of evidence, by "
+        "role or name, and of the facts used"
+    )
+    frozen: str = Field(default="not frozen", description="Whether the specification is as it was frozen, and when")
+    package: dict[str, str] = Field(
+        default_factory=dict, description="Version of the package, hash of its source, and commit where there is one"
+    )
     fingerprint: str = Field(description="Hash of model data, sampler settings, seed and versions")
     seed: int
     versions: dict[str, str]

@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import hashlib
-import json
-import os
 import sys
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
@@ -24,10 +21,11 @@ from pydantic import Field, ValidationError
 from smm_bayes.analysis.hazards import WithEarlierTrials
 from smm_bayes.analysis.interim import read_inputs
 from smm_bayes.analysis.sections import Date, LogNormalSection, Number, Section, Whole, Word
-from smm_bayes.errors import ConvergenceError, Problems, SmmBayesError, SpecificationError
+from smm_bayes.errors import ConvergenceError, DataError, Problems, SmmBayesError, SpecificationError
 from smm_bayes.evidence.facts import load_facts
 from smm_bayes.evidence.made import read_reconstructions
-from smm_bayes.inference.fingerprint import hash_file, versions
+from smm_bayes.files import Pins, as_json, collecting, read_bytes, read_sealed, sealed, write_whole
+from smm_bayes.inference.fingerprint import versions
 from smm_bayes.prediction.final import FinalAnalysis
 from smm_bayes.prediction.probability import probability_of_success
 from smm_bayes.prediction.success import EventCount
@@ -107,7 +105,7 @@ def load_forecast(folder: str | Path) -> ForecastSection | HistorySection:
     """
     path = Path(folder) / DECLARED
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        content = tomllib.loads(read_bytes(path).decode("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise SpecificationError(f"{path}: not readable as TOML: {error}; correct the file (UTF-8)") from None
     problems = Problems(str(path), SpecificationError)
@@ -212,16 +210,20 @@ def summarise(values: np.ndarray) -> dict[str, Any]:
 
 def make_forecast(folder: str | Path, *, say: Callable[[str], None] = print) -> dict[str, Any]:
     """Compute the forecast that ``forecast.toml`` of a folder declares, with the hash of what it holds."""
-    folder = Path(folder)
+    with collecting() as pins:
+        return _made(Path(folder), pins, say)
+
+
+def _made(folder: Path, pins: Pins, say: Callable[[str], None]) -> dict[str, Any]:
     declared = load_forecast(folder)
     if isinstance(declared, HistorySection):
-        return _from_history(folder, declared)
+        return _from_history(folder, declared, pins)
     horizons = {name: calendar_time(date, declared.first_enrolment) for name, date in declared.horizons.items()}
-    quantities, hashes = [], {DECLARED: hash_file(folder / DECLARED)}
+    quantities, hashes = [], {DECLARED: _pin(pins, folder / DECLARED)}
     for outcome in declared.outcome:
         file = folder / outcome.file
-        hashes[file.name] = hash_file(file)
         patients = read_reconstructions(file, arms={str(role): name for role, name in outcome.arms.items()})
+        hashes[file.name] = _pin(pins, file)
         for effect in STRUCTURES:
             found = predictive_columns(patients, outcome, effect, horizons, seed=declared.seed,
                                        replicates=declared.replicates, say=say)  # fmt: skip
@@ -235,7 +237,12 @@ def make_forecast(folder: str | Path, *, say: Callable[[str], None] = print) -> 
     })  # fmt: skip
 
 
-def _from_history(folder: Path, declared: HistorySection) -> dict[str, Any]:
+def _pin(pins: Pins, path: Path) -> str:
+    """Hash of the bytes that were read of a file."""
+    return pins.files[path.resolve()]
+
+
+def _from_history(folder: Path, declared: HistorySection, pins: Pins) -> dict[str, Any]:
     """Posterior of the current trial's hazards with its own patients silent, and rates from single studies.
 
     A rate is Beta(x + 1/2, n - x + 1/2) of the study's x of n, moved on the logit scale by a Normal(0,
@@ -268,20 +275,14 @@ def _from_history(folder: Path, declared: HistorySection) -> dict[str, Any]:
         drawn = rng.beta(fact.events + 0.5, fact.n - fact.events + 0.5, 20_000)
         drawn = expit(logit(drawn) + rng.normal(0, rate.between_trials, drawn.size))
         quantities.append({**said, "outcome": "rate", "hazards": "", "quantity": rate.name, **summarise(drawn[None])})
-    hashes = {DECLARED: hash_file(folder / DECLARED), "spec.toml": hash_file(inputs.spec.path)}
+    hashes = {DECLARED: _pin(pins, folder / DECLARED), "spec.toml": inputs.spec.sha256}
     assert inputs.spec.evidence is not None
-    hashes |= {Path(t.patients).name: hash_file(inputs.spec.file(t.patients)) for t in inputs.spec.evidence.trial}
+    hashes |= {Path(t.patients).name: _pin(pins, inputs.spec.file(t.patients)) for t in inputs.spec.evidence.trial}
     return sealed({
         "schema_version": 1, "made": datetime.date.today().isoformat(), "data": "reconstructed",
         "reconstructions": sets, "seed": declared.seed, "sha256": hashes,
         "versions": versions("smm-bayes", "numpy", "pymc", "nutpie"), "quantities": quantities,
     })  # fmt: skip
-
-
-def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Add the hash of a forecast's content, by which an edited one is known."""
-    kept = {name: value for name, value in content.items() if name != "seal"}
-    return {**kept, "seal": hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()}
 
 
 def records(folder: str | Path) -> list[Path]:
@@ -316,10 +317,7 @@ def store(content: Mapping[str, Any], folder: str | Path, *, because: str = "") 
     if there:
         content = sealed({**content, "after": read_forecast(folder)["seal"], "because": because})
     path = Path(folder) / (f"{Path(STORED).stem}_{len(there) + 1}.json" if there else STORED)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(content, indent=1) + "\n")
-    os.replace(temporary, path)
-    return path
+    return write_whole(path, as_json(content))
 
 
 def read_forecast(folder: str | Path, number: int | None = None) -> dict[str, Any]:
@@ -340,9 +338,12 @@ def read_forecast(folder: str | Path, number: int | None = None) -> dict[str, An
     if not 1 <= (number or 1) <= len(there):
         raise SpecificationError(f"{folder} has {len(there)} forecasts on record; there is no number {number or 1}")
     path = there[(number or len(there)) - 1]
-    content = json.loads(path.read_text())
-    if sealed(content)["seal"] != content.get("seal"):
-        raise SpecificationError(f"{path} was edited after it was made; restore it")
+    try:
+        content = read_sealed(path)
+        if path is not there[0] and content.get("after") != read_sealed(there[there.index(path) - 1]).get("seal"):
+            raise DataError(f"{path} does not follow the record before it, which was exchanged; restore both")
+    except DataError as error:
+        raise SpecificationError(str(error)) from None
     return content
 
 

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from smm_bayes.analysis.freeze import NOT_FROZEN, frozen_state
 from smm_bayes.analysis.hazards import HazardModel, WithEarlierTrials, hazard_model
 from smm_bayes.analysis.mrd.ladder import Climb, MrdAnalysis, analyse_mrd
 from smm_bayes.analysis.mrd.model import WithMrd, joint_model_of
 from smm_bayes.analysis.mrd.sections import EVENTS
+from smm_bayes.analysis.pinned import named
 from smm_bayes.analysis.snapshot import Snapshot
 from smm_bayes.analysis.sources import current_conflict, leave_each_out, source_entries
 from smm_bayes.analysis.spec import AnalysisSpec
 from smm_bayes.errors import DataError, Problems
-from smm_bayes.inference.fingerprint import hash_file, versions
+from smm_bayes.files import Pins, collecting
+from smm_bayes.inference.fingerprint import package_state, versions
 from smm_bayes.prediction.final import FinalAnalysis, FinalData
 from smm_bayes.prediction.probability import Prediction, describe, probability_of_success
 from smm_bayes.prediction.trigger import final_status, observed_events
@@ -52,6 +55,10 @@ class InterimInputs:
         Without patients' MRD.
     joint : WithMrd or None
         With it, where the specification says how.
+    sha256 : dict of str to str
+        Hash of everything that was read, by role or name.
+    frozen : str
+        Whether the specification is as it was frozen, and when.
     """
 
     spec: AnalysisSpec
@@ -60,6 +67,8 @@ class InterimInputs:
     final: FinalAnalysis
     model: HazardModel
     joint: WithMrd | None = None
+    sha256: dict[str, str] = field(default_factory=dict)
+    frozen: str = NOT_FROZEN
 
     @property
     def snapshot(self) -> Path:
@@ -146,7 +155,11 @@ def read_inputs(spec: str | Path | AnalysisSpec, snapshot: str | Path | None = N
     SpecificationError, DataError
         Naming every problem.
     """
-    spec = spec if isinstance(spec, AnalysisSpec) else AnalysisSpec.load(spec)
+    with collecting() as pins:
+        return _read(spec if isinstance(spec, AnalysisSpec) else AnalysisSpec.load(spec), snapshot, pins)
+
+
+def _read(spec: AnalysisSpec, snapshot: str | Path | None, pins: Pins) -> InterimInputs:
     section = spec.snapshot
     path = Path(snapshot) if snapshot is not None else spec.file(section.table)
     source = Snapshot.read(spec, path)
@@ -167,7 +180,8 @@ def read_inputs(spec: str | Path | AnalysisSpec, snapshot: str | Path | None = N
     problems.raise_if_any()
     final = spec.final_analysis(patients)
     model = hazard_model(spec, spec.grid.tabulate(patients))
-    inputs = InterimInputs(spec, source, patients, final, model, joint_model_of(spec, patients, model))
+    joint = joint_model_of(spec, patients, model)
+    inputs = InterimInputs(spec, source, patients, final, model, joint, named(pins, spec, path), frozen_state(spec))
     _check_plan(inputs)
     return inputs
 
@@ -288,11 +302,6 @@ def decide(
     cutoff = None
     if patients.origin is not None and patients.data_cutoff is not None:
         cutoff = calendar_date(patients.data_cutoff, patients.origin).isoformat()
-    hashes = {"spec": hash_file(inputs.spec.path), "snapshot": hash_file(inputs.snapshot)}
-    if inputs.spec.snapshot.mrd:
-        hashes["mrd"] = hash_file(inputs.spec.file(inputs.spec.snapshot.mrd))
-    for trial in inputs.spec.evidence.trial if inputs.spec.evidence else ():
-        hashes[f"evidence: {trial.name}"] = hash_file(inputs.spec.file(trial.patients))
     return Decision(
         trial=inputs.spec.trial.name, data=patients.provenance, data_cutoff=cutoff,
         probability_of_success=prediction.probability, mcse=prediction.mcse, success_rule=str(prediction.rule),
@@ -305,7 +314,8 @@ def decide(
         conflict=conflict or [],
         ladder=list(mrd.rungs) if mrd else [], left_out=list(mrd.left_out) if mrd else [],
         mrd=mrd_result(mrd, inputs.spec.tipping, section.milestone if section else None) if mrd else None,
-        inputs=Inputs(sha256=hashes, fingerprint=fitted.fingerprint, seed=fitted.seed, versions=versions(*PACKAGES)),
+        inputs=Inputs(sha256=inputs.sha256, frozen=inputs.frozen, package=package_state(), seed=fitted.seed,
+                      fingerprint=fitted.fingerprint, versions=versions(*PACKAGES)),
     )  # fmt: skip
 
 

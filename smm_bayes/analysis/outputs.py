@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from smm_bayes.analysis.decision import Decision
+from smm_bayes.analysis.folder import resolved
+from smm_bayes.analysis.folder import whole_folder as whole_folder
 from smm_bayes.analysis.interim import Interim, InterimInputs, read_inputs, run_interim
 from smm_bayes.analysis.mrd.ladder import MrdAnalysis, WithRelation, weigh
-from smm_bayes.errors import SpecificationError
+from smm_bayes.analysis.pinned import (
+    DECISION,
+    OURS,
+    POSTERIOR,
+    check_answer,
+    check_folder,
+    check_inputs,
+    seal_folder,
+)
+from smm_bayes.errors import OutputError, SpecificationError
 from smm_bayes.inference.convergence import Convergence
+from smm_bayes.inference.fingerprint import package_state
 from smm_bayes.inference.sampling import Attempt, Fit
 from smm_bayes.prediction.monte_carlo import Layout
 from smm_bayes.prediction.result import Prediction
@@ -25,17 +32,16 @@ if TYPE_CHECKING:
     import xarray as xr
 
 BESIDE = ("prediction", "mrd_posterior", "mrd_prediction")  # groups that are not of the primary fit
-DECISION, POSTERIOR, REPORT = "decision.json", "posterior.nc", "report"
-OURS = frozenset({DECISION, POSTERIOR, f"{REPORT}.ipynb", f"{REPORT}.html"})
 
 
 def check_out(out: Path) -> None:
-    """Refuse an output folder that holds something else than earlier results.
+    """Refuse an output folder that could not be replaced, or holds something else than earlier results.
 
     Raises
     ------
     SpecificationError
     """
+    resolved(out)
     if out.is_dir():
         foreign = sorted(entry.name for entry in out.iterdir() if entry.name not in OURS)
         if foreign:
@@ -46,30 +52,25 @@ def check_out(out: Path) -> None:
         raise SpecificationError(f"--out {out} is a file; give a folder")
 
 
-@contextmanager
-def whole_folder(out: Path) -> Iterator[Path]:
-    """Give a temporary folder beside ``out`` that takes its place at the end, or is removed on any error."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    try:
-        yield building
-        building.chmod(0o755)
-        old = None
-        if out.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{out.name}.old.", dir=out.parent))
-            os.replace(out, old)
-        os.replace(building, out)
-        if old is not None:
-            shutil.rmtree(old)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
-
-
 def save(interim: Interim, folder: Path) -> None:
-    """Write ``decision.json`` and ``posterior.nc`` (posterior, simulated trials and convergence)."""
+    """Write ``decision.json``, ``posterior.nc`` (posterior, simulated trials and convergence) and their manifest.
+
+    Raises
+    ------
+    OutputError
+        When the system does not let them be written.
+    """
+    try:
+        (folder / DECISION).write_text(interim.decision.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        _tree(interim).to_netcdf(folder / POSTERIOR, engine="h5netcdf")
+        seal_folder(folder, complete=False)
+    except OSError as error:
+        raise OutputError(f"the results could not be written ({error.strerror or error}); nothing was") from None
+
+
+def _tree(interim: Interim) -> xr.DataTree:
     import xarray as xr
 
-    (folder / DECISION).write_text(interim.decision.model_dump_json(indent=2) + "\n")
     tree = interim.fit.data.copy()
     tree["prediction"] = xr.DataTree(_replicates(interim.prediction))
     if interim.mrd is not None:
@@ -81,7 +82,7 @@ def save(interim: Interim, folder: Path) -> None:
         "worst": interim.fit.convergence.worst,
         "attempts": [f"{a.target_accept} {a.tune} {a.draws}" for a in interim.fit.attempts],
     }
-    tree.to_netcdf(folder / POSTERIOR, engine="h5netcdf")
+    return tree
 
 
 def _replicates(prediction: Prediction) -> xr.Dataset:
@@ -90,16 +91,38 @@ def _replicates(prediction: Prediction) -> xr.Dataset:
 
     columns = {"success": prediction.success, **prediction.columns}
     shares = {"probability": prediction.probability, "mcse": prediction.mcse}
-    return xr.Dataset({name: ("replicate", values) for name, values in columns.items()}, attrs=shares)
+    return xr.Dataset({quoted(name): ("replicate", values) for name, values in columns.items()}, attrs=shares)
+
+
+def quoted(name: str) -> str:
+    """Give a name without slashes, which NetCDF takes for groups; :func:`unquoted` gives it back.
+
+    >>> quoted("control:relapse/death")
+    'control:relapse%2Fdeath'
+    """
+    return name.replace("%", "%25").replace("/", "%2F")
+
+
+def unquoted(name: str) -> str:
+    """Undo :func:`quoted`."""
+    return name.replace("%2F", "/").replace("%25", "%")
 
 
 def load(inputs: InterimInputs, folder: Path) -> Interim:
-    """Read back what :func:`save` wrote."""
+    """Read back what :func:`save` wrote, and check that nothing was changed since, the inputs included.
+
+    Raises
+    ------
+    DataError
+        In one sentence, when the folder is damaged, or of other inputs or another version of the package.
+    """
     import xarray as xr
 
-    decision = Decision.model_validate_json((folder / DECISION).read_text())
+    decision = check_folder(folder)
+    check_inputs(folder, decision, inputs.sha256, package_state())
     with xr.open_datatree(folder / POSTERIOR, engine="h5netcdf") as stored:
         tree = stored.load()
+    check_answer(folder, decision, tree)
     attrs = tree.attrs
     words = [str(word).split() for word in np.atleast_1d(attrs["attempts"])]
     attempts = tuple(Attempt(float(a), int(b), int(c)) for a, b, c in words)
@@ -116,7 +139,7 @@ def load(inputs: InterimInputs, folder: Path) -> Interim:
 
 
 def _prediction(inputs: InterimInputs, stored: xr.Dataset, posterior: xr.Dataset, seed: int) -> Prediction:
-    columns = {str(name): values.values for name, values in stored.data_vars.items()}
+    columns = {unquoted(str(name)): values.values for name, values in stored.data_vars.items()}
     success = columns.pop("success").astype(bool)
     layout = Layout.of(posterior.sizes["chain"], posterior.sizes["draw"], len(success))
     return Prediction(float(stored.attrs["probability"]), float(stored.attrs["mcse"]), success, columns,
@@ -153,6 +176,11 @@ def open_interim(
         Instead of the specification's.
     seed : int
         For a run now.
+
+    Raises
+    ------
+    DataError
+        When the folder is damaged, or of other inputs or another version of the package.
     """
     inputs = read_inputs(spec, snapshot or None)
     return load(inputs, Path(run)) if run else run_interim(inputs, seed=seed)

@@ -26,6 +26,7 @@ from smm_bayes.analysis.sections import (
 )
 from smm_bayes.borrowing.trials.priors import TrialsPriors
 from smm_bayes.errors import Problems, SpecificationError
+from smm_bayes.files import read_bytes, sha256
 from smm_bayes.prediction.final import Enrolment, FinalAnalysis
 from smm_bayes.prediction.success import Combined, EventCount, SuccessRule, rule_from
 from smm_bayes.survival.effects import EFFECTS, Effect, Varying, Waning
@@ -55,6 +56,7 @@ class AnalysisSpec(Section):
     sampling: SamplingSection = SamplingSection()
     calibration: CalibrationSection = CalibrationSection()
     _path: Path = PrivateAttr(Path("spec.toml"))
+    _loaded: tuple[str, str] = PrivateAttr(("", ""))  # hash of the file, and what it said
 
     @field_validator("success")
     @classmethod
@@ -186,7 +188,8 @@ class AnalysisSpec(Section):
         if not path.is_file():
             raise SpecificationError(f"{path}: there is no such file; give the path of a spec.toml")
         try:
-            content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+            raw = read_bytes(path)
+            content = tomllib.loads(raw.decode("utf-8-sig"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
             raise SpecificationError(f"{path}: not readable as TOML: {error}; correct the file (UTF-8)") from None
         try:
@@ -198,13 +201,20 @@ class AnalysisSpec(Section):
                     problems.add(text)
             problems.raise_if_any()
             raise
-        spec._path = path
+        spec._path, spec._loaded = path, (sha256(raw), spec.model_dump_json())
         return spec
 
     @property
     def path(self) -> Path:
         """The file this was loaded from."""
         return self._path
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the file's bytes; of what it says now, where it was changed in Python or never was a file."""
+        digest, said = self._loaded
+        now = self.model_dump_json()
+        return digest if said == now else sha256(now.encode())
 
     @property
     def grid(self) -> TimeGrid:

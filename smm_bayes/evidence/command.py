@@ -7,7 +7,8 @@ from pathlib import Path
 from smm_bayes.errors import DataError, Problems, SpecificationError
 from smm_bayes.evidence.declared import Declaration, find, load_declarations
 from smm_bayes.evidence.digitised import from_curve, read_at_risk, read_curve
-from smm_bayes.evidence.made import make, write_table
+from smm_bayes.evidence.made import make
+from smm_bayes.files import write_csv
 
 COLUMNS = ("patient", "arm", "time", "event", "censoring", "provenance")
 
@@ -94,7 +95,7 @@ def from_figure(curve: Path, at_risk: Path | None, events: int | None, n: int | 
                  "" if arm.event[i] else "other", "reconstructed") for i in range(len(arm)))  # fmt: skip
         try:
             out.mkdir(parents=True, exist_ok=True)
-            path = write_table(out / f"{curve.stem}_patients.csv", COLUMNS, rows)
+            path = write_csv(out / f"{curve.stem}_patients.csv", COLUMNS, rows)
         except OSError as error:
             raise DataError(f"{out}: cannot be written ({error.strerror}); give another folder") from None
         lines.append(f"\nWritten to {out}: {path.name}")

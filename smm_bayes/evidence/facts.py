@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, overload
 from smm_bayes.errors import DataError, Problems, SpecificationError
 from smm_bayes.evidence.trials import FOLDER, TRIALS, load_trials
 from smm_bayes.evidence.vocabulary import COLUMNS, ENDPOINTS, MEASURES, QUARANTINED, TRUST, broken_rules, suggest
+from smm_bayes.files import register_value
 from smm_bayes.trial.table import Table, is_missing, numbers, read_csv, require, texts
 
 if TYPE_CHECKING:
@@ -228,7 +229,7 @@ class Facts(Sequence[Fact]):
         refused = [fact for fact in found if not self.is_usable(fact)]
         if refused and trial is not None:
             self._refuse(refused)
-        return self._with(fact for fact in found if self.is_usable(fact))
+        return self._used(fact for fact in found if self.is_usable(fact))
 
     def one(self, **criteria: Any) -> Fact:
         """Give the one fact that meets the criteria of :meth:`select`.
@@ -263,7 +264,14 @@ class Facts(Sequence[Fact]):
             refused = [by_id[name] for name in ids if name in by_id and not self.is_usable(by_id[name])]
             if refused:
                 problems.add(_refusal(refused))
-        return self._with(by_id[name] for name in dict.fromkeys(ids))
+        return self._used(by_id[name] for name in dict.fromkeys(ids))
+
+    def _used(self, chosen: Iterable[Fact]) -> Facts:
+        """Give facts to a model, and register what it was given."""
+        found = self._with(chosen)
+        for fact in found:
+            register_value(fact.id, astuple(fact))
+        return found
 
     @staticmethod
     def _refuse(refused: Sequence[Fact]) -> None:

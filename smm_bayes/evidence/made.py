@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,6 +23,7 @@ from smm_bayes.evidence.origin import (
 from smm_bayes.evidence.pairs import HazardRatioRange
 from smm_bayes.evidence.pseudo import PseudoArm, _shown, check
 from smm_bayes.evidence.reconstruct import reconstruct
+from smm_bayes.files import write_csv, write_whole
 from smm_bayes.trial.patients import Patients
 from smm_bayes.trial.readers import read_frame
 from smm_bayes.trial.table import Table, numbers, read_csv, require, texts
@@ -145,10 +144,10 @@ class Reconstructions:
         """Write the patients (CSV) and what they were made from (JSON), each under a temporary name, then moved."""
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            table = write_table(folder / f"{self.declaration.name}.csv", COLUMNS, self.lines())
+            table = write_csv(folder / f"{self.declaration.name}.csv", COLUMNS, self.lines())
             hashes = hashes_of(self.declaration, table).model_dump()
             origin = json.dumps(self.origin() | {"sha256": hashes}, indent=1) + "\n"
-            return [table, write_text(origin_path(table), origin)]
+            return [table, write_whole(origin_path(table), origin)]
         except OSError as error:
             raise DataError(f"{folder}: cannot be written ({error.strerror}); give another folder") from None
 
@@ -159,31 +158,6 @@ def _span(values: list[int]) -> str:
 
 def _finite(value: float) -> float | str:
     return "not reached" if np.isinf(value) else round(value, 4)
-
-
-def write_table(path: Path, header: tuple[str, ...], rows: Iterator[tuple[object, ...]]) -> Path:
-    """Write a CSV file under a temporary name and move it."""
-    building = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with building.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(header)
-            writer.writerows(rows)
-        os.replace(building, path)
-    finally:
-        building.unlink(missing_ok=True)
-    return path
-
-
-def write_text(path: Path, text: str) -> Path:
-    """Write a text file under a temporary name and move it."""
-    building = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        building.write_text(text, encoding="utf-8")
-        os.replace(building, path)
-    finally:
-        building.unlink(missing_ok=True)
-    return path
 
 
 def make(declaration: Declaration, *, seed: int | None = None, number: int | None = None) -> Reconstructions:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import resources
@@ -13,11 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from smm_bayes.errors import ReportError
+from smm_bayes.interruption import uninterrupted
 
 if TYPE_CHECKING:
     from jupyter_client.manager import AsyncKernelManager
 
 NOTEBOOK = "interim_report.ipynb"
+PATIENCE = 10  # seconds that a report has to end when told so
 NEEDED = ("matplotlib.pyplot", "xarray", "h5netcdf", "smm_bayes.analysis.outputs", "smm_bayes.reporting.plots",
           "smm_bayes.reporting.words")  # fmt: skip
 
@@ -46,21 +51,43 @@ def report_writer(folder: Path, *, spec: Path, snapshot: Path, seed: int) -> Ite
         From the call, when the report could not be written: with what the process said.
     """
     arguments = [str(folder), str(spec.resolve()), str(snapshot.resolve()), str(seed)]
-    with subprocess.Popen(
-        [sys.executable, "-m", __name__, *arguments], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        start_new_session=True,
-    ) as process:  # fmt: skip
+    # safe path: no file of the current folder is imported, here and in the kernel
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", __name__, *arguments], stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True, env={**os.environ, "PYTHONSAFEPATH": "1"},
+    )  # fmt: skip
+    assert process.stdin is not None
+    assert process.stderr is not None
+    stdin, stderr = process.stdin, process.stderr
 
-        def write() -> None:
-            _, said = process.communicate("write\n")
-            if process.returncode:
-                raise ReportError(f"the report could not be written, so nothing was:\n{said}")
+    def write() -> None:
+        with contextlib.suppress(BrokenPipeError):
+            stdin.write("write\n")
+            stdin.flush()  # it stays open: its end tells the process that this one died
+        said = stderr.read()
+        if process.wait():
+            raise ReportError(f"the report could not be written, so nothing was:\n{said}")
 
-        try:
-            yield write
-        finally:
-            if process.poll() is None:
-                process.terminate()  # it has a session of its own and does not see Ctrl-C
+    try:
+        yield write
+    finally:
+        with uninterrupted():
+            _stop(process)
+
+
+def _stop(process: subprocess.Popen[str]) -> None:
+    """End the process and its kernel; it has a session of its own and does not see Ctrl-C."""
+    if process.poll() is None:
+        process.terminate()
+    for pipe in (process.stdin, process.stderr):
+        with contextlib.suppress(BrokenPipeError):
+            if pipe is not None:
+                pipe.close()
+    try:
+        process.wait(timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -72,7 +99,14 @@ def main(arguments: Sequence[str]) -> None:
     folder, spec, snapshot, seed = arguments
     with _kernel(Path(folder)) as kernel:
         if sys.stdin.readline().strip() == "write":
+            threading.Thread(target=_end_with_parent, daemon=True).start()
             write_report(Path(folder), kernel, spec=Path(spec), snapshot=Path(snapshot), seed=int(seed))
+
+
+def _end_with_parent() -> None:
+    """Wait until nobody holds the other end of standard input, and end."""
+    sys.stdin.read()
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 @contextmanager

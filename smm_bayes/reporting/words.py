@@ -10,6 +10,7 @@ import numpy as np
 
 from smm_bayes.analysis.decision import Decision
 from smm_bayes.analysis.interim import Interim, InterimInputs, describe_outcome
+from smm_bayes.analysis.pinned import package_words
 from smm_bayes.errors import SpecificationError
 from smm_bayes.prediction.probability import Prediction
 from smm_bayes.survival.piecewise import PiecewiseExponential
@@ -124,8 +125,10 @@ def input_rows(decision: Decision) -> Rows:
     """Hashes, seed and versions."""
     inputs = decision.inputs
     rows = Rows((f"SHA-256 of {name}", value) for name, value in inputs.sha256.items())
+    rows.append(("specification", inputs.frozen))
     rows.append(("fingerprint of the fit", inputs.fingerprint))
     rows.append(("seed", str(inputs.seed)))
+    rows.append(("package", package_words(inputs.package)))
     rows.append(("versions", ", ".join(f"{name} {version}" for name, version in inputs.versions.items())))
     evidence = "; ".join(f"{s.name} ({s.trust}): {s.source}" for s in decision.sources) or "none"
     rows.append(("outside evidence", evidence))

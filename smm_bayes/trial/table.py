@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smm_bayes.errors import DataError, Problems, name_rows
+from smm_bayes.files import register
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,6 +99,7 @@ def read_csv(path: str | Path) -> Table:
         content = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check the file's permissions") from None
+    register(path, content)
     if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise DataError(f"{path}: this is UTF-16 text; save the file as CSV (UTF-8)")
     if b"\x00" in content or content[:4] in (b"PAR1", b"PK\x03\x04", b"%PDF"):

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import datetime
-import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from smm_bayes.errors import DataError
+from smm_bayes.files import write_csv
 from smm_bayes.trial.calendar import DAYS_PER_MONTH, calendar_date, months_per
 from smm_bayes.trial.courses import Courses
 from smm_bayes.trial.courses_table import COLUMNS as DATES
@@ -87,7 +86,7 @@ def write_adtte(
         if patients.entry is not None:
             rows[-1]["ENTRYTM"] = entrytm[i]
     more = {"STRATUM": patients.stratum, "ENTRYTM": patients.entry}
-    _write(path, columns + [name for name, values in more.items() if values is not None], rows)
+    write_csv(path, columns + [name for name, values in more.items() if values is not None], rows)
 
 
 def write_mrd(patients: Patients, path: str | Path, *, unit: str = "month") -> None:
@@ -120,7 +119,7 @@ def write_mrd(patients: Patients, path: str | Path, *, unit: str = "month") -> N
     if mrd.assay is not None:
         columns.append("MRDASSAY")
         rows = [{**one, "MRDASSAY": assay} for one, assay in zip(rows, mrd.assay, strict=True)]
-    _write(path, columns, rows)
+    write_csv(path, columns, rows)
 
 
 def write_courses(courses: Courses, path: str | Path) -> None:
@@ -152,7 +151,7 @@ def write_courses(courses: Courses, path: str | Path) -> None:
     if courses.stratum is not None:
         columns["STRATUM"] = courses.stratum.tolist()
     columns |= {name: values.tolist() for name, values in courses.covariates.items()}
-    _write(path, list(columns), ({name: str(values[row]) for name, values in columns.items()}
+    write_csv(path, list(columns), ({name: str(values[row]) for name, values in columns.items()}
                                  for row in range(len(courses))))  # fmt: skip
 
 
@@ -183,16 +182,3 @@ def _in_unit(months: np.ndarray, unit: str) -> list[str]:
     whole = np.round(values)
     near = np.abs(values - whole) < 1e-9 * (factor != 1.0)  # months are written to the last digit
     return [str(int(w)) if n or v == w else repr(float(v)) for v, w, n in zip(values, whole, near, strict=True)]
-
-
-def _write(path: str | Path, columns: Sequence[str], rows: Iterable[Mapping[str, str]]) -> None:
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", newline="", encoding="utf-8") as target:
-            writer = csv.DictWriter(target, columns, lineterminator="\n", extrasaction="ignore")
-            writer.writeheader()
-            writer.writerows(rows)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

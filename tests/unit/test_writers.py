@@ -96,7 +96,7 @@ def test_what_a_table_cannot_say_is_refused(mgus2, simulate, tmp_path):
 def test_a_failed_write_leaves_nothing(mgus2, tmp_path, monkeypatch):
     target = tmp_path / "adtte.csv"
     target.write_text("earlier")
-    monkeypatch.setattr("smm_bayes.trial.writers.os.replace", lambda *_: (_ for _ in ()).throw(OSError("disk")))
+    monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError("disk")))
     with pytest.raises(OSError, match="disk"):
         write_adtte(mgus2, target)
     assert target.read_text() == "earlier"

@@ -1,0 +1,90 @@
+"""Ctrl-C, SIGTERM and a closed terminal: one and the same interruption, heard at every stage and never half way."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+EXIT_CODE = 130
+AT_ONCE = 2.0  # seconds within which further signals are the same interruption: Ctrl-C twice, SIGTERM after SIGHUP
+
+
+class Interruption:
+    """Handler of the signals that end a command: raises ``KeyboardInterrupt``, unless held back.
+
+    Attributes
+    ----------
+    heard : bool
+        Whether one came.
+    held : bool
+        Whether what is being done must be finished first.
+    since : float
+        When it was last raised, in seconds of the monotonic clock.
+    words : str
+        What is true of the results, were the command interrupted now.
+    """
+
+    def __init__(self) -> None:
+        self.heard = False
+        self.held = False
+        self.since = -float("inf")
+        self.words = "Interrupted; nothing was written."
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.heard, again, now = True, self.heard, time.monotonic()
+        if self.held or (again and now - self.since < AT_ONCE):
+            return
+        self.since = now
+        raise KeyboardInterrupt
+
+    @classmethod
+    def current(cls) -> Interruption | None:
+        """Give the handler in force, if it is one of these."""
+        found = signal.getsignal(signal.SIGTERM)
+        return found if isinstance(found, cls) else None
+
+
+@contextmanager
+def listening() -> Iterator[Interruption]:
+    """Heed the signals in a ``with`` block; a signal that was ignored (as by nohup) stays ignored."""
+    handler, before = Interruption(), {}
+    if threading.current_thread() is threading.main_thread():
+        before = {number: signal.getsignal(number) for number in SIGNALS}
+        before = {number: was for number, was in before.items() if was != signal.SIG_IGN and was is not None}
+    try:
+        for number in before:
+            signal.signal(number, handler)
+        yield handler
+    finally:
+        for number, was in before.items():
+            signal.signal(number, was)
+
+
+@contextmanager
+def uninterrupted(*, unless_heard: bool = False) -> Iterator[Interruption | None]:
+    """Finish a ``with`` block before an interruption is heeded.
+
+    Parameters
+    ----------
+    unless_heard : bool
+        Whether not to begin where one was heard already, even if something swallowed it.
+    """
+    handler = Interruption.current()
+    if handler is None or handler.held:
+        yield handler
+        return
+    handler.held = True
+    try:
+        if unless_heard and handler.heard:
+            raise KeyboardInterrupt
+        before = handler.heard
+        yield handler
+    finally:
+        handler.held = False
+    if handler.heard and not before:
+        raise KeyboardInterrupt
