@@ -17,6 +17,7 @@ from smm_bayes.analysis.interim import Interim, InterimInputs, read_inputs, run_
 from smm_bayes.analysis.mrd.ladder import MrdAnalysis, WithRelation, weigh
 from smm_bayes.errors import SpecificationError
 from smm_bayes.inference.convergence import Convergence
+from smm_bayes.inference.each import data_sets
 from smm_bayes.inference.sampling import Attempt, Fit
 from smm_bayes.prediction.monte_carlo import Layout
 from smm_bayes.prediction.result import Prediction
@@ -118,7 +119,7 @@ def load(inputs: InterimInputs, folder: Path) -> Interim:
 def _prediction(inputs: InterimInputs, stored: xr.Dataset, posterior: xr.Dataset, seed: int) -> Prediction:
     columns = {str(name): values.values for name, values in stored.data_vars.items()}
     success = columns.pop("success").astype(bool)
-    layout = Layout.of(posterior.sizes["chain"], posterior.sizes["draw"], len(success))
+    layout = Layout.of(posterior.sizes["chain"], posterior.sizes["draw"], len(success), data_sets(posterior))
     return Prediction(float(stored.attrs["probability"]), float(stored.attrs["mcse"]), success, columns,
                       inputs.spec.rule, inputs.final, inputs.patients, layout, seed)  # fmt: skip
 
