@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from smm_bayes import markup
 from smm_bayes.errors import SpecificationError
 from smm_bayes.prediction.final import FinalAnalysis
 from smm_bayes.prediction.monte_carlo import Layout, error_within, proportion_error
@@ -181,5 +182,4 @@ class Prediction:
         return f"Prediction: probability of success {self.probability:.3f} ± {self.mcse:.2g}; {self.rule}; {self.final}"
 
     def _repr_html_(self) -> str:
-        cells = "".join(f"<tr><th>{label}</th><td>{value}</td></tr>" for label, value in self.summary())
-        return f"<table><caption>Prediction (median and 95 % predictive interval)</caption>{cells}</table>"
+        return markup.table(self.summary(), caption="Prediction (median and 95 % predictive interval)")

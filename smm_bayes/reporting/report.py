@@ -12,6 +12,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from smm_bayes import markup
 from smm_bayes.errors import ReportError
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 NOTEBOOK = "interim_report.ipynb"
 NEEDED = ("matplotlib.pyplot", "xarray", "h5netcdf", "smm_bayes.analysis.outputs", "smm_bayes.reporting.plots",
-          "smm_bayes.reporting.words")  # fmt: skip
+          "smm_bayes.reporting.words", "smm_bayes.reporting.answer", "smm_bayes.inference.check")  # fmt: skip
 
 
 def report_notebook() -> Path:
@@ -140,7 +141,7 @@ def with_alternative_text(page: str, notebook: Path) -> str:
     found = iter(texts)
 
     def describe(match: re.Match[str]) -> str:
-        words = next(found, "Figure").replace('"', "'")
+        words = markup.text(next(found, "Figure"))
         return re.sub(r'\salt="[^"]*"', "", match.group(0)).replace("<img", f'<img alt="{words}"', 1)
 
     return re.sub(r'<img[^>]*src="data:image/png[^>]*>', describe, page)

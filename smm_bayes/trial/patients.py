@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from smm_bayes import markup
 from smm_bayes.errors import DataError
 from smm_bayes.trial.calendar import calendar_date
 from smm_bayes.trial.mrd import MrdAssessments
@@ -265,5 +266,4 @@ class Patients:
         )
 
     def _repr_html_(self) -> str:
-        cells = "".join(f"<tr><th>{label}</th><td>{value}</td></tr>" for label, value in self.summary())
-        return f"<table><caption>Patients of {self.trial}</caption>{cells}</table>"
+        return markup.table(self.summary(), caption=f"Patients of {self.trial}")
