@@ -107,34 +107,9 @@ def _logged(result: Interim, folder: Path, out: Path) -> dict[str, str]:
 
 def _tell(result: Interim, out: Path, seed: int) -> None:
     """Print the answer and what it rests on."""
-    inputs = result.inputs
-    import numpy as np
+    from smm_bayes.reporting.answer import printed
 
-    from smm_bayes.reporting.borrowing import borrowing_rows
-    from smm_bayes.reporting.ladder import ladder_rows, relation_rows
-    from smm_bayes.reporting.words import Rows, mostly_prior_rows, outcome_rows, source_rows
-
-    convergence = ("convergence", str(result.fit.convergence))
-    frozen = ("specification", inputs.frozen)
-    typer.echo(Rows([*inputs.patients.summary(), *result.prediction.summary(), convergence, frozen]))
-    moved = source_rows(result.decision)
-    if moved:
-        typer.echo(f"\nProbability of success with other evidence:\n{moved}")
-    borrowed = borrowing_rows(result.decision)
-    if borrowed:
-        typer.echo(f"\nBorrowed, and conflict with what the others predict:\n{borrowed}")
-    ladder = ladder_rows(result.decision)
-    if ladder:
-        typer.echo(f"\nProbability of success by source of information:\n{ladder}")
-    related = relation_rows(result.decision)
-    if related:
-        typer.echo(f"\nSurrogacy across trials, and what it rests on:\n{related}")
-    little = mostly_prior_rows(result, rng=np.random.default_rng(seed))
-    if little:
-        typer.echo(f"\nWARNING: where the data say little, and the share of the answer there that is prior:\n{little}")
-    happened = outcome_rows(result)
-    if happened:
-        typer.echo(f"\nWhat happened:\n{happened}")
+    typer.echo(printed(result, seed=seed))
     typer.echo(f"\nWritten to {out}: report.html, report.ipynb, posterior.nc, decision.json, manifest.json")
 
 

@@ -38,7 +38,21 @@ class Diagnostics(Part):
     min_ess_bulk: float
     min_ess_tail: float
     divergences: int
-    passed: bool
+    passed: bool = Field(description="Whether the fit converged; fit_check says whether the model describes the data")
+
+
+class FitVerdict(Part):
+    """Whether the model describes the data: the patients beside patients replicated from the primary fit."""
+
+    verdict: Literal["passed", "use with caution"]
+    checked: str = Field(description="Which part of the model was compared with the data")
+    p_values: dict[str, float] = Field(
+        description="By statistic: events of all cells, and residuals by cause and arm; near uniform if it is true"
+    )
+    least_p_value: float = Field(description="What none may be below: 0.05 over their number")
+    cells: int = Field(description="Cells of arm, cause and interval with exposure")
+    cells_inside: int = Field(description="Those whose events are inside their 95 % predictive limits")
+    sentence: str
 
 
 class ConflictEntry(Part):
@@ -53,6 +67,7 @@ class ConflictEntry(Part):
     lower: float = Field(description="2.5 % point of it")
     upper: float = Field(description="97.5 % point of it")
     p_value: float = Field(ge=0, le=1, description="Two-sided predictive mid-p-value")
+    p_value_error: float | None = Field(default=None, description="Monte Carlo standard error of it")
 
 
 class Source(Part):
@@ -65,8 +80,15 @@ class Source(Part):
         default=None, description="Probability of success had this source been left out, in the model without MRD"
     )
     mcse_without: float | None = Field(default=None, description="Monte Carlo standard error of it")
+    difference: float | None = Field(
+        default=None, description="Probability of success with it less that without, both in the model without MRD"
+    )
+    mcse_difference: float | None = Field(default=None, description="Monte Carlo standard error of the difference")
     effective_events: dict[str, float] = Field(
         default_factory=dict, description="Events of each arm that what it says of the arm's hazard is worth"
+    )
+    effective_events_error: dict[str, float] = Field(
+        default_factory=dict, description="Monte Carlo standard error of them"
     )
     probability_exchangeable: float | None = Field(
         default=None, description="Posterior probability that the trial is exchangeable; null unless the method asks"
@@ -172,7 +194,10 @@ class Inputs(Part):
     package: dict[str, str] = Field(
         default_factory=dict, description="Version of the package, hash of its source, and commit where there is one"
     )
-    fingerprint: str = Field(description="Hash of model data, sampler settings, seed and versions")
+    machine: str = Field(
+        default="", description="Kind of machine; the same inputs, seed and versions give the same bytes on one kind"
+    )
+    fingerprint: str = Field(description="Hash of model, priors, data, sampler settings, seed, versions and machine")
     seed: int
     versions: dict[str, str]
 
@@ -188,7 +213,21 @@ class Decision(Part):
     data: str = Field(description="real, reconstructed or simulated")
     data_cutoff: str | None = Field(description="ISO date of the data cut")
     probability_of_success: float = Field(ge=0, le=1)
-    mcse: float = Field(gt=0, description="Monte Carlo standard error of probability_of_success")
+    mcse: float = Field(
+        gt=0,
+        description="Monte Carlo standard error of probability_of_success: of completed trials, posterior draws and "
+        "reconstructions of earlier trials",
+    )
+    mcse_within: float | None = Field(
+        default=None, description="The part of mcse that is of completed trials and posterior draws alone"
+    )
+    trigger: str = Field(
+        default="", description="One sentence where the final analysis is due or cannot come; empty otherwise"
+    )
+    fit_check: FitVerdict | None = Field(default=None, description="Whether the model describes the data")
+    assumptions: list[str] = Field(
+        default_factory=list, description="What the answer assumes of patients lost from now on and of its evidence"
+    )
     success_rule: str
     final_analysis: str
     probability_reached: float = Field(ge=0, le=1, description="That the final analysis' trigger precedes its cap")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from smm_bayes.analysis.conditions import assumptions, fit_verdict
 from smm_bayes.analysis.freeze import NOT_FROZEN, frozen_state
 from smm_bayes.analysis.hazards import HazardModel, WithEarlierTrials, hazard_model
 from smm_bayes.analysis.mrd.ladder import Climb, MrdAnalysis, analyse_mrd
@@ -22,7 +23,7 @@ from smm_bayes.analysis.sources import current_conflict, leave_each_out, source_
 from smm_bayes.analysis.spec import AnalysisSpec
 from smm_bayes.errors import DataError, Problems
 from smm_bayes.files import Pins, collecting
-from smm_bayes.inference.fingerprint import package_state, versions
+from smm_bayes.inference.fingerprint import machine, package_state, versions
 from smm_bayes.prediction.final import FinalAnalysis, FinalData
 from smm_bayes.prediction.probability import Prediction, describe, probability_of_success
 from smm_bayes.prediction.trigger import final_status, observed_events
@@ -248,7 +249,7 @@ def run_interim(
         if climb is not None:
             climb.predict = partial(predict_with_mrd, inputs, seed=seed, executor=executor)
             mrd = analyse_mrd(climb, prediction, without, primary=inputs.primary)
-    sources = source_entries(inputs, fitted, without, seed=seed)
+    sources = source_entries(inputs, fitted, without, seed=seed, prediction=prediction)
     conflict = current_conflict(inputs, without, seed=seed)
     if mrd is not None:
         fitted, prediction = mrd.primary.get(inputs.primary, (fitted, prediction))
@@ -258,11 +259,14 @@ def run_interim(
 
 def predict(inputs: InterimInputs, fitted: Fit, *, seed: int, **options: object) -> Prediction:
     """Complete the trial from the posterior, as the specification says; ``options`` take the place of its settings."""
+    from smm_bayes.inference.each import data_sets
+
     spec = inputs.spec
     log_hazard = fitted.posterior["log_hazard"].transpose("chain", "draw", "arm", "cause", "interval").values
     settings = {"final": inputs.final, "rule": spec.rule, "enrolment": spec.enrolment_plan(),
                 "complete": tuple(spec.prediction.complete), "dropout": spec.prediction.dropout,
-                "replicates": spec.prediction.replicates, **options}  # fmt: skip
+                "replicates": spec.prediction.replicates, "data_sets": data_sets(fitted.posterior),
+                **options}  # fmt: skip
     return probability_of_success(inputs.patients, log_hazard, spec.grid, seed=seed, **settings)  # type: ignore[arg-type]
 
 
@@ -278,10 +282,13 @@ def predict_with_mrd(
     inputs: InterimInputs, model: WithMrd, fitted: Fit, *, seed: int, **options: object
 ) -> Prediction:
     """Complete the trial: each patient's own MRD moves the hazards to come, and MRD not yet known is predicted."""
+    from smm_bayes.inference.each import data_sets
+
     spec, law = inputs.spec, model.law(fitted.posterior)
     settings = {"final": inputs.final, "rule": spec.rule, "enrolment": spec.enrolment_plan(),
                 "complete": tuple(spec.prediction.complete), "dropout": spec.prediction.dropout,
-                "replicates": spec.prediction.replicates, **options}  # fmt: skip
+                "replicates": spec.prediction.replicates, "data_sets": data_sets(fitted.posterior),
+                **options}  # fmt: skip
     paths = model.paths(law, fitted.posterior)
     return probability_of_success(inputs.patients, law.log_hazard, law.cells, seed=seed, paths=paths,
                                   final_grid=spec.grid, **settings)  # type: ignore[arg-type]
@@ -304,8 +311,11 @@ def decide(
         cutoff = calendar_date(patients.data_cutoff, patients.origin).isoformat()
     return Decision(
         trial=inputs.spec.trial.name, data=patients.provenance, data_cutoff=cutoff,
-        probability_of_success=prediction.probability, mcse=prediction.mcse, success_rule=str(prediction.rule),
-        final_analysis=str(final), probability_reached=prediction.probability_reached,
+        probability_of_success=prediction.probability, mcse=prediction.mcse, mcse_within=prediction.error_within,
+        trigger=prediction.trigger, assumptions=assumptions(inputs),
+        fit_check=fit_verdict(inputs, hazard_of_everyone(inputs, fitted), seed=fitted.seed),
+        success_rule=str(prediction.rule), final_analysis=str(final),
+        probability_reached=prediction.probability_reached,
         hazard_ratio=_current_hazard_ratio(inputs, fitted),
         events=Events(observed=observed, planned=planned, predicted=interval(counted)),
         information_fraction=observed / (planned or float(np.mean(counted))),
@@ -314,8 +324,8 @@ def decide(
         conflict=conflict or [],
         ladder=list(mrd.rungs) if mrd else [], left_out=list(mrd.left_out) if mrd else [],
         mrd=mrd_result(mrd, inputs.spec.tipping, section.milestone if section else None) if mrd else None,
-        inputs=Inputs(sha256=inputs.sha256, frozen=inputs.frozen, package=package_state(), seed=fitted.seed,
-                      fingerprint=fitted.fingerprint, versions=versions(*PACKAGES)),
+        inputs=Inputs(sha256=inputs.sha256, frozen=inputs.frozen, package=package_state(), machine=machine(),
+                      seed=fitted.seed, fingerprint=fitted.fingerprint, versions=versions(*PACKAGES)),
     )  # fmt: skip
 
 

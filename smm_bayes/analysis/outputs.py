@@ -23,6 +23,7 @@ from smm_bayes.analysis.pinned import (
 )
 from smm_bayes.errors import OutputError, SpecificationError
 from smm_bayes.inference.convergence import Convergence
+from smm_bayes.inference.each import data_sets
 from smm_bayes.inference.fingerprint import package_state
 from smm_bayes.inference.sampling import Attempt, Fit
 from smm_bayes.prediction.monte_carlo import Layout
@@ -141,7 +142,7 @@ def load(inputs: InterimInputs, folder: Path) -> Interim:
 def _prediction(inputs: InterimInputs, stored: xr.Dataset, posterior: xr.Dataset, seed: int) -> Prediction:
     columns = {unquoted(str(name)): values.values for name, values in stored.data_vars.items()}
     success = columns.pop("success").astype(bool)
-    layout = Layout.of(posterior.sizes["chain"], posterior.sizes["draw"], len(success))
+    layout = Layout.of(posterior.sizes["chain"], posterior.sizes["draw"], len(success), data_sets(posterior))
     return Prediction(float(stored.attrs["probability"]), float(stored.attrs["mcse"]), success, columns,
                       inputs.spec.rule, inputs.final, inputs.patients, layout, seed, inputs.trigger)  # fmt: skip
 

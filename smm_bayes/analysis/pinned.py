@@ -14,6 +14,7 @@ from smm_bayes.analysis.decision import Decision
 from smm_bayes.errors import DataError
 from smm_bayes.evidence.trials import FOLDER
 from smm_bayes.files import Pins, as_json, read_sealed, sealed, sha256, write_whole
+from smm_bayes.inference.each import data_sets
 from smm_bayes.prediction.monte_carlo import Layout, monte_carlo_error
 
 if TYPE_CHECKING:
@@ -147,10 +148,11 @@ def check_answer(folder: Path, decision: Decision, tree: xr.DataTree) -> None:
     """
     stored, posterior = tree["prediction"].dataset, tree["posterior"].dataset
     success = stored["success"].values.astype(bool)
-    layout = Layout.of(posterior.sizes["chain"], posterior.sizes["draw"], len(success))
+    sets = data_sets(posterior)
+    layout = Layout.of(posterior.sizes["chain"], posterior.sizes["draw"], len(success), sets)
     again = {
         "probability_of_success": float(success.mean()),
-        "mcse": monte_carlo_error(layout.by_draw(success).mean(axis=2), len(success)),
+        "mcse": monte_carlo_error(layout.by_draw(success).mean(axis=2), len(success), sets),
         "probability_reached": float(np.mean(stored["reached"].values)),
     }
     wrong = [name for name, value in again.items() if not np.isclose(getattr(decision, name), value, rtol=1e-9, atol=0)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -77,8 +78,11 @@ def leave_each_out(
     return found
 
 
-def source_entries(inputs: InterimInputs, fitted: Fit, without: Mapping[str, Without], *, seed: int) -> list[Source]:
-    """Entries of the decision: every source, all of them together, and what they say of the current trial."""
+def source_entries(
+    inputs: InterimInputs, fitted: Fit, without: Mapping[str, Without], *, seed: int,
+    prediction: Prediction | None = None,
+) -> list[Source]:  # fmt: skip
+    """Entries of the decision: every source, and all of them together, with what each moved ``prediction`` by."""
     from smm_bayes.analysis.decision import Source
 
     earlier = inputs.model
@@ -88,8 +92,22 @@ def source_entries(inputs: InterimInputs, fitted: Fit, without: Mapping[str, Wit
     if not without:
         return found
     found.append(Source(name=EVERYTHING, trust="", source=""))
-    return [source.model_copy(update=_moved(inputs, earlier, fitted, without[source.name], source.name, seed))
-            for source in found]  # fmt: skip
+    entries = []
+    for source in found:
+        update = _moved(inputs, earlier, fitted, without[source.name], source.name, seed)
+        alone = without[source.name].prediction
+        if prediction is not None and alone is not None:
+            update["difference"], update["mcse_difference"] = difference(prediction, alone)
+        entries.append(source.model_copy(update=update))
+    return entries
+
+
+def difference(first: Prediction, second: Prediction) -> tuple[float, float]:
+    """Difference of two probabilities of success with its error, by pairs of replicates where these match."""
+    if first.layout == second.layout and first.layout is not None and first.seed == second.seed:
+        found = first.difference(second)
+        return found.difference, found.mcse
+    return first.probability - second.probability, math.hypot(first.mcse, second.mcse)
 
 
 def _moved(
@@ -102,10 +120,12 @@ def _moved(
     update: dict[str, object] = {
         "probability_without": without.prediction.probability, "mcse_without": without.prediction.mcse,
         "effective_events": effective_events(inputs, fitted, without.fit),
+        "effective_events_error": effective_events_error(inputs, fitted, without.fit),
     }  # fmt: skip
     if name == EVERYTHING:
         return update
-    compared = conflicts(draws_of(without.fit), earlier.trials, earlier.priors, name, rng=np.random.default_rng(seed))
+    compared = conflicts(draws_of(without.fit), earlier.trials, earlier.priors, name, rng=np.random.default_rng(seed),
+                         **_origin(without.fit))  # fmt: skip
     update["conflict"] = [ConflictEntry(**vars(one)) for one in compared]
     if "first_layer_probability" in fitted.posterior:
         share = fitted.posterior["first_layer_probability"].sel(trial=name).mean()
@@ -123,7 +143,7 @@ def current_conflict(inputs: InterimInputs, without: Mapping[str, Without], *, s
         return []
     current = earlier.trials[0].current
     found = conflicts(draws_of(without[current].fit), earlier.trials[:1], earlier.priors, current,
-                      rng=np.random.default_rng(seed))  # fmt: skip
+                      rng=np.random.default_rng(seed), **_origin(without[current].fit))  # fmt: skip
     return [ConflictEntry(**vars(one)) for one in found]
 
 
@@ -134,6 +154,25 @@ def effective_events(inputs: InterimInputs, fitted: Fit, without: Fit) -> dict[s
     exposure = inputs.table.exposure
     gained = information(_first_cause(fitted), exposure) - information(_first_cause(without), exposure)
     return dict(zip(inputs.patients.arms, (float(value) for value in gained), strict=True))
+
+
+def effective_events_error(inputs: InterimInputs, fitted: Fit, without: Fit) -> dict[str, float]:
+    """Monte Carlo errors of :func:`effective_events`: those of both fits."""
+    from smm_bayes.borrowing.trials.conflict import information_error
+
+    errors = []
+    for one in (fitted, without):
+        drawn = _first_cause(one)
+        by_chain = drawn.reshape(one.posterior.sizes["chain"], -1, *drawn.shape[1:])
+        errors.append(information_error(by_chain, inputs.table.exposure, _origin(one)["data_sets"]))
+    return dict(zip(inputs.patients.arms, np.hypot(*errors).tolist(), strict=True))
+
+
+def _origin(fitted: Fit) -> dict[str, int]:
+    """Chains of a fit and the data sets that these come from."""
+    from smm_bayes.inference.each import data_sets
+
+    return {"chains": fitted.posterior.sizes["chain"], "data_sets": data_sets(fitted.posterior)}
 
 
 def _first_cause(fitted: Fit) -> np.ndarray:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+from smm_bayes import markup
 from smm_bayes.errors import DataError, Problems, SpecificationError
 from smm_bayes.evidence.trials import FOLDER, TRIALS, load_trials
 from smm_bayes.evidence.vocabulary import COLUMNS, ENDPOINTS, MEASURES, QUARANTINED, TRUST, broken_rules, suggest
@@ -294,12 +294,8 @@ class Facts(Sequence[Fact]):
 
     def _repr_html_(self) -> str:
         columns = ("id", "trial", "arm", "endpoint", "measure", "time", "value", "n", "events", "cut", "trust")
-        head = "".join(f"<th>{column}</th>" for column in columns)
-        body = "".join(
-            "<tr>" + "".join(f"<td>{escape(_cell(fact, column))}</td>" for column in columns) + "</tr>"
-            for fact in self.items
-        )
-        return f"<p>{escape(repr(self).splitlines()[0])}</p><table><tr>{head}</tr>{body}</table>"
+        rows = [[_cell(fact, column) for column in columns] for fact in self.items]
+        return markup.paragraph(repr(self).splitlines()[0]) + markup.table(rows, head=columns, labels=0)
 
     def to_frame(self) -> pd.DataFrame:
         """Turn into a pandas frame with the columns of the tables."""

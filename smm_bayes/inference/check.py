@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smm_bayes.errors import SpecificationError
-from smm_bayes.inference.predictive import DIMS, PredictiveCheck, predictive_check
+from smm_bayes.inference.predictive import DIMS, PredictiveCheck, listed, predictive_check
 from smm_bayes.survival.likelihood import patient_log_likelihood
 
 if TYPE_CHECKING:
     import pandas as pd
+    import xarray as xr
 
     from smm_bayes.inference.convergence import Convergence
     from smm_bayes.inference.sampling import Fit
@@ -45,7 +46,7 @@ class FitCheck:
     patients : Patients
     predictive : PredictiveCheck
     loo : arviz.ELPDData
-        PSIS leave-one-patient-out cross-validation, pointwise.
+        PSIS leave-one-patient-out cross-validation, pointwise; None where the hazards were given.
     sensitivity : pandas.DataFrame or None
         Power-scaling sensitivity: ``prior`` and ``likelihood`` by parameter; None without log densities.
     convergence : Convergence
@@ -65,6 +66,8 @@ class FitCheck:
     @property
     def unreliable(self) -> int:
         """Patients whose Pareto k is above 0.7: cross-validation does not know how they would be predicted."""
+        if self.loo is None:
+            return 0
         return int((self.loo.pareto_k.values > MAX_PARETO_K).sum())
 
     def table(self) -> pd.DataFrame:
@@ -86,12 +89,14 @@ class FitCheck:
             rows.append((name, statistic, one.observed, f"95 % of replicated data below {limit:.3g}", ""))
             rows.append((name, "p-value", one.p_value, f"{seen.least_p_value:.2g} at least", verdict))
         reliable = "reliable" if not self.unreliable else "not reliable for these patients"
-        rows += [
-            ("leave one patient out", "elpd", float(loo.elpd), f"standard error {loo.se:.1f}", ""),
-            ("leave one patient out", "effective parameters", float(loo.p), "", ""),
-            ("leave one patient out", "patients with Pareto k above 0.7", float(self.unreliable),
-             f"0 of {loo.n_data_points}", reliable),
-        ]  # fmt: skip
+        what = "leave one patient out"
+        if loo is not None:
+            rows += [
+                (what, "elpd", float(loo.elpd), f"standard error {loo.se:.1f}", ""),
+                (what, "effective parameters", float(loo.p), "", ""),
+                (what, f"patients with Pareto k above {MAX_PARETO_K}", float(self.unreliable),
+                 f"0 of {loo.n_data_points}", reliable),
+            ]
         for name, prior, likelihood, words in self._sensitive():
             reference = f"it matters from {SENSITIVE:g}; to the likelihood {likelihood:.2f}"
             rows.append((f"power scaling: {name}", "sensitivity to the prior", prior, reference, words))
@@ -106,19 +111,13 @@ class FitCheck:
 
     def sentence(self) -> str:
         """Say what fits and what does not."""
-        seen = self.predictive
-        smallest = f"smallest of {len(seen.discrepancies)} p-values {min(seen.p_values.values()):.3f}"
-        inside = f"events of {seen.inside.sum()} of {len(seen.inside)} cells inside their 95 % limits"
-        verdict = "The data look like data from the model"
-        if seen.misfits:
-            verdict = f"The model does not fit {_listed(seen.misfits)}"
-        said = [f"{verdict} ({smallest}; {inside})."]
+        said = [self.predictive.sentence()]
         if not self.convergence.passed:
             said.insert(0, f"The fit did not converge ({'; '.join(self.convergence.reasons)}).")
         for words, meaning in ((BOTH_MOVE, "Prior and data both move {} (a prior-data conflict is possible)."),
                                (PRIOR_DECIDES, "The prior decides {} (a weak likelihood).")):  # fmt: skip
             names = [name for name, *_, diagnosis in self._sensitive() if diagnosis == words]
-            said += [meaning.format(_listed(names))] if names else []
+            said += [meaning.format(listed(names))] if names else []
         if self.unreliable:
             said.append(f"Cross-validation is not reliable for {self.unreliable} patients.")
         return f"{' '.join(said)} Data: {self.patients.provenance}."
@@ -135,8 +134,9 @@ def _diagnose(prior: float, likelihood: float) -> str:
 
 
 def check_fit(
-    fit: Fit, patients: Patients, grid: TimeGrid, *, rng: np.random.Generator, draws: int = 400
-) -> FitCheck:
+    fit: Fit, patients: Patients, grid: TimeGrid, *, rng: np.random.Generator, draws: int = 400,
+    log_hazard: xr.DataArray | None = None,
+) -> FitCheck:  # fmt: skip
     """Check a fitted model of piecewise-constant hazards against the patients it was fitted to.
 
     Parameters
@@ -148,6 +148,9 @@ def check_fit(
     rng : numpy.random.Generator
     draws : int
         Posterior draws, evenly spaced, from which data are replicated; cross-validation uses all.
+    log_hazard : xarray.DataArray, optional
+        Hazards of all patients of an arm, where the fit's own are of others (of patients by MRD). The patients are then
+        compared with these, without cross-validation: what a patient's MRD says is not in them.
 
     Raises
     ------
@@ -159,8 +162,9 @@ def check_fit(
     Power scaling scales the whole prior, a random walk given its smoothness too. With earlier trials it is of the joint
     model, the comparison with the data and cross-validation of this trial's patients.
     """
-    loo, log_hazard = patient_loo(fit, patients, grid), _draws(fit)
-    every = log_hazard.reshape(-1, *log_hazard.shape[2:])
+    loo = patient_loo(fit, patients, grid) if log_hazard is None else None
+    drawn = _draws(fit) if log_hazard is None else log_hazard.transpose(*DIMS).to_numpy()
+    every = drawn.reshape(-1, *drawn.shape[2:])
     return FitCheck(
         patients=patients,
         predictive=predictive_check(every, patients, grid, rng=rng, draws=draws),
@@ -248,7 +252,3 @@ def _sensitivity(fit: Fit) -> pd.DataFrame | None:
         warnings.simplefilter("ignore")
         # no threshold: it would log advice for every parameter at its own
         return az.psense_summary(fit.data, var_names=names, threshold=np.inf, round_to=6)[["prior", "likelihood"]]
-
-
-def _listed(words: list[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -128,6 +128,11 @@ def fit_each(
     )
 
 
+def data_sets(posterior: xr.Dataset) -> int:
+    """Give the number of data sets that a posterior was pooled from: their chains follow each other."""
+    return int(posterior.attrs.get("data_sets", 1))
+
+
 def _tell_part(
     progress: Callable[[FitProgress], None] | None, index: int, parts: int
 ) -> Callable[[FitProgress], None] | None:
@@ -152,6 +157,7 @@ def _pool(parts: list[xr.DataTree]) -> xr.DataTree:
             groups[name] = datasets[-1]
             continue
         joined = xr.concat(datasets, dim="chain", data_vars="all", coords="minimal", compat="override", join="override")
+        joined.attrs["data_sets"] = len(parts)
         groups[name] = joined.assign_coords(chain=np.arange(joined.sizes["chain"]))
     return xr.DataTree.from_dict(groups)
 

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from smm_bayes.trial.patients import Patients
 
 MIN_P = 0.05
+FINER = 2  # times that the limit of a p-value holds the smallest p-value there can be, at least
 CELLS = 8  # intervals in which events are counted, at least
 LEAST = 0.2  # of its mean that the root of a refitted hazard is taken to be
 POINTS = 201  # of a curve in a figure
@@ -110,6 +111,16 @@ class PredictiveCheck:
         """Discrepancies that are too large for their number."""
         return [name for name, p in self.p_values.items() if p < self.least_p_value]
 
+    def sentence(self) -> str:
+        """Say what fits and what does not, with the cells that :attr:`events` holds."""
+        smallest = f"smallest of {len(self.discrepancies)} p-values {min(self.p_values.values()):.3f}"
+        inside = f"events of {self.inside.sum()} of {len(self.inside)} cells inside their 95 % limits"
+        verdict = "The data look like data from the model"
+        if self.misfits:
+            found = [f"{name} (p {self.p_values[name]:.3f})" for name in self.misfits]
+            verdict = f"The model does not fit {listed(found)}"
+        return f"{verdict} ({smallest}; {inside})."
+
 
 def predictive_check(
     log_hazard: np.ndarray, patients: Patients, grid: TimeGrid, *, rng: np.random.Generator, draws: int = 400
@@ -127,12 +138,14 @@ def predictive_check(
         Of the hazards.
     rng : numpy.random.Generator
     draws : int
-        Replicated data sets, from draws evenly spaced; mean and covariance of the hazards are of all.
+        Replicated data sets, from draws evenly spaced; mean and covariance of the hazards are of all. More where there
+        are so many discrepancies that the smallest p-value there can be would be too large to fail.
     """
     cells = _cut_finer(grid, float(patients.time.max()))
     refit = _Refit.of(log_hazard, patients, grid, cells)
     seen = _measure(patients.time, patients.cause, patients, refit)
-    kept = log_hazard[np.linspace(0, len(log_hazard) - 1, min(draws, len(log_hazard))).astype(int)]
+    number = max(min(draws, len(log_hazard)), round(FINER * len(seen.discrepancies) / MIN_P))
+    kept = log_hazard[np.linspace(0, len(log_hazard) - 1, number).astype(int)]
     pairs = zip(*replicate(kept, patients, grid, rng=rng), strict=True)
     replicated = [_measure(time, cause, patients, refit) for time, cause in pairs]
     table = _tabulate(patients.time, patients.cause, patients, cells)
@@ -368,6 +381,11 @@ def _tabulate(time: np.ndarray, cause: np.ndarray, patients: Patients, grid: Tim
     hit = cause >= 0
     np.add.at(events, (arm[hit], cause[hit], grid.index(time[hit])), 1.0)
     return EventTable(events, exposure, grid, arms, causes)
+
+
+def listed(words: list[str]) -> str:
+    """Put words in a row, the last after "and"."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def _chi_square(events: np.ndarray, expected: np.ndarray) -> float:

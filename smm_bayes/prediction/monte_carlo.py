@@ -6,6 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from smm_bayes.errors import SpecificationError
+from smm_bayes.inference.monte_carlo import error_within, mean_error, series_error
+
+__all__ = ["Layout", "error_within", "mean_error", "monte_carlo_error", "proportion_error", "series_error"]
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -19,20 +24,25 @@ class Layout:
         Draws used of every chain, evenly spaced.
     repeats : int
         Simulated trials of every draw used.
+    data_sets : int
+        Equally likely data sets that the chains come from, one after the other and as many of each.
     """
 
     chains: int
     draws: int
     each: int
     repeats: int
+    data_sets: int = 1
 
     @classmethod
-    def of(cls, chains: int, draws: int, replicates: int) -> Layout:
+    def of(cls, chains: int, draws: int, replicates: int, data_sets: int = 1) -> Layout:
         """Spread ``replicates`` (or a few more) evenly; the number that comes out gives the same layout again."""
+        if data_sets < 1 or chains % data_sets:
+            raise SpecificationError(f"{chains} chains cannot come from {data_sets} data sets, as many from each")
         per_chain = -(-replicates // chains)
         if per_chain >= draws:
-            return cls(chains, draws, draws, -(-per_chain // draws))
-        return cls(chains, draws, per_chain, 1)
+            return cls(chains, draws, draws, -(-per_chain // draws), data_sets)
+        return cls(chains, draws, per_chain, 1, data_sets)
 
     @property
     def used(self) -> np.ndarray:
@@ -64,18 +74,7 @@ def proportion_error(mean: float, size: float) -> float:
     return float(np.sqrt(a * b / ((a + b) ** 2 * (a + b + 1))))
 
 
-def series_error(by_draw: np.ndarray) -> float:
-    """Standard error of the mean over (chain, draw), with the draws' autocorrelation; 0 for equal values."""
-    if by_draw.size < 2 or np.ptp(by_draw) == 0:
-        return 0.0
-    if by_draw.shape[1] < 4:  # too short to see the autocorrelation
-        return float(by_draw.std(ddof=1) / np.sqrt(by_draw.size))
-    from arviz_stats.base import array_stats
-
-    return float(array_stats.mcse(by_draw, chain_axis=0, draw_axis=1))
-
-
-def monte_carlo_error(by_draw: np.ndarray, size: int) -> float:
+def monte_carlo_error(by_draw: np.ndarray, size: int, data_sets: int = 1) -> float:
     """Standard error of a share of ``size`` trials, never below that of the Jeffreys posterior of a proportion.
 
     Parameters
@@ -83,6 +82,10 @@ def monte_carlo_error(by_draw: np.ndarray, size: int) -> float:
     by_draw : numpy.ndarray, shape (chain, draw)
         Share of the trials of each draw.
     size : int
+    data_sets : int
+        That the chains come from; how much these differ is part of the error.
     """
     floor = proportion_error(float(by_draw.mean()), size)
-    return floor if by_draw.shape[1] < 4 else max(series_error(by_draw), floor)
+    if by_draw.shape[1] < 4 and data_sets == 1:
+        return floor
+    return max(mean_error(by_draw, data_sets), floor)

@@ -33,6 +33,7 @@ def probability_of_success(
     replicates: int = 10_000,
     final_grid: TimeGrid | None = None,
     paths: HiddenPaths | None = None,
+    data_sets: int = 1,
     executor: Executor | None = None,
     chunk: int = 1000,
     progress: Callable[[int, int], None] | None = None,
@@ -67,6 +68,9 @@ def probability_of_success(
         Law of a hidden status that changes the hazards, and what is known of each patient's. A path is drawn for
         every patient who is followed or to come, then the remaining time with that path's hazards. Paths have
         random numbers of their own, so that predictions with and without them share those of the times.
+    data_sets : int
+        Equally likely data sets that the chains were fitted to, one after the other and as many chains of each. How
+        much they differ is part of the Monte Carlo error.
     executor : concurrent.futures.Executor, optional
     chunk : int
         Replicates computed at a time.
@@ -85,7 +89,7 @@ def probability_of_success(
     """
     _check(patients, log_hazard, grid, rule, seed, replicates, chunk, paths)
     chains, draws = log_hazard.shape[:2]
-    layout = Layout.of(chains, draws, replicates)
+    layout = Layout.of(chains, draws, replicates, data_sets)
     task = Completion.plan(
         patients, log_hazard.reshape(chains * draws, *log_hazard.shape[2:]), grid, layout.draw, final=final,
         enrolment=enrolment or Enrolment(), complete=complete, dropout=dropout, seed=seed, final_grid=final_grid,
@@ -101,7 +105,7 @@ def probability_of_success(
             progress(done, size)
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     success = columns.pop("success")
-    error = monte_carlo_error(layout.by_draw(success).mean(axis=2), size)
+    error = monte_carlo_error(layout.by_draw(success).mean(axis=2), size, data_sets)
     return Prediction(float(success.mean()), error, success, columns, rule, final, patients, layout, seed,
                       task.trigger)
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from smm_bayes import markup
 from smm_bayes.errors import SpecificationError
 from smm_bayes.prediction.final import FinalAnalysis
-from smm_bayes.prediction.monte_carlo import Layout
+from smm_bayes.prediction.monte_carlo import Layout, error_within, proportion_error
 from smm_bayes.prediction.reweighting import Difference, Reweighted, paired_difference, reweight
 from smm_bayes.prediction.success import SuccessRule
 from smm_bayes.trial.calendar import calendar_date
@@ -26,8 +27,8 @@ class Prediction:
     Attributes
     ----------
     probability, mcse : float
-        Probability of success and its Monte Carlo standard error, which counts the posterior draws'
-        autocorrelation.
+        Probability of success and its Monte Carlo standard error: of the completed trials, of the posterior draws with
+        their autocorrelation, and of the data sets where several equally likely ones were fitted.
     success : numpy.ndarray of bool, shape (replicate,)
     columns : dict of str to numpy.ndarray
         One row a replicate: ``date``, ``reached``, ``z``, ``hazard_ratio``, ``enrolled`` and the events by
@@ -88,7 +89,7 @@ class Prediction:
                 f"log_weight must have one value a posterior draw, shape {(layout.chains, layout.draws)}; "
                 f"got {log_weight.shape}"
             )
-        return reweight(layout.by_draw(self.success), log_weight[:, layout.used], name)
+        return reweight(layout.by_draw(self.success), log_weight[:, layout.used], name, layout.data_sets)
 
     def difference(self, other: Prediction) -> Difference:
         """Subtract the probability of success of another prediction made with the same seed and layout.
@@ -108,7 +109,14 @@ class Prediction:
                 f"{other.seed}, {mine} and {its}. Complete both trials with one seed, as many posterior draws and "
                 "replicates"
             )
-        return paired_difference(mine.by_draw(self.success), its.by_draw(other.success))
+        return paired_difference(mine.by_draw(self.success), its.by_draw(other.success), mine.data_sets)
+
+    @property
+    def error_within(self) -> float:
+        """Monte Carlo error given the data sets that were fitted: of completed trials and posterior draws alone."""
+        layout = self._known_layout()
+        floor = proportion_error(self.probability, len(self.success))
+        return max(error_within(layout.by_draw(self.success).mean(axis=2), layout.data_sets), floor)
 
     def _known_layout(self) -> Layout:
         if self.layout is None:
@@ -179,5 +187,4 @@ class Prediction:
         return f"Prediction: probability of success {self.probability:.3f} ± {self.mcse:.2g}; {self.rule}; {self.final}"
 
     def _repr_html_(self) -> str:
-        cells = "".join(f"<tr><th>{label}</th><td>{value}</td></tr>" for label, value in self.summary())
-        return f"<table><caption>Prediction (median and 95 % predictive interval)</caption>{cells}</table>"
+        return markup.table(self.summary(), caption="Prediction (median and 95 % predictive interval)")

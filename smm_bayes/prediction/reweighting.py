@@ -9,7 +9,8 @@ probability of success is the ratio of means
 the largest :math:`r_d` being replaced by quantiles of a generalised Pareto distribution fitted to them (PSIS). With
 :math:`r_d` scaled to mean 1, the Monte Carlo error is that of the mean of the influence values
 :math:`r_d (s_d - \tilde P)`, a series over the draws whose autocorrelation counts; that of the difference from the
-unweighted :math:`P` is the same for :math:`r_d (s_d - \tilde P) - (s_d - P)`.
+unweighted :math:`P` is the same for :math:`r_d (s_d - \tilde P) - (s_d - P)`. Where the draws come from several equally
+likely data sets, how much these differ counts too (:mod:`smm_bayes.inference.monte_carlo`).
 
 References
 ----------
@@ -24,7 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from smm_bayes.errors import ConvergenceError, Problems, SpecificationError
-from smm_bayes.prediction.monte_carlo import proportion_error, series_error
+from smm_bayes.prediction.monte_carlo import mean_error, proportion_error
 
 RELIABLE_UP_TO = 0.7  # Pareto k of weights that can be trusted
 
@@ -94,9 +95,9 @@ class Difference:
     Attributes
     ----------
     difference, mcse : float
-        First less second, and its Monte Carlo standard error: of the posterior draws of both and of the trials
-        completed from them, nothing else. Draws of two fits are independent, and only the random numbers of the
-        completed trials are shared; predictions from the same draws share both.
+        First less second, and its Monte Carlo standard error: of the posterior draws of both, of the trials completed
+        from them and of the data sets that both were fitted to. Draws of two fits are independent, and only the
+        random numbers of the completed trials are shared; predictions from the same draws share both.
     discordant : float
         Share of the simulated trials that succeed in one only.
     """
@@ -110,7 +111,7 @@ class Difference:
                 f"{self.discordant:.1%} of the simulated trials succeed in one only")  # fmt: skip
 
 
-def paired_difference(first: np.ndarray, second: np.ndarray) -> Difference:
+def paired_difference(first: np.ndarray, second: np.ndarray, data_sets: int = 1) -> Difference:
     """Difference of two shares of success, trial by trial.
 
     The error is that of the mean over (chain, draw) of the difference averaged by draw, with its autocorrelation, never
@@ -119,14 +120,16 @@ def paired_difference(first: np.ndarray, second: np.ndarray) -> Difference:
     Parameters
     ----------
     first, second : numpy.ndarray of bool, shape (chain, draw, repeat)
+    data_sets : int
+        That the chains of both come from, the same ones in the same order.
     """
     values = first.astype(float) - second
     mean, discordant = float(values.mean()), float((values != 0).mean())
     floor = np.sqrt(max((discordant * values.size + 0.5) / (values.size + 1) - mean**2, 0.0) / values.size)
-    return Difference(mean, max(series_error(values.mean(axis=2)), float(floor)), discordant)
+    return Difference(mean, max(mean_error(values.mean(axis=2), data_sets), float(floor)), discordant)
 
 
-def reweight(success: np.ndarray, log_weight: np.ndarray, name: str = "") -> Reweighted:
+def reweight(success: np.ndarray, log_weight: np.ndarray, name: str = "", data_sets: int = 1) -> Reweighted:
     """Weight the trials of every draw by a factor of the posterior, with its Monte Carlo error.
 
     Parameters
@@ -136,6 +139,8 @@ def reweight(success: np.ndarray, log_weight: np.ndarray, name: str = "") -> Rew
         Log of the factor, up to a constant; minus infinity for a draw that it rules out.
     name : str
         What the factor is.
+    data_sets : int
+        That the chains come from.
 
     Returns
     -------
@@ -157,7 +162,7 @@ def reweight(success: np.ndarray, log_weight: np.ndarray, name: str = "") -> Rew
     effective = ratio.size / float(np.mean(ratio**2))
     floor = proportion_error(mean, effective * success.shape[2])
     influence = ratio * (share - mean)
-    error, change = max(series_error(influence), floor), series_error(influence - (share - plain))
+    error, change = max(mean_error(influence, data_sets), floor), mean_error(influence - (share - plain), data_sets)
     if np.ptp(ratio) > 0 and np.ptp(share) == 0:  # all succeed or none does: what would differ was not seen
         change = floor
     return Reweighted(mean, error, mean - plain, change, pareto_k, effective, ratio.size, name)

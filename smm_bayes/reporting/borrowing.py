@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smm_bayes.analysis.decision import ConflictEntry, Decision
-from smm_bayes.reporting.words import Rows
+from smm_bayes.analysis.decision import ConflictEntry, Decision, Source
+from smm_bayes.reporting.plots import literal
+from smm_bayes.reporting.words import Rows, with_error
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +28,7 @@ def borrowing_table(decision: Decision) -> pd.DataFrame | None:
 
     Effective events are what a source adds to what is known of each arm's hazard; they are below 0 where it makes it
     less sure, as a source in conflict can. The p-values are predictive, of the events of one arm under what the other
-    trials say: of all its events, and the smallest of an interval.
+    trials say: of all its events, and the smallest of an interval. Both have their Monte Carlo errors.
     """
     import pandas as pd
 
@@ -35,7 +36,7 @@ def borrowing_table(decision: Decision) -> pd.DataFrame | None:
         return None
     rows = {}
     for source in decision.sources:
-        gained = {f"effective events, {arm}": f"{value:.1f}" for arm, value in source.effective_events.items()}
+        gained = {f"effective events, {arm}": words.removeprefix("+") for arm, words in _gained(source).items()}
         share = source.probability_exchangeable
         rows[source.name] = {**gained, **({} if share is None else {"exchangeable": f"{share:.2f}"}),
                              **_conflict(source.conflict)}  # fmt: skip
@@ -49,10 +50,20 @@ def borrowing_rows(decision: Decision) -> Rows | None:
         return None
     rows = Rows()
     for source in decision.sources:
-        gained = ", ".join(f"{value:+.1f} {arm}" for arm, value in source.effective_events.items())
+        gained = ", ".join(f"{words} {arm}" for arm, words in _gained(source).items())
         rows.append((source.name, f"effective events {gained}{_p(source.conflict)}"))
     rows.append((f"{decision.trial} (this trial)", _p(decision.conflict).removeprefix("; ")))
     return rows
+
+
+def _gained(source: Source) -> dict[str, str]:
+    """Effective events of each arm with their Monte Carlo errors."""
+    errors = source.effective_events_error
+    return {arm: with_error(value, errors.get(arm), places=1) for arm, value in source.effective_events.items()}
+
+
+def _p_value(entry: ConflictEntry) -> str:
+    return f"{entry.p_value:.3f}" + ("" if entry.p_value_error is None else f" ± {entry.p_value_error:.3f}")
 
 
 def _p(entries: Sequence[ConflictEntry]) -> str:
@@ -72,8 +83,8 @@ def _conflict(entries: Sequence[ConflictEntry]) -> dict[str, str]:
     return {
         "worst arm": f"{whole.regimen}, {whole.counted}", "events": f"{whole.events:.0f}",
         "predicted (95 %)": f"{whole.predicted:.0f} ({whole.lower:.0f} to {whole.upper:.0f})",
-        "p": f"{whole.p_value:.3f}",
-        "smallest p by interval": f"{worst.p_value:.3f} ({worst.regimen}, {worst.interval} months)",
+        "p": _p_value(whole),
+        "smallest p by interval": f"{_p_value(worst)} ({worst.regimen}, {worst.interval} months)",
     }  # fmt: skip
 
 
@@ -128,6 +139,7 @@ def arm_table(
     return pd.DataFrame.from_dict(found, orient="index")
 
 
+@literal
 def plot_conflict(decision: Decision) -> Figure | None:
     """Draw each trial's events by interval against what the other trials predict; None where nothing was borrowed.
 

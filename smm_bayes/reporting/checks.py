@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smm_bayes.inference.check import MAX_PARETO_K, FitCheck
-from smm_bayes.reporting.plots import BAND, COLOURS, _risk_table, new_axes, plot_events
+from smm_bayes.reporting.plots import BAND, COLOURS, _risk_table, literal, new_axes, plot_events
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
+@literal
 def plot_check(check: FitCheck) -> Figure:
     """Draw a check in one figure: survival, Pareto k, and of every cause its events and its residuals."""
     import matplotlib.pyplot as plt
@@ -33,6 +34,7 @@ def plot_check(check: FitCheck) -> Figure:
     return figure
 
 
+@literal
 def plot_survival_check(check: FitCheck, ax: Axes | None = None) -> Axes:
     """Draw Kaplan–Meier curves on the 95 % band of those of replicated patients, followed as long."""
     # Not ArviZ's plot_ppc_censored (1.3): its predictive curves take replicated times for events, censored or not, and
@@ -52,6 +54,7 @@ def plot_survival_check(check: FitCheck, ax: Axes | None = None) -> Axes:
     return ax
 
 
+@literal
 def plot_residuals(check: FitCheck, cause: str, ax: Axes | None = None) -> Axes:
     """Draw how far Cox–Snell residuals of one cause are from the exponential distribution, by arm.
 
@@ -74,6 +77,7 @@ def plot_residuals(check: FitCheck, cause: str, ax: Axes | None = None) -> Axes:
     return ax
 
 
+@literal
 def plot_pareto_k(check: FitCheck, ax: Axes | None = None) -> Axes:
     """Draw Pareto k of every patient by time; above 0.7 leaving the patient out is more than the draws can tell."""
     ax = new_axes(ax, figsize=(7.5, 3.6))

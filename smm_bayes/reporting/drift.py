@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smm_bayes.reporting.plots import new_axes
+from smm_bayes.reporting.plots import literal, new_axes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,6 +20,7 @@ LOOKS = (("#000000", "o"), ("#d55e00", "s"), ("#e69f00", "D"), ("#0072b2", "^"),
 TICKS = (0, 0.01, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1)
 
 
+@literal
 def plot_drift(
     table: pd.DataFrame, hazard_ratio: float, ax: Axes | None = None, *, column: str = "success",
     level: float | None = None, square_root: bool = False,
@@ -60,6 +61,7 @@ def plot_drift(
     return ax
 
 
+@literal
 def plot_pull(table: pd.DataFrame, ax: Axes | None = None, *, column: str = "pull") -> Axes:
     """Draw how far each method pulls towards history in conflict against the number of current events.
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from smm_bayes.reporting.plots import literal
+
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
 
+@literal
 def plot_forest(table: pd.DataFrame, *, provenance: str, ax: Axes | None = None) -> Axes:
     """Draw hazard ratios of subgroups with their credible intervals, and how many patients and events each has.
 

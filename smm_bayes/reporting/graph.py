@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from smm_bayes.reporting.plots import new_axes
+from smm_bayes.reporting.plots import literal, new_axes
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -18,6 +18,7 @@ FREE, FIXED, OBSERVED = "#ffffff", "#e6e6e6", "#cfe0f1"
 HALF_HEIGHT = 0.21  # of a node's box, where a layer is 1 high
 
 
+@literal
 def plot_model_graph(model: pm.Model, ax: Axes | None = None, *, data: bool = True) -> Axes:
     """Draw the graph of a PyMC model in layers, parents above children.
 

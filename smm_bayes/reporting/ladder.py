@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from smm_bayes.analysis.decision import Decision, Interval, Milestone, RelationResult
 from smm_bayes.prediction.reweighting import RELIABLE_UP_TO
-from smm_bayes.reporting.plots import COLOURS, new_axes
-from smm_bayes.reporting.words import Rows
+from smm_bayes.reporting.plots import COLOURS, literal, new_axes
+from smm_bayes.reporting.words import Rows, convergence, with_error
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,7 +49,7 @@ def ladder_rows(decision: Decision) -> Rows | None:
         return None
     rows = Rows()
     for name, row in table.iterrows():
-        moved = "" if row.isna()["moved"] else f", moved it by {row['moved']:+.3f} ± {row['mcse_moved']:.3f}"
+        moved = "" if row.isna()["moved"] else f", moved it by {with_error(row['moved'], row['mcse_moved'])}"
         primary = " (primary)" if row["primary"] else ""
         rows.append((str(name), f"{row['probability']:.3f} ± {row['mcse']:.3f}{moved}{primary}"))
     return rows
@@ -66,14 +66,13 @@ def mrd_rows(decision: Decision) -> Rows | None:
     rows += [(f"odds ratio at {visit:g} months, event-free and negative of all randomised", _said(ratio))
              for visit, ratio in zip(visits, found.odds_ratio, strict=False)]  # fmt: skip
     rows += [(f"MRD-negative at {share.visit:g} months, {share.arm}",
-              f"{_said(share.among_event_free)} of who is event-free; {_said(share.of_all_randomised)} of all")
+              f"{_said(share.among_event_free)} of patients who are event-free; "
+              f"{_said(share.of_all_randomised)} of all")
              for share in found.shares]  # fmt: skip
     rows += [(f"contraction of {name.replace('_', ' ')}", f"{value:.2f}") for name, value in found.contraction.items()]
     if found.milestone is not None:
         rows += _milestone_rows(found.milestone)
-    state = found.diagnostics
-    rows.append(("convergence", f"R-hat at most {state.max_rhat:.3f}, effective sample size at least "
-                 f"{state.min_ess_bulk:.0f}, {state.divergences} divergences"))  # fmt: skip
+    rows.append(("convergence", convergence(found.diagnostics)))
     return rows
 
 
@@ -134,6 +133,7 @@ def tipping_table(decision: Decision) -> pd.DataFrame | None:
     return pd.DataFrame(rows, columns=["scale", "shift", "extra_sd", "answer", "mcse", "reliable"])
 
 
+@literal
 def plot_tipping_points(decision: Decision) -> Figure | None:
     """Draw where the conclusion changes as the gap between the relation's trials and this one does, by shift."""
     import matplotlib.pyplot as plt
@@ -167,6 +167,7 @@ def _weights(found: RelationResult) -> str:
     return f"NOT RELIABLE: {said}; the model was fitted with the relation in it instead"
 
 
+@literal
 def plot_ladder(decision: Decision, ax: Axes | None = None) -> Axes | None:
     """Draw the probability of success as sources are added, then with each left out; None without patients' MRD.
 

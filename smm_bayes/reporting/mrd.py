@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from smm_bayes.reporting.plots import COLOURS, kaplan_meier, new_axes, rows_below
+from smm_bayes.reporting.plots import COLOURS, kaplan_meier, literal, new_axes, rows_below
 from smm_bayes.surrogacy.visits.rates import MrdRates
 from smm_bayes.surrogacy.within.association import MilestoneEffects
 from smm_bayes.surrogacy.within.hazard_ratios import BIASED
@@ -23,7 +23,7 @@ LIMITS = (0.02, 20.0)  # of hazard ratios drawn; what goes beyond has an arrow
 RATIOS = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 1, 2, 5, 10, 20)
 PARTS = {
     "difference": "difference Δ", "before_landmark": "events before the landmark",
-    "mrd": "MRD status at the landmark", "residual": "residual, Δ$_S$",
+    "mrd": "MRD status at the landmark", "residual": "residual, Δₛ",
 }  # fmt: skip
 
 
@@ -65,6 +65,7 @@ def landmark_at_risk(landmark: Landmark, times: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index", columns=list(times))
 
 
+@literal
 def plot_landmark(
     landmark: Landmark, survival: np.ndarray | None = None, time: np.ndarray | None = None, ax: Axes | None = None,
     horizon: float | None = None,
@@ -112,6 +113,7 @@ def plot_landmark(
     return ax
 
 
+@literal
 def plot_mrd_rates(rates: MrdRates, ax: Axes | None = None, *, data: str, denominators: Sequence[str] = ()) -> Axes:
     """Draw MRD-negative rates by outcome, denominator and arm, with their intervals and counts.
 
@@ -147,6 +149,7 @@ def plot_mrd_rates(rates: MrdRates, ax: Axes | None = None, *, data: str, denomi
     return ax
 
 
+@literal
 def plot_milestone(effects: MilestoneEffects, ax: Axes | None = None, *, data: str) -> Axes:
     """Draw the difference in survival at a milestone and the parts that sum to it.
 
@@ -169,6 +172,7 @@ def plot_milestone(effects: MilestoneEffects, ax: Axes | None = None, *, data: s
     return ax
 
 
+@literal
 def plot_hazard_ratios(table: pd.DataFrame, ax: Axes | None = None, *, data: str) -> Axes:
     """Draw hazard ratios of MRD-negative over not by several ways of comparing.
 

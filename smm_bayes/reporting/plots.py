@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,24 @@ if TYPE_CHECKING:
 
 COLOURS = {"control": "#b5541c", "experimental": "#1f5f99"}  # readable by the colour-blind and in grey
 BAND = 0.25
+
+
+def literal[**P, R](draw: Callable[P, R]) -> Callable[P, R]:
+    """Make a plot show every text as it is: a name may hold dollar signs, and is no formula."""
+
+    @wraps(draw)
+    def drawn(*args: P.args, **kwargs: P.kwargs) -> R:
+        import matplotlib as mpl
+        from matplotlib.artist import Artist
+        from matplotlib.text import Text
+
+        with mpl.rc_context({"text.parse_math": False}):
+            found = draw(*args, **kwargs)
+        for text in found.findobj(Text) if isinstance(found, Artist) else ():
+            text.set_parse_math(False)  # axes that were given have texts already
+        return found
+
+    return drawn
 
 
 def new_axes(ax: Axes | None, **size: Any) -> Axes:
@@ -63,6 +82,7 @@ def at_risk(patients: Patients, times: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame(counts, index=times).T
 
 
+@literal
 def plot_survival(
     patients: Patients, log_hazard: xr.DataArray | None = None, grid: TimeGrid | None = None,
     causes: tuple[str, ...] | None = None, ax: Axes | None = None, horizon: float | None = None,
@@ -130,18 +150,28 @@ def rows_below(
                     ha="right", annotation_clip=False, **style)  # fmt: skip
 
 
+@literal
 def plot_events(check: pd.DataFrame, cause: str, ax: Axes | None = None) -> Axes:
-    """Draw one cause of :func:`events_check`: observed events on the model's 95 % predictive limits."""
+    """Draw one cause of :func:`events_check`: observed events on the model's 95 % predictive limits.
+
+    Parameters
+    ----------
+    check : pandas.DataFrame
+        Indexed by arm, cause and interval; an interval without exposure in an arm may be left out there.
+    cause : str
+    ax : matplotlib.axes.Axes, optional
+    """
     ax = new_axes(ax, figsize=(7.5, 3.2))
     chosen = check.xs(cause, level="cause")
     arms = list(dict.fromkeys(chosen.index.get_level_values("arm")))
+    labels = sorted(set(check.index.get_level_values("interval")), key=_start)
     for position, arm in enumerate(arms):
         rows = chosen.loc[arm]
-        x = np.arange(len(rows)) + (position - (len(arms) - 1) / 2) * 0.25
+        place = np.array([labels.index(label) for label in rows.index])
+        x = place + (position - (len(arms) - 1) / 2) * 0.25
         ax.vlines(x, rows["lower"], rows["upper"], color=COLOURS[arm], linewidth=5, alpha=0.35,
                   label=f"{arm}: model, 95 %")  # fmt: skip
         ax.plot(x, rows["observed"], "o", color=COLOURS[arm], markersize=4, label=f"{arm}: observed")
-    labels = chosen.loc[arms[0]].index
     ax.set_xticks(np.arange(len(labels)), labels, rotation=30, ha="right", fontsize=8)
     top = max(float(chosen["upper"].max()), float(chosen["observed"].max()), 1.0)
     ax.set(xlabel="months since enrolment", ylabel=f"events: {cause}", ylim=(-0.04 * top, 1.3 * top))  # legend above
@@ -149,6 +179,12 @@ def plot_events(check: pd.DataFrame, cause: str, ax: Axes | None = None) -> Axes
     return ax
 
 
+def _start(label: str) -> float:
+    """First month of an interval's label."""
+    return float(label.lstrip("([").split(",")[0])
+
+
+@literal
 def plot_prediction(prediction: Prediction, ax: Axes | None = None, observed: float | None = None) -> Axes:
     """Draw the predictive distribution of the final hazard ratio (or event count), by success or failure."""
     ax = new_axes(ax, figsize=(7.5, 3.4))
@@ -174,6 +210,7 @@ def plot_prediction(prediction: Prediction, ax: Axes | None = None, observed: fl
     return ax
 
 
+@literal
 def plot_prior_survival(
     curves: np.ndarray, time: np.ndarray, ax: Axes | None = None, label: str = "free of any event"
 ) -> Axes:
@@ -188,6 +225,7 @@ def plot_prior_survival(
     return ax
 
 
+@literal
 def plot_probabilities(
     table: pd.DataFrame, ax: Axes | None = None, reference: float | None = None, label: str = "probability of success"
 ) -> Axes:
@@ -216,6 +254,7 @@ def plot_probabilities(
     return ax
 
 
+@literal
 def plot_forecast(
     table: pd.DataFrame, happened: Mapping[tuple[str, str], float] | None = None, ax: Axes | None = None,
     label: str = "forecast", logarithmic: bool = False, data: str = "reconstructed",
@@ -288,6 +327,7 @@ def at_risk_ranges(reconstructions: Reconstructions, times: np.ndarray) -> pd.Da
     return pd.DataFrame(rows, index=times).T
 
 
+@literal
 def plot_reconstructions(reconstructions: Reconstructions, ax: Axes | None = None) -> Axes:
     """Draw the Kaplan–Meier curves of all reconstructions, what was printed of them, and the patients at risk.
 
@@ -322,6 +362,7 @@ def plot_reconstructions(reconstructions: Reconstructions, ax: Axes | None = Non
     return ax
 
 
+@literal
 def plot_ratio_table(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     """Draw published hazard ratios with their intervals beside what reconstructions and milestones give.
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from smm_bayes.borrowing import BetaMixture, GammaMixture, Mixture, NormalMixture
 from smm_bayes.errors import SpecificationError
-from smm_bayes.reporting.plots import new_axes
+from smm_bayes.reporting.plots import literal, new_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,6 +57,7 @@ def _values(shown: list[Mixture], points: int) -> np.ndarray:
     return np.linspace(low, high, points)
 
 
+@literal
 def plot_prior(
     mixture: Mixture, ax: Axes | None = None, *, data: Mapping[str, float] | None = None,
     posterior: Mixture | None = None, label: str | None = None, components: bool = True,

@@ -15,6 +15,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from smm_bayes import markup
 from smm_bayes.errors import ReportError
 from smm_bayes.interruption import uninterrupted
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 NOTEBOOK = "interim_report.ipynb"
 PATIENCE = 10  # seconds that a report has to end when told so
 NEEDED = ("matplotlib.pyplot", "xarray", "h5netcdf", "smm_bayes.analysis.outputs", "smm_bayes.reporting.plots",
-          "smm_bayes.reporting.words")  # fmt: skip
+          "smm_bayes.reporting.words", "smm_bayes.reporting.answer", "smm_bayes.inference.check")  # fmt: skip
 
 
 def report_notebook() -> Path:
@@ -174,7 +175,7 @@ def with_alternative_text(page: str, notebook: Path) -> str:
     found = iter(texts)
 
     def describe(match: re.Match[str]) -> str:
-        words = next(found, "Figure").replace('"', "'")
+        words = markup.text(next(found, "Figure"))
         return re.sub(r'\salt="[^"]*"', "", match.group(0)).replace("<img", f'<img alt="{words}"', 1)
 
     return re.sub(r'<img[^>]*src="data:image/png[^>]*>', describe, page)

@@ -8,7 +8,7 @@ import numpy as np
 
 from smm_bayes.errors import SpecificationError
 from smm_bayes.evidence.vocabulary import TRUST
-from smm_bayes.reporting.plots import BAND, COLOURS, new_axes
+from smm_bayes.reporting.plots import BAND, COLOURS, literal, new_axes
 from smm_bayes.surrogacy import AcrossPriors, LeftOut, Relation, Transport, Transported, TrialPairs
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ TICKS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1, 1.5, 2, 3, 4, 5, 7, 10, 15,
 POINTS = 81
 
 
+@literal
 def plot_pairs(pairs: TrialPairs, relation: Relation, ax: Axes | None = None) -> Axes:
     """Draw hazard ratios on odds ratios of negativity with a relation's line.
 
@@ -115,6 +116,7 @@ def ratio_axis(ax: Axes, which: str, low: float, high: float) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
+@literal
 def plot_leave_one_out(found: LeftOut, ax: Axes | None = None) -> Axes:
     """Draw every trial's observed hazard ratio on its prediction by the other trials.
 
@@ -150,6 +152,7 @@ def plot_leave_one_out(found: LeftOut, ax: Axes | None = None) -> Axes:
     return ax
 
 
+@literal
 def plot_prior_pairs(
     priors: AcrossPriors, ax: Axes | None = None, *, odds_ratios: tuple[float, float] = (0.5, 15.0),
     rng: np.random.Generator,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smm_bayes.errors import SpecificationError
-from smm_bayes.reporting.plots import BAND, COLOURS, new_axes
+from smm_bayes.reporting.plots import BAND, COLOURS, literal, new_axes
 from smm_bayes.reporting.surrogacy import POINTS, as_it_is, ratio_axis
 from smm_bayes.surrogacy import Relation, Transported
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 PARTS = 10  # of a relation's draws, for Monte Carlo errors
 
 
+@literal
 def plot_transport(transported: Transported, ax: Axes | None = None, *, largest: float = 15.0) -> Axes:
     """Draw what odds ratios predict of a trial's hazard ratio: among the relation's trials, and in the new setting.
 
@@ -90,6 +91,7 @@ def _beyond(relation: Relation, largest: float) -> list[tuple[float, float]]:
     return [(start, end) for start, end in ((1.0, float(low)), (float(high), largest)) if start < end]
 
 
+@literal
 def plot_tipping(
     table: pd.DataFrame, threshold: float, ax: Axes | None = None, *, shift: float = 0.0, answer: str = "answer"
 ) -> Axes:  # fmt: skip

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smm_bayes.analysis.decision import Decision
+from smm_bayes import markup
+from smm_bayes.analysis.decision import Decision, Diagnostics, FitVerdict
 from smm_bayes.analysis.interim import Interim, InterimInputs, describe_outcome
 from smm_bayes.analysis.pinned import package_words
 from smm_bayes.errors import SpecificationError
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from smm_bayes.evidence.summaries import ArmSummary
 
 
+NOISE = 2  # Monte Carlo errors within which a change cannot be told from 0
 BY_INTERVAL = ("log_hazard", "log_baseline")
 
 
@@ -39,18 +40,58 @@ class Rows(list[tuple[str, str]]):
         return "\n".join(f"{label:<{width}}  {value}" for label, value in self)
 
     def _repr_html_(self) -> str:
-        cells = "".join(f"<tr><th>{escape(label)}</th><td>{escape(value)}</td></tr>" for label, value in self)
-        return f"<table>{cells}</table>"
+        return markup.table(self)
+
+
+def with_error(value: float, error: float | None, places: int = 3) -> str:
+    """Give a change with its Monte Carlo error; one that is within two errors of 0 is said to be noise."""
+    if error is None:
+        return f"{value:+.{places}f}"
+    noise = " (within Monte Carlo error of 0)" if abs(value) < NOISE * error else ""
+    return f"{value:+.{places}f} ± {error:.{places}f}{noise}"
+
+
+def convergence(found: Diagnostics) -> str:
+    """Say whether the chains agree; whether the model describes the data is another question."""
+    verdict = "converged" if found.passed else "DID NOT CONVERGE"
+    return (f"{verdict}: R-hat at most {found.max_rhat:.3f}, effective sample size at least {found.min_ess_bulk:.0f} "
+            f"(bulk) and {found.min_ess_tail:.0f} (tail), {found.divergences} divergences")  # fmt: skip
+
+
+def fit_to_data(found: FitVerdict | None) -> str:
+    """Say whether the model describes the data, and which part of it was compared with them."""
+    if found is None:
+        return "not checked"
+    return f"{found.verdict}: {found.sentence} Compared: {found.checked}."
+
+
+def condition_rows(decision: Decision) -> Rows:
+    """The answer with everything that it holds under: what is due, its error, convergence, fit, who is lost."""
+    error, within = decision.mcse, decision.mcse_within
+    parts = "completed trials and posterior draws"
+    if within is not None and decision.sources:
+        parts += f" {within:.3f}; with reconstructions of earlier trials {error:.3f}"
+    rows = Rows([("final analysis", decision.trigger)] if decision.trigger else [])
+    rows += [
+        ("probability of success", f"{decision.probability_of_success:.3f} (Monte Carlo error {error:.3f}: {parts})"),
+        ("convergence", convergence(decision.diagnostics)), ("fit to the data", fit_to_data(decision.fit_check)),
+        ("specification", decision.inputs.frozen),
+    ]  # fmt: skip
+    return Rows([*rows, *(("assumed", sentence) for sentence in decision.assumptions)])
 
 
 def answer(interim: Interim) -> str:
-    """Say the answer in two sentences, the number first."""
+    """Say the answer in a few sentences: what is due, the number, and whether it is to be used with caution."""
     decision = interim.decision
     sentence = (
         f"The probability that the final analysis succeeds is {decision.probability_of_success:.1%} "
         f"(Monte Carlo error {decision.mcse:.1%}), success being {decision.success_rule} "
         f"{decision.final_analysis}."
     )
+    if decision.trigger:
+        sentence = f"{decision.trigger} {sentence}"
+    if decision.fit_check is not None and decision.fit_check.verdict != "passed":
+        sentence += f" Use with caution: {decision.fit_check.sentence}"
     observed, fraction = decision.events.observed, decision.information_fraction
     so_far = f"{observed} counted events so far, information fraction {fraction:.0%}"
     ratio = decision.hazard_ratio
@@ -180,9 +221,11 @@ def source_rows(decision: Decision) -> Rows | None:
     for source in decision.sources:
         label = f"without {source.name}" + (f" ({source.trust})" if source.trust else "")
         if source.probability_without is not None:
-            moved = decision.probability_of_success - source.probability_without
+            moved, error = source.difference, source.mcse_difference
+            if moved is None:
+                moved = decision.probability_of_success - source.probability_without
             rows.append((label, f"{source.probability_without:.3f} (Monte Carlo error {source.mcse_without:.3f}); "
-                         f"it moved the answer by {moved:+.3f}"))  # fmt: skip
+                         f"it moved the answer by {with_error(moved, error)}"))  # fmt: skip
     return rows
 
 
@@ -205,10 +248,10 @@ def probability_table(predictions: Mapping[str, Prediction]) -> pd.DataFrame:
 
 
 def reconstruction_table(prediction: Prediction, reconstructions: int) -> pd.DataFrame:
-    """Probability of success under each reconstruction of the earlier trials, with its Monte Carlo error.
+    """Probability of success under each reconstruction of the earlier trials, with its own Monte Carlo error.
 
     Replicates are in the order of the chains, and every reconstruction has as many chains. It has a share 1/n of all
-    draws, so its error is √n times that of the whole.
+    draws, so its error is √n times that of the whole given the reconstructions.
 
     Raises
     ------
@@ -222,7 +265,7 @@ def reconstruction_table(prediction: Prediction, reconstructions: int) -> pd.Dat
                                  "reconstructions; give the number that was fitted")  # fmt: skip
     by_part = prediction.success.reshape(reconstructions, -1).mean(axis=1)
     index = pd.RangeIndex(1, reconstructions + 1, name="reconstruction")
-    error = prediction.mcse * np.sqrt(reconstructions)
+    error = prediction.error_within * np.sqrt(reconstructions)
     return pd.DataFrame({"probability": by_part, "mcse": error}, index=index)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from smm_bayes import markup
 from smm_bayes.errors import SpecificationError
 from smm_bayes.trial.calendar import on_clock
 
@@ -183,12 +184,8 @@ class EventTable:
                 f"{', '.join(parts)}; {self.exposure.sum():,.0f} patient-months")  # fmt: skip
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{label}</th>" for label in self.grid.labels)
-        rows = ""
+        rows: list[list[object]] = []
         for a, arm in enumerate(self.arms):
-            for c, cause in enumerate(self.causes):
-                cells = "".join(f"<td>{int(n)}</td>" for n in self.events[a, c])
-                rows += f"<tr><th>{arm}</th><th>{cause}</th>{cells}</tr>"
-            cells = "".join(f"<td>{x:,.0f}</td>" for x in self.exposure[a])
-            rows += f"<tr><th>{arm}</th><th>patient-months</th>{cells}</tr>"
-        return f"<table><tr><th></th><th></th>{head}</tr>{rows}</table>"
+            rows += [[arm, cause, *map(int, self.events[a, c])] for c, cause in enumerate(self.causes)]
+            rows.append([arm, "patient-months", *(f"{months:,.0f}" for months in self.exposure[a])])
+        return markup.table(rows, head=["", "", *self.grid.labels], labels=2)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from smm_bayes import markup
 from smm_bayes.errors import DataError
 from smm_bayes.trial.calendar import calendar_date, on_clock
 from smm_bayes.trial.cuts import known_by
@@ -195,8 +196,7 @@ class Courses:
                 f"{self.provenance}")  # fmt: skip
 
     def _repr_html_(self) -> str:
-        cells = "".join(f"<tr><th>{label}</th><td>{value}</td></tr>" for label, value in self.summary())
-        return f"<table><caption>Courses of {self.trial}</caption>{cells}</table>"
+        return markup.table(self.summary(), caption=f"Courses of {self.trial}")
 
 
 def breaches(dates: Mapping[str, np.ndarray]) -> Iterator[tuple[str, str, str, np.ndarray]]:

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from smm_bayes.errors import ConvergenceError
+from smm_bayes.errors import ConvergenceError, SpecificationError
+from smm_bayes.inference.monte_carlo import error_within, mean_error, reciprocal_variance_error
 from smm_bayes.prediction import Enrolment, EventCount, FinalAnalysis, probability_of_success
-from smm_bayes.prediction.monte_carlo import Layout, proportion_error, series_error
+from smm_bayes.prediction.monte_carlo import Layout, monte_carlo_error, proportion_error, series_error
 from smm_bayes.prediction.reweighting import paired_difference, reweight
 from smm_bayes.survival import TimeGrid
 from smm_bayes.trial.patients import Patients
@@ -225,3 +226,93 @@ def test_difference_of_predictions_pairs_the_same_trials():
     assert "succeed in one only" in repr(found)
     other, _ = predict(patients, rng, 12.5, 220, **plan)
     assert first.difference(other).difference == pytest.approx(-other.difference(first).difference)
+
+
+# --- several equally likely data sets ---------------------------------------------------------------------------------
+
+TAU = 0.25  # SD of the data sets' means
+
+
+def nested(rng, data_sets, chains=2, draws=150, persistence=0.5):
+    """Draw from data sets whose means are N(0, TAU²), two chains each: (chain, draw) of N(mean, 1)."""
+    x = normal_draws(rng, (data_sets * chains, draws), persistence)
+    return x + np.repeat(rng.normal(0, TAU, data_sets), chains)[:, None]
+
+
+def claims(data_sets, repeats=300):
+    """Errors and claimed errors of the plain share, of a re-weighted one and of a paired difference over simulations."""
+    rng, found = np.random.default_rng(data_sets), []
+    spread = np.hypot(TAU, np.hypot(1.0, 0.6))
+    plain = stats.norm.cdf(LIMIT / spread)
+    for _ in range(repeats):
+        x = nested(rng, data_sets)
+        noise = 0.6 * rng.normal(size=(*x.shape, 2))
+        success, other = x[..., None] + noise < LIMIT, 0.3 * x[..., None] + noise < LIMIT
+        share = success.mean(axis=2)
+        lower = stats.norm.cdf(LIMIT / np.hypot(0.3 * np.hypot(TAU, 1.0), 0.6))
+        difference = paired_difference(success, other, data_sets)
+        variance = 1 / (1 + 1 / (1 + TAU**2))  # of x under a factor N(x; 1, 1)
+        weighted = reweight(success, -0.5 * (x - 1) ** 2, data_sets=data_sets)
+        found.append((
+            (share.mean() - plain, monte_carlo_error(share, success.size, data_sets), monte_carlo_error(share, success.size)),
+            (difference.difference - (plain - lower), difference.mcse, paired_difference(success, other).mcse),
+            (weighted.probability - truth(variance, variance), weighted.mcse,
+             reweight(success, -0.5 * (x - 1) ** 2).mcse),
+        ))  # fmt: skip
+    return np.array(found)  # (simulation, what, (error, claimed, claimed without data sets))
+
+
+@pytest.mark.parametrize("data_sets", [5, 20])
+def test_errors_count_how_much_data_sets_differ(data_sets):
+    """The truth is a closed form: data sets' means are normal, and each trial succeeds below a limit."""
+    for error, claimed, without in np.moveaxis(claims(data_sets), 0, -1):
+        root = np.sqrt(np.mean(error**2))
+        assert abs(error.mean()) < 4 * error.std() / np.sqrt(len(error)) + 0.1 * root  # a ratio has a little bias
+        assert 0.88 < np.sqrt(np.mean(claimed**2)) / root < 1.15
+        assert np.sqrt(np.mean(without**2)) / root < 0.8  # what was claimed before
+
+
+def test_one_data_set_has_no_part_of_its_own():
+    x = normal_draws(np.random.default_rng(3), persistence=0.5)
+    assert mean_error(x) == mean_error(x, 1) == error_within(x) == series_error(x)
+
+
+def test_data_sets_that_are_alike_add_next_to_nothing():
+    x = normal_draws(np.random.default_rng(4), (40, 250), persistence=0.3)
+    assert error_within(x, 20) == pytest.approx(series_error(x), rel=0.1)
+    assert error_within(x, 20) <= mean_error(x, 20) < 1.5 * error_within(x, 20)
+
+
+def test_chains_are_shared_out_evenly_or_refused():
+    for ask in (lambda: Layout.of(9, 100, 500, 2), lambda: mean_error(np.zeros((9, 10)), 2)):
+        with pytest.raises(SpecificationError, match="9 chains cannot come from 2 data sets"):
+            ask()
+
+
+@pytest.mark.parametrize("data_sets", [1, 10])
+def test_error_of_a_reciprocal_variance(data_sets):
+    """Of normal draws, whose data sets have variances that differ: against the spread over simulations."""
+    rng, found, claimed = np.random.default_rng(5), [], []
+    for _ in range(400):
+        scale = np.repeat(np.exp(rng.normal(0, 0.15 * (data_sets > 1), data_sets)), 2)
+        x = normal_draws(rng, (2 * data_sets, 200), persistence=0.4) * scale[:, None]
+        found.append(1 / x.var())
+        claimed.append(reciprocal_variance_error(x, data_sets))
+    assert 0.88 < np.sqrt(np.mean(np.square(claimed))) / np.std(found) < 1.15
+
+
+def test_predictions_know_the_data_sets_of_their_draws():
+    patients = single_arm()
+    shift = np.repeat([-0.4, 0.0, 0.1, 0.5], 2)[:, None]  # of the log hazard, by data set
+    hazard = np.random.default_rng(1).gamma(10.5, 1 / 220, size=(8, 1250)) * np.exp(shift)
+    options = {"final": FinalAnalysis("follow_up", follow_up=24.0), "rule": EventCount(at_most=27), "seed": 11}
+    log_hazard = np.log(hazard)[..., None, None, None]
+    pooled = probability_of_success(patients, log_hazard, TimeGrid(()), data_sets=4, **options)
+    alone = probability_of_success(patients, log_hazard, TimeGrid(()), **options)
+    assert pooled.probability == alone.probability
+    means = pooled.success.reshape(4, -1).mean(axis=1)
+    assert pooled.mcse == pytest.approx(means.std(ddof=1) / 2)
+    assert pooled.error_within < 0.2 * pooled.mcse
+    with pytest.raises(SpecificationError, match="same seed and layout"):
+        pooled.difference(alone)
+    assert pooled.reweighted(np.zeros((8, 1250))).mcse == pytest.approx(pooled.mcse)

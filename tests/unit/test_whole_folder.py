@@ -1,5 +1,6 @@
 """A folder of results is replaced whole, whenever its writer is killed; what could not be replaced is refused at once."""
 
+import contextlib
 import ctypes
 import os
 import random
@@ -117,7 +118,7 @@ def test_the_current_folder_and_those_above_it_are_refused(tmp_path, monkeypatch
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     for out in (".", "..", "../here", "/", tmp_path):
-        with pytest.raises(SpecificationError, match="the current folder, which cannot be replaced.*give a folder inside"):
+        with pytest.raises(SpecificationError, match=r"the current folder, which cannot be replaced.*give a folder inside"):
             check_out(Path(out))
 
 
@@ -142,7 +143,7 @@ def test_paths_that_lead_nowhere(tmp_path):
 
 def test_a_second_run_into_one_folder_is_refused(tmp_path):
     with whole_folder(tmp_path / "out"):
-        with pytest.raises(SpecificationError, match="another run is writing to --out .*wait"), whole_folder(tmp_path / "out"):
+        with pytest.raises(SpecificationError, match=r"another run is writing to --out .*wait"), whole_folder(tmp_path / "out"):
             pass
         write(tmp_path / "other", "t")
     assert sorted(os.listdir(tmp_path)) == ["other", "out"]
@@ -167,7 +168,7 @@ def mounted(folder):
 
 def test_a_mount_point_is_refused_at_once_and_a_folder_in_it_serves(tmp_path):
     with mounted(tmp_path / "out") as out:
-        with pytest.raises(SpecificationError, match="mount point.*give a folder inside it, such as .*out/interim"), \
+        with pytest.raises(SpecificationError, match=r"mount point.*give a folder inside it, such as .*out/interim"), \
                 whole_folder(out):
             raise AssertionError("nothing may be computed")
         write(out / "interim", "t")
@@ -197,10 +198,8 @@ def test_an_interruption_waits_for_what_must_be_whole_and_is_not_forgotten():
             assert heard.heard
         raise AssertionError("not reached")
     with pytest.raises(KeyboardInterrupt), listening():
-        try:
+        with contextlib.suppress(KeyboardInterrupt):  # somebody swallowed it
             os.kill(os.getpid(), signal.SIGTERM)
-        except KeyboardInterrupt:
-            pass  # somebody swallowed it
         with uninterrupted(unless_heard=True):
             raise AssertionError("nothing is replaced after an interruption")
     assert Interruption.current() is None

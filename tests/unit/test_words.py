@@ -69,7 +69,9 @@ def test_rows_print_aligned_and_show_as_escaped_html():
     rows = words.Rows([("p", "< 0.05"), ("events", "40")])
     assert repr(rows) == "p       < 0.05\nevents  40"
     assert (
-        rows._repr_html_() == "<table><tr><th>p</th><td>&lt; 0.05</td></tr><tr><th>events</th><td>40</td></tr></table>"
+        rows._repr_html_()
+        == '<table class="mathjax_ignore tex2jax_ignore"><tr><th>p</th><td>&lt; 0.05</td></tr>'
+        "<tr><th>events</th><td>40</td></tr></table>"
     )
     assert repr(words.Rows()) == ""
 
@@ -163,7 +165,7 @@ def test_tables_of_probabilities():
 
 
 def test_probability_by_reconstruction_and_its_spread():
-    prediction = SimpleNamespace(success=np.array([1, 1, 1, 0, 0, 0, 0, 0], bool), mcse=0.01)
+    prediction = SimpleNamespace(success=np.array([1, 1, 1, 0, 0, 0, 0, 0], bool), error_within=0.01)
     table = words.reconstruction_table(prediction, 2)
     assert table["probability"].tolist() == [0.75, 0.0]
     assert table["mcse"].tolist() == pytest.approx([0.01 * np.sqrt(2)] * 2)

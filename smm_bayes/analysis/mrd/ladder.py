@@ -12,7 +12,7 @@ import numpy as np
 from smm_bayes.analysis.hazards import WithEarlierTrials
 from smm_bayes.analysis.mrd.model import WithMrd
 from smm_bayes.analysis.mrd.sections import EVENTS, MRD, SURROGACY
-from smm_bayes.analysis.sources import EVERYTHING, WITHOUT_RECONSTRUCTIONS, Without
+from smm_bayes.analysis.sources import EVERYTHING, WITHOUT_RECONSTRUCTIONS, Without, difference
 from smm_bayes.execution import Beside
 from smm_bayes.prediction.result import Prediction
 from smm_bayes.prediction.reweighting import Reweighted
@@ -237,11 +237,3 @@ def _relation_moved(related: WithRelation, prediction: Prediction) -> tuple[floa
     if related.prediction is not None:
         return difference(related.prediction, prediction)
     return related.weighted.difference, related.weighted.difference_mcse
-
-
-def difference(first: Prediction, second: Prediction) -> tuple[float, float]:
-    """Difference of two probabilities of success with its error, by pairs of replicates where these match."""
-    if first.layout == second.layout and first.layout is not None and first.seed == second.seed:
-        found = first.difference(second)
-        return found.difference, found.mcse
-    return first.probability - second.probability, math.hypot(first.mcse, second.mcse)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from smm_bayes import markup
 from smm_bayes.borrowing.mixtures import line
 from smm_bayes.borrowing.mixtures.components import Components, check_weights, vector
 from smm_bayes.errors import Problems, SpecificationError
@@ -212,7 +213,5 @@ class Mixture(Components):
 
     def _repr_html_(self) -> str:
         columns = {"weight": self.weights, **self._parameters}
-        head = "".join(f"<th>{name}</th>" for name in columns)
-        rows = ["".join(f"<td>{value:.4g}</td>" for value in row) for row in zip(*columns.values(), strict=True)]
-        body = "".join(f"<tr>{row}</tr>" for row in rows)
-        return f"<table><caption>{type(self).__name__}: {self._summary()}</caption><tr>{head}</tr>{body}</table>"
+        rows = [[f"{value:.4g}" for value in row] for row in zip(*columns.values(), strict=True)]
+        return markup.table(rows, head=list(columns), caption=f"{type(self).__name__}: {self._summary()}", labels=0)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -11,6 +13,7 @@ from smm_bayes.borrowing.mixtures import MultivariateNormalMixture
 from smm_bayes.borrowing.trials.cohorts import Cohort, Trials
 from smm_bayes.borrowing.trials.hierarchical import cohort_log_hazard
 from smm_bayes.borrowing.trials.priors import TrialsPriors
+from smm_bayes.inference.monte_carlo import mean_error, reciprocal_variance_error
 
 WHOLE = "all"  # intervals
 DRAWS = 1000
@@ -30,6 +33,9 @@ class Conflict:
         Median and 95 % interval of the prediction.
     p_value : float
         Two-sided predictive mid-p-value; with several reconstructions their mean.
+    p_value_error : float
+        Its Monte Carlo standard error: of the draws, of the data sets that these were fitted to, and of the
+        reconstructions compared.
     """
 
     trial: str
@@ -41,11 +47,12 @@ class Conflict:
     lower: float
     upper: float
     p_value: float
+    p_value_error: float = 0.0
 
 
 def conflicts(
     parameters: Mapping[str, np.ndarray], observed: Sequence[Trials], priors: TrialsPriors, trial: str, *,
-    rng: np.random.Generator,
+    rng: np.random.Generator, chains: int = 1, data_sets: int = 1,
 ) -> list[Conflict]:  # fmt: skip
     r"""Compare one trial's events with what the others predict of them.
 
@@ -62,14 +69,17 @@ def conflicts(
     priors : TrialsPriors
     trial : str
     rng : numpy.random.Generator
+    chains, data_sets : int
+        Chains that the draws are from, one after the other, and data sets that these were fitted to: for the errors.
 
     Returns
     -------
     list of Conflict
         For every arm and series, all intervals together first; intervals without exposure are left out.
     """
-    size = len(next(iter(parameters.values())))
-    kept = np.linspace(0, size - 1, min(size, DRAWS)).round().astype(int)
+    draws = len(next(iter(parameters.values()))) // chains
+    each = np.linspace(0, draws - 1, min(draws, -(-DRAWS // chains))).round().astype(int)
+    kept = (np.arange(chains)[:, None] * draws + each).ravel()
     thinned = {name: values[kept] for name, values in parameters.items()}
     log_hazard = cohort_log_hazard(thinned, observed[0], priors)
     causes, labels = observed[0].causes, observed[0].grid.labels
@@ -82,9 +92,11 @@ def conflicts(
             at = [causes.index(cause) for cause in series]
             hazard = np.exp(log_hazard[:, index, at]).sum(axis=1)  # (draw, interval)
             said = (cohort.trial, cohort.regimen, " or ".join(series))
-            found.append(_compare((*said, WHOLE), hazard, arms, row, slice(None), rng))
-            found += [_compare((*said, label), hazard, arms, row, slice(j, j + 1), rng)
-                      for j, label in enumerate(labels) if any(arm.exposure[j] > 0 for arm in arms)]  # fmt: skip
+            hazard = hazard.reshape(chains, -1, hazard.shape[-1])
+            compare = partial(_compare, hazard=hazard, arms=arms, row=row, rng=rng, data_sets=data_sets)
+            found.append(compare((*said, WHOLE), slice(None)))
+            found += [compare((*said, label), slice(j, j + 1)) for j, label in enumerate(labels)
+                      if any(arm.exposure[j] > 0 for arm in arms)]  # fmt: skip
     return found
 
 
@@ -102,31 +114,36 @@ def arm_conflicts(
     draws : int
         Of the prior.
     """
-    hazard = np.exp(prior.sample(draws, rng=rng))
+    hazard = np.exp(prior.sample(draws, rng=rng))[None]
     said = (arm.trial, arm.regimen, " or ".join(arm.series[0]))
-    found = [_compare((*said, WHOLE), hazard, [arm], 0, slice(None), rng)]
-    return found + [_compare((*said, label), hazard, [arm], 0, slice(j, j + 1), rng)
-                    for j, label in enumerate(prior.labels) if arm.exposure[j] > 0]  # fmt: skip
+    compare = partial(_compare, hazard=hazard, arms=[arm], row=0, rng=rng, data_sets=1)
+    parts = [compare((*said, label), slice(j, j + 1)) for j, label in enumerate(prior.labels) if arm.exposure[j] > 0]
+    return [compare((*said, WHOLE), slice(None)), *parts]
 
 
 def _compare(
-    said: tuple[str, str, str, str], hazard: np.ndarray, arms: Sequence[Cohort], row: int, intervals: slice,
-    rng: np.random.Generator,
+    said: tuple[str, str, str, str], intervals: slice, *, hazard: np.ndarray, arms: Sequence[Cohort], row: int,
+    rng: np.random.Generator, data_sets: int,
 ) -> Conflict:  # fmt: skip
+    """Compare the events of a series in some intervals with those of hazards (chain, draw, interval)."""
     from scipy.special import gammaln, pdtr, xlogy
 
-    values, drawn, events = [], [], []
+    values, slopes, drawn, events = [], [], [], []
     for arm in arms:
-        expected = hazard[:, intervals] @ arm.exposure[intervals]
+        expected = hazard[..., intervals] @ arm.exposure[intervals]
         seen = float(arm.events[row, intervals].sum())
         below = pdtr(seen - 1, expected) if seen > 0 else np.zeros_like(expected)
-        equal = np.exp(xlogy(seen, expected) - expected - gammaln(seen + 1))
-        share = float(np.mean(below + equal / 2))
-        values.append(2 * min(share, 1 - share))
-        drawn.append(rng.poisson(expected))
+        share = below + np.exp(xlogy(seen, expected) - expected - gammaln(seen + 1)) / 2
+        whole = float(share.mean())
+        values.append(2 * min(whole, 1 - whole))
+        slopes.append(2 * share if whole < 0.5 else -2 * share)
+        drawn.append(rng.poisson(expected).ravel())
         events.append(seen)
     lower, middle, upper = np.quantile(np.concatenate(drawn), (0.025, 0.5, 0.975))
-    return Conflict(*said, float(np.mean(events)), float(middle), float(lower), float(upper), float(np.mean(values)))
+    between = np.std(values, ddof=1) / math.sqrt(len(arms)) if len(arms) > 1 else 0.0
+    error = math.hypot(mean_error(np.mean(slopes, axis=0), data_sets), between)
+    predicted = (float(middle), float(lower), float(upper))
+    return Conflict(*said, float(np.mean(events)), *predicted, float(np.mean(values)), error)
 
 
 def information(log_hazard: np.ndarray, exposure: np.ndarray) -> np.ndarray:
@@ -142,3 +159,17 @@ def information(log_hazard: np.ndarray, exposure: np.ndarray) -> np.ndarray:
     """
     expected = np.log((np.exp(log_hazard) * exposure).sum(axis=-1))
     return 1 / expected.var(axis=0)
+
+
+def information_error(log_hazard: np.ndarray, exposure: np.ndarray, data_sets: int = 1) -> np.ndarray:
+    """Monte Carlo standard error of :func:`information` by arm.
+
+    Parameters
+    ----------
+    log_hazard : numpy.ndarray, shape (chain, draw, arm, interval)
+    exposure : numpy.ndarray, shape (arm, interval)
+    data_sets : int
+        That the chains come from.
+    """
+    expected = np.log((np.exp(log_hazard) * exposure).sum(axis=-1))
+    return np.array([reciprocal_variance_error(arm, data_sets) for arm in np.moveaxis(expected, -1, 0)])

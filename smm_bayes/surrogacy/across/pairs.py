@@ -6,11 +6,11 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
-from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from smm_bayes import markup
 from smm_bayes.errors import Problems, SpecificationError
 from smm_bayes.evidence.facts import Facts
 from smm_bayes.evidence.vocabulary import TRUST
@@ -209,8 +209,8 @@ class TrialPairs:
 
     def _repr_html_(self) -> str:
         shown = self.to_frame().drop(columns=["facts", "source"])
-        left_out = [f"<p>left out: {escape(trial)} ({escape(reason)})</p>" for trial, reason in self.left_out]
-        return shown.to_html(index=False, float_format="{:.3g}".format) + "".join(left_out)
+        left_out = [markup.paragraph(f"left out: {trial} ({reason})") for trial, reason in self.left_out]
+        return markup.frame(shown, index=False) + "".join(left_out)
 
     def to_frame(self) -> pd.DataFrame:
         """Turn into a pandas frame, one row a trial."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from smm_bayes import markup
 from smm_bayes.errors import SpecificationError
 from smm_bayes.surrogacy.across.posterior import AcrossTrials
 from smm_bayes.surrogacy.across.quadrature import Draws
@@ -148,7 +149,7 @@ class AcrossSummary:
         return self.words()
 
     def _repr_html_(self) -> str:
-        return f"<p>{self.words()}</p>" + self.table().to_html(float_format="{:.3g}".format)
+        return markup.paragraph(self.words()) + markup.frame(self.table())
 
 
 def summarise(
