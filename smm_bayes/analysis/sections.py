@@ -57,7 +57,7 @@ class EndpointSection(Section):
     """
 
     name: Literal["PFS", "TTP", "OS", "PFS2", "TIME_TO_RESPONSE", "DURATION_OF_RESPONSE"]
-    start: Literal["enrolment", "response"] | None = None
+    start: Literal["enrolment", "study_entry", "consent", "response"] | None = None
     new_therapy: Literal["ignored", "censored", "event"] | None = None
     censored_at: Literal["last_assessment", "last_alive"] | None = None
     competing_as: Literal["cause", "censored"] | None = None
