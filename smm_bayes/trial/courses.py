@@ -57,8 +57,8 @@ class Courses:
     :class:`~smm_bayes.trial.endpoints.Endpoint` makes :class:`~smm_bayes.trial.patients.Patients` of it.
 
     In every patient consent ≤ study entry ≤ enrolled < response < progression < second progression ≤ death and enrolled
-    < new therapy ≤ death as far as they happened, nothing is later than ``last_alive``, and response and progressions are
-    no later than ``last_assessment``.
+    < new therapy ≤ death as far as they happened, nothing is later than ``last_alive``, and response and progressions
+    are no later than ``last_assessment``.
 
     Attributes
     ----------

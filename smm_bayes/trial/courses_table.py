@@ -83,7 +83,8 @@ def read_courses(
 
     STUDYID, USUBJID, TRT01P, RANDDT, ENRLDT, RFICDT, DTHDT and DCSREAS are ADaM's (ADSL) and LSTALVDT is commonly added
     to it; the other names are this package's, in that style. An optional column that is not there says that the trial
-    did not record it, and an endpoint that needs it is refused. Without NTXASDT the disease counts as assessed up to NTXDT.
+    did not record it, and an endpoint that needs it is refused. Without NTXASDT the disease counts as assessed up to
+    NTXDT.
 
     Everything but assessments and contacts must be after the day of enrolment: a time to an event is positive, and
     counts the days from RANDDT without adding one.

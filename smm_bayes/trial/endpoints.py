@@ -57,8 +57,8 @@ class Endpoint:
     name : str
     events : mapping of str to sequence of str
         Causes, and the milestones that are of each: ``response``, ``progression``, ``new_therapy``,
-        ``second_progression``, ``progression_after_therapy``, ``death``. The earliest stops the clock; on one day, the cause named first. Death must
-        be among them, since nobody can be followed beyond it.
+        ``second_progression``, ``progression_after_therapy``, ``death``. The earliest stops the clock; on one day, the
+        cause named first. Death must be among them, since nobody can be followed beyond it.
     competing : sequence of str
         Causes that compete: they stop the clock, but are not the event. The others count.
     competing_as : {"cause", "censored"}
@@ -116,7 +116,7 @@ class Endpoint:
         if NEW_THERAPY in self.events and NEW_THERAPY not in self.events[NEW_THERAPY]:
             problems.add("events: the cause 'new_therapy' lacks the milestone 'new_therapy'; give it another name")
         if AFTER_THERAPY in named and self.new_therapy != "ignored":
-            problems.add(f"events: {AFTER_THERAPY!r} comes after a new therapy, so the key new_therapy must be 'ignored'")
+            problems.add(f"events: {AFTER_THERAPY!r} comes after a new therapy, so new_therapy must be 'ignored'")
         for cause in sorted(set(self.competing) - {*self.events, NEW_THERAPY}):
             problems.add(f"competing: {cause!r} is none of the causes {', '.join(self.events)}; correct it")
         if not set(self.events) - set(self.competing):
@@ -211,13 +211,10 @@ class Endpoint:
             other = '; or, if it is the day of enrolment, start = "enrolment"' if missing[0] in ORIGINS else ""
             raise DataError(f"{self.name} needs the dates of {words}; add them, empty where there is none{other}")
         if AFTER_THERAPY in needed:
-            try:
-                dates[AFTER_THERAPY] = progression_after_therapy(courses)
-            except DataError as error:
-                raise DataError(f"{self.name} {error}") from None
+            dates[AFTER_THERAPY] = progression_after_therapy(courses, self.name)
         if self.start in ORIGINS and np.isnan(dates[self.start]).any():
             who = courses.patient[np.isnan(dates[self.start])][0]
-            raise DataError(f"{self.name} counts from {_words(self.start)}, which some patients lack, first {who}; give it")
+            raise DataError(f"{self.name} counts from {_words(self.start)}, which some patients lack, first {who}; add it")
         return dates
 
     def _first_event(self, dates: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

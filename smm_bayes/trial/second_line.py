@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 AFTER_THERAPY = "progression_after_therapy"
 
 
-def progression_after_therapy(courses: Courses) -> np.ndarray:
+def progression_after_therapy(courses: Courses, endpoint: str = "PFS2") -> np.ndarray:
     """Give the date of every patient's first progression after the start of the new therapy; NaN where there is none.
 
     A progression on the day on which the new therapy started is the one it was started for, so it is not after it.
@@ -31,6 +31,8 @@ def progression_after_therapy(courses: Courses) -> np.ndarray:
     courses : Courses
         Its own dates of these progressions stand, where the trial recorded them. Otherwise they are read off the first
         and the second progression.
+    endpoint : str
+        What needs them, for the messages.
 
     Returns
     -------
@@ -43,20 +45,26 @@ def progression_after_therapy(courses: Courses) -> np.ndarray:
         progressions were before a new therapy after which they were assessed: a third is not recorded.
     """
     if courses.new_therapy is None:
-        raise DataError("needs the dates of new therapy (column NTXDT), the start of second-line treatment; add them, "
-                        "empty where there is none")  # fmt: skip
+        raise DataError(
+            f"{endpoint} needs the dates of new therapy (column NTXDT), the start of second-line treatment; add them, "
+            "empty where there is none"
+        )
     if courses.progression_after_therapy is not None:
         return courses.progression_after_therapy
     if courses.second_progression is None:
-        raise DataError("needs the dates of progression after the new therapy (column PDNTXDT), or of second "
-                        "progression (column PD2DT); add either, empty where there is none")  # fmt: skip
+        raise DataError(
+            f"{endpoint} needs the dates of progression after the new therapy (column PDNTXDT), or of second progression "
+            "(column PD2DT); add either, empty where there is none"
+        )
     first, second, therapy = courses.progression, courses.second_progression, courses.new_therapy
     unknown = (second <= therapy) & (courses.last_assessment > therapy)
     if unknown.any():
         who = ", ".join(map(str, courses.patient[unknown][:5])) + (" ..." if unknown.sum() > 5 else "")
-        raise DataError(f"does not know whether {unknown.sum()} patients progressed after the new therapy: both recorded "
-                        f"progressions were before it ({who}); give column PDNTXDT, the first progression after NTXDT, "
-                        "empty where there is none")  # fmt: skip
+        raise DataError(
+            f"{endpoint}: both recorded progressions were before the new therapy ({unknown.sum()} of {len(courses)} "
+            f"patients: {who}), and whether a third came after it is not known; add column PDNTXDT, the first progression "
+            "after NTXDT, empty where there is none"
+        )
     return np.where(first > therapy, first, np.where(second > therapy, second, np.nan))
 
 

@@ -242,7 +242,7 @@ def test_pfs2_is_progression_after_second_line_treatment():
 
 def test_a_third_progression_is_asked_for():
     late = {"both_progressions_before_the_therapy": (100, 250, 200, NO, 400)}
-    with pytest.raises(DataError, match=r"PFS2 does not know .* 1 patients .*\(both progressions before the therapy\); give"):
+    with pytest.raises(DataError, match=r"PFS2: both .* \(1 of 11 patients: both progressions before the therapy\), .*PDNTXDT"):
         PFS2.patients(second_line(**late))
     recorded = {name: end[0] for name, (_, end) in SECOND_LINE.items() if end[1] == S}
     third = {"both progressions before the therapy": 390}
@@ -282,7 +282,7 @@ def test_three_origins():
         assert when == datetime.date(2022, 2, 4)
         assert f"months from {start.replace('_', ' ')} to progression" in str(endpoint)
     lacking = replace(courses, consent=np.where(np.arange(12) == 3, np.nan, courses.consent))
-    with pytest.raises(DataError, match="PFS counts from consent, which some patients lack, first everything; give it"):
+    with pytest.raises(DataError, match="PFS counts from consent, which some patients lack, first everything; add it"):
         replace(PFS, start="consent").patients(lacking)
     with pytest.raises(DataError, match="column 'RFICDT', row 3: after study entry"):
         wrong = more | {"RFICDT": [day_of(patient, -3 if patient == "progressed" else -10) for patient in BY_DAY]}
@@ -381,7 +381,7 @@ def test_what_counts_and_what_competes():
     ({"events": {R: (R,), D: (D,)}, "start": "response"}, "'response' is where the clock starts; remove it"),
     ({"events": {N: (N,), D: (D,)}}, "'new_therapy' is named, so the key new_therapy must be 'event'"),
     ({"events": {N: (P,), D: (D,)}}, "the cause 'new_therapy' lacks the milestone 'new_therapy'; give it another name"),
-    ({"events": {S: (S,), D: (D,)}, "new_therapy": "censored"}, "comes after a new therapy, so the key new_therapy must be"),
+    ({"events": {S: (S,), D: (D,)}, "new_therapy": "censored"}, "comes after a new therapy, so new_therapy must be"),
     ({"competing": ("relapse",)}, "competing: 'relapse' is none of the causes progression, death; correct it"),
     ({"competing": (P, D)}, "every cause competes; leave one that counts"),
 ])  # fmt: skip
