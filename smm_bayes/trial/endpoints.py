@@ -214,7 +214,8 @@ class Endpoint:
             dates[AFTER_THERAPY] = progression_after_therapy(courses, self.name)
         if self.start in ORIGINS and np.isnan(dates[self.start]).any():
             who = courses.patient[np.isnan(dates[self.start])][0]
-            raise DataError(f"{self.name} counts from {_words(self.start)}, which some patients lack, first {who}; add it")
+            start = _words(self.start)
+            raise DataError(f"{self.name} counts from {start}, which some patients lack, first {who}; add it")
         return dates
 
     def _first_event(self, dates: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

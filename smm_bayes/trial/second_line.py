@@ -53,8 +53,8 @@ def progression_after_therapy(courses: Courses, endpoint: str = "PFS2") -> np.nd
         return courses.progression_after_therapy
     if courses.second_progression is None:
         raise DataError(
-            f"{endpoint} needs the dates of progression after the new therapy (column PDNTXDT), or of second progression "
-            "(column PD2DT); add either, empty where there is none"
+            f"{endpoint} needs the dates of progression after the new therapy (column PDNTXDT), or of second "
+            "progression (column PD2DT); add either, empty where there is none"
         )
     first, second, therapy = courses.progression, courses.second_progression, courses.new_therapy
     unknown = (second <= therapy) & (courses.last_assessment > therapy)
@@ -62,8 +62,8 @@ def progression_after_therapy(courses: Courses, endpoint: str = "PFS2") -> np.nd
         who = ", ".join(map(str, courses.patient[unknown][:5])) + (" ..." if unknown.sum() > 5 else "")
         raise DataError(
             f"{endpoint}: both recorded progressions were before the new therapy ({unknown.sum()} of {len(courses)} "
-            f"patients: {who}), and whether a third came after it is not known; add column PDNTXDT, the first progression "
-            "after NTXDT, empty where there is none"
+            f"patients: {who}), and whether a third came after it is not known; add column PDNTXDT, the first "
+            "progression after NTXDT, empty where there is none"
         )
     return np.where(first > therapy, first, np.where(second > therapy, second, np.nan))
 
