@@ -42,8 +42,8 @@ def of_trial(facts: Facts, name: str) -> Facts:
 
 
 def of_facts(known: Iterable[KnownInconsistency], facts: Facts) -> list[KnownInconsistency]:
-    """Keep the inconsistencies that touch the facts."""
-    ids = {fact.id for fact in facts}
+    """Keep the inconsistencies that touch the facts, or their trials."""
+    ids = {name for fact in facts for name in (fact.id, fact.trial)}
     return [one for one in known if ids.intersection(one.ids)]
 
 

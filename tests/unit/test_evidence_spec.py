@@ -41,7 +41,7 @@ def test_earlier_trials_are_read(inputs):
 
 def test_sources_carry_the_trust_of_their_least_trusted_fact(inputs):
     trust = {source.name: source.trust for source in inputs.model.sources}
-    assert trust == {"QuiRedex 2013": "published", "E3A06": "recalled", "KRd pilots": "published"}
+    assert trust == {"QuiRedex 2013": "derived", "E3A06": "recalled", "KRd pilots": "published"}
 
 
 def test_a_silent_trial_has_no_events_and_no_exposure(inputs):
