@@ -40,8 +40,9 @@ SUMS = (
 )  # fmt: skip
 # how a remark says that a number, or a source, contradicts another one or is set aside
 CONTRADICTION = re.compile(
-    r"cannot be squared|set aside|implausible|impossible|elsewhere|unclear|swapped|not consistent|two data cuts|is meant"
-    r"|another trial|, not of \d|, not \d|add to \d+ %|not a real fit|committee gives|in the registry|in the paper"
+    r"cannot be squared|set aside|implausible|impossible|elsewhere|unclear|swapped|not consistent|two data cuts"
+    r"|is meant|another trial|, not of \d|, not \d|add to \d+ %|not a real fit|committee gives"
+    r"|in the registry|in the paper"
 )
 SOURCE = "source"  # rule of what trials.csv says of a source: its ids are names of trials
 ALL_PATIENTS = ((*RESPONSES, "SD"), (*RESPONSES, "SD", "not_evaluable"))  # categories that leave nobody out
