@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from smm_bayes.analysis.assumptions import check_assumptions
 from smm_bayes.analysis.hazards import HazardModel, WithEarlierTrials, hazard_model
 from smm_bayes.analysis.mrd.ladder import Climb, MrdAnalysis, analyse_mrd
 from smm_bayes.analysis.mrd.model import WithMrd, joint_model_of
@@ -141,6 +142,7 @@ def read_inputs(spec: str | Path | AnalysisSpec, snapshot: str | Path | None = N
         Naming every problem.
     """
     spec = spec if isinstance(spec, AnalysisSpec) else AnalysisSpec.load(spec)
+    check_assumptions(spec)
     section = spec.snapshot
     path = Path(snapshot) if snapshot is not None else spec.file(section.table)
     source = Snapshot.read(spec, path)
