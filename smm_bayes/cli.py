@@ -149,7 +149,16 @@ def evidence(
     """Show the published facts: by trial, or those of one trial with what does not fit together among them."""
     from smm_bayes.evidence import load_facts
     from smm_bayes.evidence.consistency import known_inconsistencies
-    from smm_bayes.evidence.listing import as_json, at_least, facts_table, of_facts, of_trial, trials_table
+    from smm_bayes.evidence.listing import (
+        as_json,
+        at_least,
+        facts_table,
+        of_facts,
+        of_trial,
+        registered_table,
+        trials_table,
+    )
+    from smm_bayes.evidence.registered import registered_endpoints
 
     facts = load_facts()
     facts = at_least(facts if trial is None else of_trial(facts, trial), trust)
@@ -160,6 +169,9 @@ def evidence(
         typer.echo(trials_table(facts))
     else:
         typer.echo(facts_table(facts))
+        registered = [one for one in registered_endpoints() if one.trial in facts.trials]
+        if registered:
+            typer.echo(f"\nRegistered endpoints:\n{registered_table(registered)}")
         if known:
             typer.echo("\nKnown inconsistencies:")
         for one in known:

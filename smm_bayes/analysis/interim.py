@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from smm_bayes.analysis.assumptions import check_assumptions
 from smm_bayes.analysis.conditions import assumptions, fit_verdict
 from smm_bayes.analysis.freeze import NOT_FROZEN, frozen_state
 from smm_bayes.analysis.hazards import HazardModel, WithEarlierTrials, hazard_model
@@ -161,6 +162,7 @@ def read_inputs(spec: str | Path | AnalysisSpec, snapshot: str | Path | None = N
 
 
 def _read(spec: AnalysisSpec, snapshot: str | Path | None, pins: Pins) -> InterimInputs:
+    check_assumptions(spec)
     section = spec.snapshot
     path = Path(snapshot) if snapshot is not None else spec.file(section.table)
     source = Snapshot.read(spec, path)

@@ -58,7 +58,7 @@ class EndpointSection(Section):
     """
 
     name: Literal["PFS", "TTP", "OS", "PFS2", "TIME_TO_RESPONSE", "DURATION_OF_RESPONSE"]
-    start: Literal["enrolment", "response"] | None = None
+    start: Literal["enrolment", "study_entry", "consent", "response"] | None = None
     new_therapy: Literal["ignored", "censored", "event"] | None = None
     censored_at: Literal["last_assessment", "last_alive"] | None = None
     competing_as: Literal["cause", "censored"] | None = None
@@ -155,7 +155,21 @@ class SnapshotSection(Section):
         return self.endpoint.definition.causes if self.endpoint else tuple(self.causes) or ("event",)
 
 
-class LogNormalSection(Section):
+class AssumedSection(Section):
+    """An assumption, with the published facts that speak to it."""
+
+    facts: list[Word] = Field(default_factory=list, description="ids of facts that the assumption rests on")
+    facts_against: list[Word] = Field(default_factory=list, description="ids of facts that speak against it")
+
+    @model_validator(mode="after")
+    def _on_one_side(self) -> AssumedSection:
+        both = sorted(set(self.facts) & set(self.facts_against))
+        if both:
+            raise ValueError(f"{', '.join(both)} cannot speak for and against it; name it in facts or in facts_against")
+        return self
+
+
+class LogNormalSection(AssumedSection):
     """A log-normal prior by median and 97.5 % point."""
 
     median: Annotated[Number, Field(gt=0)]
@@ -180,7 +194,7 @@ class SmoothnessSection(Section):
         return SmoothnessPrior(self.fold_change, self.months)
 
 
-class BaselineSection(Section):
+class BaselineSection(AssumedSection):
     """A baseline prior by the median time to the event, or by survival at a time; ``upper`` is the 97.5 % point."""
 
     median: Annotated[Number, Field(gt=0)] | None = None

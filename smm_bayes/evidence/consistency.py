@@ -7,6 +7,7 @@ error: ``known_inconsistencies.csv`` answers each one that the shipped tables ra
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations, groupby, pairwise
@@ -15,7 +16,7 @@ from statistics import NormalDist
 
 from smm_bayes.errors import Problems
 from smm_bayes.evidence.facts import KNOWN, Fact, Facts
-from smm_bayes.evidence.trials import FOLDER
+from smm_bayes.evidence.trials import FOLDER, Trial
 from smm_bayes.trial.table import read_csv, require, texts
 
 ERROR_TOLERANCE = 0.15  # relative, of a standard error against that of its events
@@ -37,6 +38,13 @@ SUMS = (
     (("biochemical_progression", "fraction"),
      tuple(("progression_type", kind) for kind in ("biochemical", "relapse_from_CR", "ultrasensitive_MRD"))),
 )  # fmt: skip
+# how a remark says that a number, or a source, contradicts another one or is set aside
+CONTRADICTION = re.compile(
+    r"cannot be squared|set aside|implausible|impossible|elsewhere|unclear|swapped|not consistent|two data cuts"
+    r"|is meant|another trial|, not of \d|, not \d|add to \d+ %|not a real fit|committee gives"
+    r"|in the registry|in the paper"
+)
+SOURCE = "source"  # rule of what trials.csv says of a source: its ids are names of trials
 ALL_PATIENTS = ((*RESPONSES, "SD"), (*RESPONSES, "SD", "not_evaluable"))  # categories that leave nobody out
 
 
@@ -76,20 +84,25 @@ class KnownInconsistency:
     explanation: str
 
 
-def check(facts: Facts) -> tuple[Finding, ...]:
-    """Put every rule to the facts, the quarantined too.
+def check(facts: Facts, trials: Sequence[Trial] = ()) -> tuple[Finding, ...]:
+    """Put every rule to the facts, the quarantined too, and read what is remarked of the trials.
 
     Parameters
     ----------
     facts : Facts
         What is to be checked.
+    trials : sequence of Trial, optional
+        Those whose remarks are to be read.
 
     Returns
     -------
     tuple of Finding
-        In the order of ``RULES``, then of the facts.
+        In the order of ``RULES``, then of the facts. A remark is a finding only where no other rule found its fact.
     """
-    return tuple(finding for rule in RULES.values() for finding in rule(tuple(facts)))
+    found = [finding for name, rule in RULES.items() if name != "noted" for finding in rule(tuple(facts))]
+    touched = {name for finding in found for name in finding.ids}
+    found += [finding for finding in noted(tuple(facts)) if not touched.issuperset(finding.ids)]
+    return (*found, *sources(trials))
 
 
 def known_inconsistencies(folder: Path | None = None) -> tuple[KnownInconsistency, ...]:
@@ -105,8 +118,9 @@ def known_inconsistencies(folder: Path | None = None) -> tuple[KnownInconsistenc
         wanted = [("rule", "the rule's name"), ("ids", "the facts, with spaces between"), ("explanation", "why")]
         require(table, wanted, problems)
         columns = [texts(table, name, problems) for name, _ in wanted]
-        unknown = [rule not in RULES for rule in columns[0]]
-        problems.add_rows("rule", table.where(unknown), "unknown rule", f"use one of {', '.join(RULES)}")
+        rules = (*RULES, SOURCE)
+        unknown = [rule not in rules for rule in columns[0]]
+        problems.add_rows("rule", table.where(unknown), "unknown rule", f"use one of {', '.join(rules)}")
     return tuple(KnownInconsistency(rule, tuple(ids.split()), words) for rule, ids, words in zip(*columns, strict=True))
 
 
@@ -309,6 +323,21 @@ def _whole(parts: Sequence[Fact]) -> Iterator[Finding]:
         yield Finding("total", tuple(part.id for part in parts), 1.0, sum(values), words)
 
 
+def noted(facts: Sequence[Fact]) -> Iterator[Finding]:
+    """A remark on a fact says that it contradicts another number, or that it is set aside."""
+    for fact in facts:
+        if CONTRADICTION.search(fact.note):
+            yield Finding("noted", (fact.id,), math.nan, math.nan if fact.value is None else fact.value, fact.note)
+
+
+def sources(trials: Sequence[Trial]) -> Iterator[Finding]:
+    """A remark on a trial says that its source contradicts itself, or another."""
+    for name in dict.fromkeys(trial.trial for trial in trials):
+        notes = [trial.note for trial in trials if trial.trial == name and CONTRADICTION.search(trial.note)]
+        if notes:
+            yield Finding(SOURCE, (name,), math.nan, math.nan, "; ".join(notes))
+
+
 RULES: dict[str, Callable[[Sequence[Fact]], Iterator[Finding]]] = {
-    rule.__name__: rule for rule in (fraction, standard_error, centre, monotone, median, conflict, total)
+    rule.__name__: rule for rule in (fraction, standard_error, centre, monotone, median, conflict, total, noted)
 }

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from smm_bayes import markup
 from smm_bayes.errors import DataError, Problems, SpecificationError
-from smm_bayes.evidence.trials import FOLDER, TRIALS, load_trials
+from smm_bayes.evidence.trials import FOLDER, REGISTERED, TRIALS, load_trials
 from smm_bayes.evidence.vocabulary import COLUMNS, ENDPOINTS, MEASURES, QUARANTINED, TRUST, broken_rules, suggest
 from smm_bayes.files import register_value
 from smm_bayes.trial.table import Table, is_missing, numbers, read_csv, require, texts
@@ -359,7 +359,7 @@ def load_facts(folder: Path | None = None, *, quarantined: Mapping[str, str] | N
         If there is no such folder, or an admission is empty or of something that is not quarantined.
     """
     folder = FOLDER if folder is None else Path(folder)
-    paths = sorted(path for path in folder.glob("*.csv") if path.name not in (TRIALS, KNOWN))
+    paths = sorted(path for path in folder.glob("*.csv") if path.name not in (TRIALS, REGISTERED, KNOWN))
     if not paths:
         raise SpecificationError(f"{folder}: no evidence tables are there; give the folder data/evidence of a checkout")
     problems = Problems(str(folder))

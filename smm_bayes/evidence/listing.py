@@ -9,6 +9,7 @@ from dataclasses import asdict
 from smm_bayes.errors import SpecificationError
 from smm_bayes.evidence.consistency import KnownInconsistency
 from smm_bayes.evidence.facts import Fact, Facts
+from smm_bayes.evidence.registered import RegisteredEndpoint
 from smm_bayes.evidence.vocabulary import TRUST
 
 
@@ -42,8 +43,8 @@ def of_trial(facts: Facts, name: str) -> Facts:
 
 
 def of_facts(known: Iterable[KnownInconsistency], facts: Facts) -> list[KnownInconsistency]:
-    """Keep the inconsistencies that touch the facts."""
-    ids = {fact.id for fact in facts}
+    """Keep the inconsistencies that touch the facts, or their trials."""
+    ids = {name for fact in facts for name in (fact.id, fact.trial)}
     return [one for one in known if ids.intersection(one.ids)]
 
 
@@ -71,6 +72,11 @@ def _row(fact: Fact) -> list[str]:
     measure = fact.measure + ("" if fact.sensitivity is None else f" {fact.sensitivity:.0e}")
     time = "" if fact.time is None else f"{fact.time:g}"
     return [fact.id, fact.cut, fact.endpoint, fact.arm, measure, time, value, counts.replace("?/?", ""), fact.trust]
+
+
+def registered_table(rows: Iterable[RegisteredEndpoint]) -> str:
+    """Give one paragraph a registered endpoint: its sentence, how it is read, and what is made of it."""
+    return "\n".join(f"  {one}" for one in rows)
 
 
 def as_json(facts: Facts, known: Iterable[KnownInconsistency], whole: bool) -> str:

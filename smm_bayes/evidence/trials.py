@@ -12,6 +12,7 @@ from smm_bayes.trial.table import dates, read_csv, require, texts
 
 FOLDER = Path(__file__).parents[2] / "data" / "evidence"
 TRIALS = "trials.csv"
+REGISTERED = "endpoints.csv"
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from typing import Any
 
 TRUST = ("registry", "published", "secondary", "derived", "recalled", "quarantined")  # most to least trusted
 QUARANTINED = TRUST[-1]
+PRIMARY = "derived"  # the lowest trust that enters a primary analysis unless a specification names another
 
 
 @dataclass(frozen=True)
@@ -81,16 +82,21 @@ UNITS = {
     "person_years": Bounds(0),
     "points": Bounds(),
     "slope": Bounds(),
+    "years": Bounds(0),
+    "cycles": Bounds(0),
+    "votes": Bounds(0),
+    "g_per_dL": Bounds(0),
+    "mg_per_m2": Bounds(0),
 }
 
 SURVIVAL = (
-    "TTP", "PFS", "PFS_high_risk", "PFS2", "OS", "OS_from_diagnosis", "post_progression_OS", "time_to_first_line",
-    "biochemical_progression", "progression_type",
+    "TTP", "PFS", "PFS_high_risk", "PFS_lower_risk", "PFS2", "OS", "OS_from_diagnosis", "post_progression_OS",
+    "time_to_first_line", "biochemical_progression", "progression_type",
 )  # fmt: skip
 RESPONSE = ("response", "response_induction", "response_maintenance", "response_best")
 TOXICITY = ("toxicity", "toxicity_induction", "toxicity_maintenance")
 SURROGACY = ("MRD_to_PFS", "MRD_to_OS")
-COURSE = ("treatment", "next_treatment", "baseline", "quality_of_life")
+COURSE = ("treatment", "next_treatment", "baseline", "quality_of_life", "regulatory")
 ENDPOINTS = (*SURVIVAL, *RESPONSE, "MRD", *TOXICITY, *SURROGACY, *COURSE, "risk_score", "design")
 
 # a measure and the units it may be given in
@@ -120,9 +126,12 @@ NUMBERS = {
     "r_squared_log_median": ("r_squared",), "global_odds_ratio": ("ratio",), "slope_log_hr_on_log_or": ("slope",),
     "slope_log_hr_on_rate_difference": ("slope",), "slope_log_median_on_log_rate": ("slope",),
     # of risk
-    "points": ("points",), "share": ("fraction",),
+    "points": ("points",), "share": ("fraction",), "share_high_risk": ("fraction",), "c_statistic": ("probability",),
+    "threshold": ("g_per_dL", "points", "fraction"),
     # of the course
     "completed_induction": ("fraction",), "completed_maintenance": ("fraction",), "off_treatment": ("fraction",),
+    "off_study": ("patients",), "cycles": ("cycles",), "dose": ("mg_per_m2",), "treatment_duration": ("months",),
+    "median_age": ("years",), "votes_for": ("votes",),
     "received": ("fraction",), "received_anti_CD38": ("fraction",), "fatigue_change": ("points",),
     "criterion_M_component_and_plasma_cells": ("patients",),
     "criterion_aberrant_cells_and_immunoparesis": ("patients",), "criterion_both": ("patients",),
@@ -130,7 +139,7 @@ NUMBERS = {
     "n_randomised": ("patients",), "n_analysed": ("patients",), "n_planned": ("patients",),
     "n_patients": ("patients",), "n_evaluated": ("patients",), "n_maintenance": ("patients",),
     "median_follow_up": ("months",), "planned_hazard_ratio": ("ratio",), "allocation_ratio": ("ratio",),
-    "primary_landmark": ("months",),
+    "primary_landmark": ("months",), "time_since_diagnosis_at_most": ("months",),
 }  # fmt: skip
 ADVERSE_EVENTS = (
     "any_event", "any_related_event", "serious_adverse_event", "discontinuation", "death", "hematologic",
@@ -178,7 +187,7 @@ TRIAL_COLUMNS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("phase", "the phase", ("", "1/2", "2", "3")),
     ("disease", "smoldering, newly diagnosed, relapsed or any myeloma", ("SMM", "NDMM", "RRMM", "MM")),
     ("design", "the kind of study",
-     ("randomised", "single_arm", "meta_analysis", "risk_model", "cohort", "unidentified")),
+     ("randomised", "single_arm", "meta_analysis", "risk_model", "cohort", "guidance", "unidentified")),
     ("regimens", "the arms with their role", ()),
     ("accrual_start", "date of the first enrolment", ()),
     ("accrual_end", "date of the last enrolment", ()),

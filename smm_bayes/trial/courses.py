@@ -15,20 +15,27 @@ from smm_bayes.errors import DataError
 from smm_bayes.trial.calendar import calendar_date, on_clock
 from smm_bayes.trial.cuts import known_by
 from smm_bayes.trial.patients import PROVENANCES
+from smm_bayes.trial.second_line import disagreements
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from smm_bayes.trial.table import Table
 
-MILESTONES = ("response", "progression", "new_therapy", "second_progression", "death")
+MILESTONES = ("response", "progression", "new_therapy", "second_progression", "progression_after_therapy", "death")
 CONTACTS = ("last_assessment", "last_before_therapy", "last_alive")
+ORIGINS = ("study_entry", "consent")  # other days on which a clock may start, none after enrolment
 # one date, how it must stand to another, the other; "from": not before it, if the other is before the new therapy
 ORDER = (
     ("response", ">", "enrolled"), ("progression", ">", "enrolled"), ("new_therapy", ">", "enrolled"),
     ("death", ">", "enrolled"), ("last_assessment", ">=", "enrolled"), ("last_alive", ">=", "enrolled"),
     ("last_before_therapy", ">=", "enrolled"),
     ("second_progression", "with", "progression"), ("second_progression", ">", "progression"),
+    ("progression_after_therapy", "with", "new_therapy"), ("progression_after_therapy", ">", "new_therapy"),
+    ("progression_after_therapy", "with", "progression"), ("progression_after_therapy", ">=", "progression"),
+    ("progression_after_therapy", "<=", "death"), ("progression_after_therapy", "<=", "last_alive"),
+    ("progression_after_therapy", "<=", "last_assessment"),
+    ("study_entry", "<=", "enrolled"), ("consent", "<=", "enrolled"), ("consent", "<=", "study_entry"),
     ("response", "<", "progression"), ("response", "<", "death"),
     ("progression", "<=", "death"), ("new_therapy", "<=", "death"), ("second_progression", "<=", "death"),
     ("last_assessment", "<=", "death"), ("last_alive", "<=", "death"),
@@ -50,9 +57,9 @@ class Courses:
     Made by :meth:`from_table`, which checks everything; never changed afterwards. An
     :class:`~smm_bayes.trial.endpoints.Endpoint` makes :class:`~smm_bayes.trial.patients.Patients` of it.
 
-    In every patient enrolled < response < progression < second progression ≤ death and enrolled < new therapy ≤ death
-    as far as they happened, nothing is later than ``last_alive``, and response and progressions are no later than
-    ``last_assessment``.
+    In every patient consent ≤ study entry ≤ enrolled < response < progression < second progression ≤ death and enrolled
+    < new therapy ≤ death as far as they happened, nothing is later than ``last_alive``, and response and progressions
+    are no later than ``last_assessment``.
 
     Attributes
     ----------
@@ -61,8 +68,8 @@ class Courses:
         Position in ``arms``.
     enrolled : numpy.ndarray of float
     response, progression, new_therapy, second_progression, death : numpy.ndarray of float
-        When each happened first. ``response``, ``new_therapy`` and ``second_progression`` are None where the trial
-        did not record them.
+        When each happened first. ``second_progression`` is the second documented one, whatever the treatment.
+        ``response``, ``new_therapy`` and ``second_progression`` are None where the trial did not record them.
     last_assessment : numpy.ndarray of float
         Last assessment of the disease; the day of enrolment where there was none after it.
     last_alive : numpy.ndarray of float
@@ -77,6 +84,11 @@ class Courses:
     last_before_therapy : numpy.ndarray of float or None
         Last assessment of the disease no later than the new therapy, in months since ``origin``. None: the earlier of
         ``last_assessment`` and ``new_therapy``, as if the disease had been assessed up to the new therapy.
+    progression_after_therapy : numpy.ndarray of float or None
+        First progression after the start of the new therapy, the event of PFS2. None: what the other dates imply
+        (:func:`smm_bayes.trial.second_line.progression_after_therapy`).
+    study_entry, consent : numpy.ndarray of float or None
+        Day of study entry and of informed consent, where the trial recorded them apart from ``enrolled``.
     trial : str
     stratum : numpy.ndarray of str or None
     covariates : mapping of str to numpy.ndarray
@@ -100,6 +112,9 @@ class Courses:
     arm_names: tuple[str, ...]
     data_cutoff: float
     last_before_therapy: np.ndarray | None = None
+    progression_after_therapy: np.ndarray | None = None
+    study_entry: np.ndarray | None = None
+    consent: np.ndarray | None = None
     trial: str = "trial"
     stratum: np.ndarray | None = None
     covariates: Mapping[str, np.ndarray] = field(default_factory=dict)
@@ -141,7 +156,7 @@ class Courses:
 
     def dates(self) -> dict[str, np.ndarray]:
         """Every column of dates there is, by its name."""
-        columns = {name: getattr(self, name) for name in ("enrolled", *MILESTONES, *CONTACTS)}
+        columns = {name: getattr(self, name) for name in ("enrolled", *MILESTONES, *CONTACTS, *ORIGINS)}
         return {name: values for name, values in columns.items() if values is not None}
 
     def cut_by_date(self, cutoff: float | datetime.date) -> Courses:
@@ -221,3 +236,4 @@ def breaches(dates: Mapping[str, np.ndarray]) -> Iterator[tuple[str, str, str, n
         }[relation]  # comparisons with NaN are false  # fmt: skip
         if rows.any():
             yield name, BROKEN[relation], other, rows
+    yield from disagreements(dates)

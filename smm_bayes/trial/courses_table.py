@@ -22,7 +22,7 @@ from smm_bayes.trial.columns import (
     reason_in,
     trial_name,
 )
-from smm_bayes.trial.courses import Courses, breaches
+from smm_bayes.trial.courses import ORIGINS, Courses, breaches
 from smm_bayes.trial.table import YEARS, Table, dates, is_missing, require, texts
 
 if TYPE_CHECKING:
@@ -35,12 +35,17 @@ COLUMNS = {
     "progression": ("PDDT", "progression"),
     "new_therapy": ("NTXDT", "the new therapy"),
     "second_progression": ("PD2DT", "second progression"),
+    "progression_after_therapy": ("PDNTXDT", "the first progression after the new therapy"),
     "death": ("DTHDT", "death"),
     "last_assessment": ("LASTASDT", "the last assessment of the disease"),
     "last_before_therapy": ("NTXASDT", "the last assessment before the new therapy"),
     "last_alive": ("LSTALVDT", "last contact alive"),
+    "study_entry": ("ENRLDT", "study entry"),
+    "consent": ("RFICDT", "informed consent"),
 }
-OPTIONAL = ("response", "new_therapy", "second_progression", "last_before_therapy")
+OPTIONAL = ("response", "new_therapy", "second_progression", "progression_after_therapy", "last_before_therapy",
+            *ORIGINS)  # fmt: skip
+DATED = ("enrolled", "last_assessment", *ORIGINS)  # everybody has a date
 
 
 def read_courses(
@@ -60,22 +65,26 @@ def read_courses(
     STUDYID      the trial
     USUBJID      the patient
     TRT01P       the planned arm
-    RANDDT       enrolment (randomisation)
+    RANDDT       enrolment; randomisation, where the trial randomises
     PDDT         first progression
     DTHDT        death
     LASTASDT     last assessment of the disease, whether or not it found a progression; RANDDT where none came after it
     LSTALVDT     last known alive; may be empty for the dead
     RSPDT        first response (optional)
     NTXDT        start of a new therapy (optional)
-    PD2DT        second progression (optional)
+    PD2DT        second documented progression, whatever the treatment (optional)
+    PDNTXDT      first progression after NTXDT (optional; otherwise read off PDDT and PD2DT)
     NTXASDT      last assessment of the disease no later than NTXDT, wherever there is an NTXDT (optional)
     DCSREAS      why a patient who is alive is no longer followed; empty for who is still followed (optional)
+    ENRLDT       study entry, where it may be before RANDDT (optional)
+    RFICDT       informed consent (optional)
     STRATUM      stratum (optional)
     ============ ====================================================================================================
 
-    STUDYID, USUBJID, TRT01P, RANDDT, DTHDT and DCSREAS are ADaM's (ADSL) and LSTALVDT is commonly added to it; the
-    other names are this package's, in that style. An optional column that is not there says that the trial did not
-    record it, and an endpoint that needs it is refused. Without NTXASDT the disease counts as assessed up to NTXDT.
+    STUDYID, USUBJID, TRT01P, RANDDT, ENRLDT, RFICDT, DTHDT and DCSREAS are ADaM's (ADSL) and LSTALVDT is commonly added
+    to it; the other names are this package's, in that style. An optional column that is not there says that the trial
+    did not record it, and an endpoint that needs it is refused. Without NTXASDT the disease counts as assessed up to
+    NTXDT.
 
     Everything but assessments and contacts must be after the day of enrolment: a time to an event is positive, and
     counts the days from RANDDT without adding one.
@@ -138,7 +147,7 @@ def _dates(table: Table, problems: Problems) -> tuple[datetime.date | None, dict
     given = {}
     for name, (column, what) in COLUMNS.items():
         if name not in OPTIONAL or has_optional(table, column, f"the date of {what}", problems):
-            read = dates(table, column, problems, required=name in ("enrolled", "last_assessment"))
+            read = dates(table, column, problems, required=name in DATED)
             given[name] = [date if date is not None and date.year in YEARS else None for date in read]
     if "last_before_therapy" in given and "new_therapy" not in given:
         problems.add("column 'NTXASDT' needs column 'NTXDT', the date of the new therapy; add it")

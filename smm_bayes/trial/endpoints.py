@@ -24,6 +24,7 @@ industry, 2018.
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -31,13 +32,16 @@ from typing import Literal
 import numpy as np
 
 from smm_bayes.errors import DataError, Problems, SpecificationError
-from smm_bayes.trial.courses import MILESTONES, Courses
+from smm_bayes.trial.calendar import calendar_date, calendar_time
+from smm_bayes.trial.courses import MILESTONES, ORIGINS, Courses
 from smm_bayes.trial.courses_table import COLUMNS
 from smm_bayes.trial.patients import Patients
+from smm_bayes.trial.second_line import AFTER_THERAPY, progression_after_therapy
 
 NEW_THERAPY = "new_therapy"
+ZERO = {"enrolment": "enrolled", "study_entry": "study_entry", "consent": "consent", "response": "response"}
 CHOICES = {
-    "start": ("enrolment", "response"),
+    "start": tuple(ZERO),
     "new_therapy": ("ignored", "censored", "event"),
     "censored_at": ("last_assessment", "last_alive"),
     "competing_as": ("cause", "censored"),
@@ -53,16 +57,17 @@ class Endpoint:
     name : str
     events : mapping of str to sequence of str
         Causes, and the milestones that are of each: ``response``, ``progression``, ``new_therapy``,
-        ``second_progression``, ``death``. The earliest stops the clock; on one day, the cause named first. Death must
-        be among them, since nobody can be followed beyond it.
+        ``second_progression``, ``progression_after_therapy``, ``death``. The earliest stops the clock; on one day, the
+        cause named first. Death must be among them, since nobody can be followed beyond it.
     competing : sequence of str
         Causes that compete: they stop the clock, but are not the event. The others count.
     competing_as : {"cause", "censored"}
         Whether a competing cause stays a cause of the patients, or is taken as censoring at its date (reason
         ``other``), as :meth:`~smm_bayes.trial.patients.Patients.count_only` does.
-    start : {"enrolment", "response"}
-        Time zero. From response there are only the patients who responded: under ``ignored`` all of them, otherwise
-        those who responded before any new therapy.
+    start : {"enrolment", "study_entry", "consent", "response"}
+        Time zero. Enrolment is the day of randomisation where the trial randomises; study entry and consent may be days
+        before it, and everybody who was enrolled counts from there. From response there are only the patients who
+        responded: under ``ignored`` all of them, otherwise those who responded before any new therapy.
     new_therapy : {"ignored", "censored", "event"}
         What a new therapy before the event does: nothing (treatment policy); censor, at the last disease assessment no
         later than it, or at its start if ``censored_at`` is last alive (hypothetical); or stop the clock, as cause
@@ -86,7 +91,7 @@ class Endpoint:
     events: Mapping[str, tuple[str, ...]]
     competing: tuple[str, ...] = field(default=(), kw_only=True)
     competing_as: Literal["cause", "censored"] = field(default="cause", kw_only=True)
-    start: Literal["enrolment", "response"] = field(default="enrolment", kw_only=True)
+    start: Literal["enrolment", "study_entry", "consent", "response"] = field(default="enrolment", kw_only=True)
     new_therapy: Literal["ignored", "censored", "event"] = field(default="ignored", kw_only=True)
     censored_at: Literal["last_assessment", "last_alive"] = field(default="last_assessment", kw_only=True)
 
@@ -110,6 +115,8 @@ class Endpoint:
             problems.add("events: 'new_therapy' is named, so the key new_therapy must be 'event'")
         if NEW_THERAPY in self.events and NEW_THERAPY not in self.events[NEW_THERAPY]:
             problems.add("events: the cause 'new_therapy' lacks the milestone 'new_therapy'; give it another name")
+        if AFTER_THERAPY in named and self.new_therapy != "ignored":
+            problems.add(f"events: {AFTER_THERAPY!r} comes after a new therapy, so new_therapy must be 'ignored'")
         for cause in sorted(set(self.competing) - {*self.events, NEW_THERAPY}):
             problems.add(f"competing: {cause!r} is none of the causes {', '.join(self.events)}; correct it")
         if not set(self.events) - set(self.competing):
@@ -158,18 +165,17 @@ class Endpoint:
         Returns
         -------
         Patients
-            Time in months since the start, whose own day is 0: courses have no event on it. With ``start="response"``
-            there are only responders, and ``enrolled`` is the calendar time of the response, where their clock starts:
-            data cuts stay right.
+            Time in months since the start, whose own day is 0: courses have no event on it. ``enrolled`` is the
+            calendar time at which the clock starts, so that data cuts stay right; where that is before the first
+            enrolment, ``origin`` is moved to it. With ``start="response"`` there are only responders.
 
         Raises
         ------
         DataError
             When the trial did not record what the definition needs, or nobody has responded.
         """
-        self._require_recorded(courses)
-        dates = courses.dates()
-        zero = dates["enrolled" if self.start == "enrolment" else self.start]
+        dates = self._recorded(courses)
+        zero = dates[ZERO[self.start]]
         when, cause = self._first_event(dates)
         stop, reason = dates[self.censored_at], courses.censoring
         rows = np.isfinite(zero)
@@ -183,23 +189,34 @@ class Endpoint:
             raise DataError(f"{self.name}: nobody has responded; choose another endpoint, or cut later")
         event = cause >= 0
         time = np.maximum(np.where(event, when, stop) - zero, 0.0)
+        origin, moved = _origin(courses, zero[rows])
         found = Patients(
             patient=courses.patient[rows], arm=courses.arm[rows], time=time[rows], event=event[rows],
-            cause=cause[rows], censoring=np.where(event, "", reason).astype(object)[rows], enrolled=zero[rows],
+            cause=cause[rows], censoring=np.where(event, "", reason).astype(object)[rows], enrolled=zero[rows] + moved,
             arms=courses.arms, arm_names=courses.arm_names, causes=tuple(self.milestones), trial=courses.trial,
             stratum=None if courses.stratum is None else courses.stratum[rows],
             covariates={name: values[rows] for name, values in courses.covariates.items()},
-            origin=courses.origin, data_cutoff=courses.data_cutoff, provenance=courses.provenance, endpoint=str(self),
+            origin=origin, data_cutoff=courses.data_cutoff + moved, provenance=courses.provenance, endpoint=str(self),
         )  # fmt: skip
         return found if self.competing_as == "cause" else found.count_only(*self.counted)
 
-    def _require_recorded(self, courses: Courses) -> None:
+    def _recorded(self, courses: Courses) -> dict[str, np.ndarray]:
+        """Dates of the courses, once everything that the definition needs is known to be among them."""
+        dates = courses.dates()
         needed = {milestone for milestones in self.milestones.values() for milestone in milestones}
-        needed |= {"response"} & {self.start} | ({NEW_THERAPY} if self.new_therapy != "ignored" else set())
-        missing = [name for name in MILESTONES if name in needed and getattr(courses, name) is None]
+        needed |= {ZERO[self.start]} | ({NEW_THERAPY} if self.new_therapy != "ignored" else set())
+        missing = [name for name in COLUMNS if name in needed - {AFTER_THERAPY} and name not in dates]
         if missing:
             words = " and ".join(f"{_words(name)} (column {COLUMNS[name][0]})" for name in missing)
-            raise DataError(f"{self.name} needs the dates of {words}; add them, empty where there is none")
+            other = '; or, if it is the day of enrolment, start = "enrolment"' if missing[0] in ORIGINS else ""
+            raise DataError(f"{self.name} needs the dates of {words}; add them, empty where there is none{other}")
+        if AFTER_THERAPY in needed:
+            dates[AFTER_THERAPY] = progression_after_therapy(courses, self.name)
+        if self.start in ORIGINS and np.isnan(dates[self.start]).any():
+            who = courses.patient[np.isnan(dates[self.start])][0]
+            start = _words(self.start)
+            raise DataError(f"{self.name} counts from {start}, which some patients lack, first {who}; add it")
+        return dates
 
     def _first_event(self, dates: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Date of the first event of any cause (infinite where there is none), and its cause; -1 for none."""
@@ -222,7 +239,7 @@ class Endpoint:
         others = [_words(m) for cause in self.milestones if cause in self.competing for m in self.milestones[cause]]
         at = {"last_assessment": "the last disease assessment", "last_alive": "the last day known alive"}
         where = "its start" if self.censored_at == "last_alive" else f"{at[self.censored_at]} before it"
-        text = f"{self.name}: months from {self.start} to {_either(event)}"
+        text = f"{self.name}: months from {_words(self.start)} to {_either(event)}"
         text += ", whichever is first" if len(event) > 1 else ""
         text += " (composite)" if NEW_THERAPY in set(self.counted) - set(self.events) else ""
         if others:
@@ -233,6 +250,16 @@ class Endpoint:
 
     def __str__(self) -> str:
         return self.describe()
+
+
+def _origin(courses: Courses, zero: np.ndarray) -> tuple[datetime.date | None, float]:
+    """Calendar time zero of clocks that start at these times, and by how many months it is moved back."""
+    if zero.min() >= 0:
+        return courses.origin, 0.0
+    if courses.origin is None:
+        return None, -float(zero.min())
+    first = calendar_date(float(zero.min()), courses.origin)
+    return first, calendar_time(courses.origin, first)
 
 
 def _words(milestone: str) -> str:
@@ -247,7 +274,7 @@ _PROGRESSION_OR_DEATH = {"progression": ("progression",), "death": ("death",)}
 PFS = Endpoint("PFS", _PROGRESSION_OR_DEATH)
 TTP = Endpoint("TTP", _PROGRESSION_OR_DEATH, competing=("death",))
 OS = Endpoint("OS", {"death": ("death",)}, censored_at="last_alive")
-PFS2 = Endpoint("PFS2", {"second_progression": ("second_progression",), "death": ("death",)})
+PFS2 = Endpoint("PFS2", {AFTER_THERAPY: (AFTER_THERAPY,), "death": ("death",)})
 TIME_TO_RESPONSE = Endpoint(
     "time to response", {"response": ("response",), **_PROGRESSION_OR_DEATH},
     competing=("progression", "death", NEW_THERAPY),

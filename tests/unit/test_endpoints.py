@@ -24,6 +24,7 @@ from smm_bayes.trial.endpoints import (
     TIME_TO_RESPONSE,
     TTP,
 )
+from smm_bayes.trial.second_line import progression_after_therapy
 from smm_bayes.trial.table import Table
 from smm_bayes.trial.writers import write_courses
 
@@ -48,14 +49,14 @@ BY_DAY = {
 }
 ASSESSED = {"everything": 250, "therapy in response": 100, "therapy first": 110, "therapy at progression": 120,
             "response to the therapy": 90, "therapy at death": 100}  # NTXASDT  # fmt: skip
-P, D, S, R, N = "progression", "death", "second_progression", "response", "new_therapy"
+P, D, S, R, N = "progression", "death", "progression_after_therapy", "response", "new_therapy"
 A, LOST, LEFT = "administrative", "lost", "withdrawn"
 PLAIN = ((300, A), (100, P), (200, D), (250, P), (300, A), (180, P), (120, P), (150, P), (90, LEFT), (0, LOST),
          (400, P), (120, D))  # fmt: skip
 SURVIVAL = ((310, A), (400, A), (200, D), (700, D), (330, A), (400, LOST), (300, D), (150, D), (95, LEFT), (30, LOST),
             (450, A), (120, D))  # fmt: skip
-SECOND = ((300, A), (100, A), (200, D), (500, S), (300, A), (180, LOST), (300, D), (150, D), (90, LEFT), (0, LOST),
-          (400, A), (120, D))  # fmt: skip
+SECOND = ((300, A), (100, A), (200, D), (500, S), (300, A), (180, S), (300, D), (150, D), (90, LEFT), (0, LOST),
+          (400, S), (120, D))  # fmt: skip
 RESPONSE = ((300, A), (100, P), (200, D), (60, R), (60, R), (180, P), (120, P), (150, P), (90, R), (0, LOST),
             (200, R), (120, D))  # fmt: skip
 DURATION = {"everything": (190, P), "therapy in response": (240, A), "left in response": (0, LEFT),
@@ -188,13 +189,104 @@ def test_what_the_trial_did_not_record_is_refused_where_it_is_needed():
     courses = read(without=("RSPDT", "NTXDT", "PD2DT", "DCSREAS"))
     check(PFS.patients(courses), but(PLAIN, left_in_response=(90, A), never_assessed=(0, A)))
     for endpoint, words in (
-        (PFS2, r"PFS2 needs the dates of second progression \(column PD2DT\); add"),
+        (PFS2, r"PFS2 needs the dates of new therapy \(column NTXDT\), the start of second-line treatment; add"),
+        (replace(PFS, start="study_entry"), r'study entry \(column ENRLDT\); add .* none; or, .*, start = "enrolment"'),
+        (replace(PFS, start="consent"), r"needs the dates of consent \(column RFICDT\); add"),
         (DURATION_OF_RESPONSE, r"needs the dates of response \(column RSPDT\); add"),
         (replace(TIME_TO_RESPONSE, new_therapy="event"), r"response \(column RSPDT\) and new therapy \(column NTXDT\);"),
         (replace(OS, new_therapy="censored"), r"OS needs the dates of new therapy \(column NTXDT\); add"),
     ):
         with pytest.raises(DataError, match=words):
             endpoint.patients(courses)
+
+
+# days to first progression, new therapy, second progression, death, last assessment; then the end of PFS2
+SECOND_LINE = {
+    "no therapy, two progressions": ((100, NO, 200, NO, 300), (300, A)),
+    "both progressions before the therapy": ((100, 250, 200, NO, 250), (250, A)),  # never assessed on it
+    "one before, one after": ((100, 110, 200, NO, 300), (200, S)),
+    "therapy without a progression": ((180, 120, NO, NO, 400), (180, S)),
+    "therapy without one, then two": ((180, 120, 260, NO, 400), (180, S)),
+    "progression on the day of the therapy": ((120, 120, NO, NO, 400), (400, A)),
+    "second one on the day of the therapy": ((100, 200, 200, NO, 200), (200, A)),
+    "died on the second line": ((100, 110, NO, 300, 250), (300, D)),
+    "died before it": ((100, NO, NO, 300, 250), (300, D)),
+    "progressed and died on one day": ((100, 110, 300, 300, 300), (300, S)),
+    "neither": ((NO, NO, NO, NO, 365), (365, A)),
+}
+
+
+def second_line(after=None, without=(), **changes):
+    """Courses of SECOND_LINE, with a column of the first progression after the new therapy where it is given."""
+    ends = {name: changes.get(name.replace(" ", "_").replace(",", ""), dates) for name, (dates, _) in SECOND_LINE.items()}
+    first = datetime.date(2020, 1, 6)
+    day = lambda days: "" if days is None else (first + datetime.timedelta(days=days)).isoformat()  # noqa: E731
+    columns = {"STUDYID": ["SMM"] * len(ends), "USUBJID": list(ends), "TRT01P": ["Active"] * len(ends),
+               "RANDDT": [day(0)] * len(ends)}  # fmt: skip
+    for position, column in enumerate(("PDDT", "NTXDT", "PD2DT", "DTHDT", "LASTASDT")):
+        columns[column] = [day(dates[position]) for dates in ends.values()]
+    columns["LSTALVDT"] = [day(max(dates[3] or 0, dates[4])) for dates in ends.values()]
+    if after is not None:
+        columns["PDNTXDT"] = [day(after.get(name)) for name in ends]
+    kept = {name: cells for name, cells in columns.items() if name not in without}
+    return Courses.from_table(Table("courses", kept, list(range(2, len(ends) + 2))), arms={"experimental": "Active"})
+
+
+def test_pfs2_is_progression_after_second_line_treatment():
+    expected = {name: end for name, (_, end) in SECOND_LINE.items()}
+    check(PFS2.patients(second_line()), expected)
+    recorded = {name: end[0] for name, end in expected.items() if end[1] == S}
+    check(PFS2.patients(second_line(recorded)), expected)
+    check(PFS2.patients(second_line(recorded, without=["PD2DT"])), expected)
+
+
+def test_a_third_progression_is_asked_for():
+    late = {"both_progressions_before_the_therapy": (100, 250, 200, NO, 400)}
+    with pytest.raises(DataError, match=r"PFS2: both .* \(1 of 11 patients: both progressions before the therapy\), .*PDNTXDT"):
+        PFS2.patients(second_line(**late))
+    recorded = {name: end[0] for name, (_, end) in SECOND_LINE.items() if end[1] == S}
+    third = {"both progressions before the therapy": 390}
+    expected = {name: end for name, (_, end) in SECOND_LINE.items()} | {"both progressions before the therapy": (390, S)}
+    check(PFS2.patients(second_line(recorded | third, **late)), expected)
+    assert not PFS2.patients(second_line(recorded, **late)).event[1]
+    with pytest.raises(DataError, match=r"PFS2 needs the dates of progression after the new therapy \(column PDNTXDT\), or"):
+        PFS2.patients(second_line(without=["PD2DT"]))
+
+
+@pytest.mark.parametrize(("name", "day", "words"), [
+    ("therapy without a progression", NO, r"not the same day as progression \(PDDT\)"),
+    ("therapy without a progression", 181, r"not the same day as progression \(PDDT\)"),
+    ("one before, one after", NO, r"not the same day as second progression \(PD2DT\)"),
+    ("progression on the day of the therapy", 300, r"not the same day as second progression \(PD2DT\)"),
+    ("both progressions before the therapy", 250, r"not after the new therapy \(NTXDT\)"),
+    ("died before it", 250, r"without the new therapy \(NTXDT\)"),
+])  # fmt: skip
+def test_a_progression_after_the_therapy_that_other_dates_contradict(name, day, words):
+    recorded = {name: end[0] for name, (_, end) in SECOND_LINE.items() if end[1] == S}
+    with pytest.raises(DataError, match=rf"column 'PDNTXDT', row \d+: {words}"):
+        second_line(recorded | {name: day})
+
+
+def test_three_origins():
+    table = as_table()
+    days = {"ENRLDT": -4, "RFICDT": -10}
+    more = {name: [day_of(patient, day) for patient in BY_DAY] for name, day in days.items()}
+    courses = Courses.from_table(replace(table, columns=table.columns | more), arms=ARMS)
+    for start, earlier in (("enrolment", 0), ("study_entry", 4), ("consent", 10)):
+        endpoint = replace(PFS, start=start)
+        patients = endpoint.patients(courses)
+        check(patients, {name: (time + earlier, end) for name, (time, end) in but(PLAIN).items()})
+        assert patients.origin == FIRST - datetime.timedelta(days=earlier)
+        assert patients.enrolled.min() == pytest.approx(0)
+        when = patients.origin + datetime.timedelta(days=round(patients.data_cutoff * DAYS_PER_MONTH))
+        assert when == datetime.date(2022, 2, 4)
+        assert f"months from {start.replace('_', ' ')} to progression" in str(endpoint)
+    lacking = replace(courses, consent=np.where(np.arange(12) == 3, np.nan, courses.consent))
+    with pytest.raises(DataError, match="PFS counts from consent, which some patients lack, first everything; add it"):
+        replace(PFS, start="consent").patients(lacking)
+    with pytest.raises(DataError, match="column 'RFICDT', row 3: after study entry"):
+        wrong = more | {"RFICDT": [day_of(patient, -3 if patient == "progressed" else -10) for patient in BY_DAY]}
+        Courses.from_table(replace(table, columns=table.columns | wrong), arms=ARMS)
 
 
 def test_nobody_has_responded():
@@ -211,7 +303,7 @@ def test_a_cut_knows_nothing_of_what_came_later():
     day = 177 / DAYS_PER_MONTH
     assert cut.patient.tolist() == list(BY_DAY)[:9]  # enrolled on day 160, 9th
     assert cut.data_cutoff == pytest.approx(calendar_time(datetime.date(2020, 7, 1), FIRST))
-    for name in MILESTONES:
+    for name in set(MILESTONES) & set(cut.dates()):
         assert not (getattr(cut, name) > day + 1e-9).any()
     assert (cut.last_alive <= day).all()
     assert (cut.last_assessment <= cut.last_alive).all()
@@ -281,7 +373,7 @@ def test_what_counts_and_what_competes():
 
 
 @pytest.mark.parametrize(("arguments", "words"), [
-    ({"start": "diagnosis"}, "start must be one of enrolment, response; got 'diagnosis'"),
+    ({"start": "diagnosis"}, "start must be one of enrolment, study_entry, consent, response; got 'diagnosis'"),
     ({"new_therapy": "switch"}, "new_therapy must be one of ignored, censored, event; got 'switch'"),
     ({"events": {"any": ("relapse", "death")}}, "events: 'relapse' is no milestone; name some of response"),
     ({"events": {P: (P,), "any": (P, D)}}, "'progression' is named twice; let it be of one cause"),
@@ -289,6 +381,7 @@ def test_what_counts_and_what_competes():
     ({"events": {R: (R,), D: (D,)}, "start": "response"}, "'response' is where the clock starts; remove it"),
     ({"events": {N: (N,), D: (D,)}}, "'new_therapy' is named, so the key new_therapy must be 'event'"),
     ({"events": {N: (P,), D: (D,)}}, "the cause 'new_therapy' lacks the milestone 'new_therapy'; give it another name"),
+    ({"events": {S: (S,), D: (D,)}, "new_therapy": "censored"}, "comes after a new therapy, so new_therapy must be"),
     ({"competing": ("relapse",)}, "competing: 'relapse' is none of the causes progression, death; correct it"),
     ({"competing": (P, D)}, "every cause competes; leave one that counts"),
 ])  # fmt: skip
@@ -340,7 +433,13 @@ def test_a_broken_rule_is_named():
 
 
 def test_every_column_has_its_name():
-    assert set(COLUMNS) == set(read(assessed=ASSESSED).dates())
+    recorded = read(assessed=ASSESSED)
+    none = np.full(12, np.nan)
+    courses = replace(recorded, study_entry=recorded.enrolled, consent=recorded.enrolled,
+                      progression_after_therapy=progression_after_therapy(recorded))  # fmt: skip
+    assert set(COLUMNS) == set(courses.dates())
+    with pytest.raises(DataError, match="progression_after_therapy not the same day as progression, first in"):
+        replace(recorded, progression_after_therapy=none)
 
 
 # ---- specifications

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from smm_bayes.analysis.assumptions import assumptions
 from smm_bayes.analysis.interim import read_inputs
 from smm_bayes.analysis.spec import AnalysisSpec
 from smm_bayes.borrowing.trials.relations import POOLED, SEPARATE, Commensurate, Exchangeable, Power, Robust
@@ -41,7 +42,7 @@ def test_earlier_trials_are_read(inputs):
 
 def test_sources_carry_the_trust_of_their_least_trusted_fact(inputs):
     trust = {source.name: source.trust for source in inputs.model.sources}
-    assert trust == {"QuiRedex 2013": "published", "E3A06": "recalled", "KRd pilots": "recalled"}
+    assert trust == {"QuiRedex 2013": "derived", "E3A06": "recalled", "KRd pilots": "recalled"}
 
 
 def test_a_silent_trial_has_no_events_and_no_exposure(inputs):
@@ -49,6 +50,33 @@ def test_a_silent_trial_has_no_events_and_no_exposure(inputs):
     assert len(silent.trials) == 3
     for cohort in silent.trials[0].cohorts:
         assert (cohort.exposure.sum() == 0) == (cohort.trial == "E3A06")
+
+
+def test_assumptions_name_the_facts_that_speak_to_them(inputs):
+    named = {one.key: one for one in assumptions(inputs.spec)}
+    offset = named["evidence.endpoint.end-organ"]
+    assert offset.facts == ("aquila-024", "aquila-025")
+    assert {"quiredex-050", "gem-cesar-005", "gem-cesar-007"} <= set(offset.against)
+    assert {"evidence.endpoint.clinical", "evidence.contrast 1", "model.prior.baseline.progression",
+            "mrd.prior.hazard_ratio.progression"} <= set(named)  # fmt: skip
+    text = FLAGSHIP.read_text()
+    for one in named.values():  # a comment says what the facts say
+        comment = text.partition(f"[{one.key.partition(' ')[0]}]")[0].rpartition("\n\n")[2]
+        assert comment.startswith("#") or " " in one.key
+
+
+@pytest.mark.parametrize(("old", "new", "words"), [
+    ('facts = ["aquila-024", "aquila-025"]', 'facts = ["aquila-999"]',
+     r"evidence.endpoint.end-organ: .*there is no fact aquila-999"),
+    ('facts = ["aquila-024", "aquila-025"]', 'facts = ["dart-smm-001"]',
+     r"evidence.endpoint.end-organ: .*quarantined, so for no model: dart-smm-001"),
+    ('facts_against = ["aquila-007"]', 'facts_against = ["aquila-007", "mayo2008-004"]',
+     r"model.prior.baseline.progression: mayo2008-004 cannot speak for and against it"),
+    ('facts = ["quiredex-128"]', "facts = [1]", r"facts"),
+])  # fmt: skip
+def test_facts_of_an_assumption_are_checked(tmp_path, old, new, words):
+    with pytest.raises(SpecificationError, match=words):
+        read_inputs(changed(tmp_path, (old, new)))
 
 
 def changed(tmp_path, *changes):

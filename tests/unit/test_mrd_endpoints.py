@@ -37,7 +37,8 @@ def courses():
 
     A responds at 2, has results at both visits and dies at 30 without progression. B progresses at 3 and lives. C
     responds at 6, progresses at 20 and dies at 25. D progresses at 8.7, between its visit's window and the visit. E is
-    enrolled late and still before the second visit. F progresses on the day of the first visit, and dies at 8.
+    enrolled late and still before the second visit. F progresses on the day of the first visit, and dies at 8. B has a
+    new therapy from 4 on and progresses on it at 14.
     """
     columns = {
         "enrolled": [0.0, 1.0, 2.0, 3.0, 30.0, 4.0], "response": [2.0, NONE, 8.0, NONE, NONE, NONE],
@@ -47,8 +48,8 @@ def courses():
     }  # fmt: skip
     values = {name: np.array(column) for name, column in columns.items()}
     return Courses(
-        patient=np.array(list("ABCDEF"), dtype=object), arm=np.array([0, 0, 1, 1, 1, 0]), new_therapy=None,
-        censoring=np.where(np.isnan(values["death"]), "administrative", "").astype(object),
+        patient=np.array(list("ABCDEF"), dtype=object), arm=np.array([0, 0, 1, 1, 1, 0]),
+        new_therapy=np.array([NONE, 5.0, NONE, NONE, NONE, NONE]), censoring=np.where(np.isnan(values["death"]), "administrative", "").astype(object),
         arms=("control", "experimental"), arm_names=("Old", "New"), data_cutoff=36.0, provenance="simulated", **values,
     )  # fmt: skip
 
