@@ -267,7 +267,7 @@ def test_a_progression_after_the_therapy_that_other_dates_contradict(name, day, 
         second_line(recorded | {name: day})
 
 
-def test_three_origins():
+def test_three_origins(tmp_path):
     table = as_table()
     days = {"ENRLDT": -4, "RFICDT": -10}
     more = {name: [day_of(patient, day) for patient in BY_DAY] for name, day in days.items()}
@@ -281,6 +281,11 @@ def test_three_origins():
         when = patients.origin + datetime.timedelta(days=round(patients.data_cutoff * DAYS_PER_MONTH))
         assert when == datetime.date(2022, 2, 4)
         assert f"months from {start.replace('_', ' ')} to progression" in str(endpoint)
+    after = replace(courses, progression_after_therapy=progression_after_therapy(courses))
+    write_courses(after, tmp_path / "courses.csv")
+    again = Courses.from_table(tmp_path / "courses.csv", arms=ARMS)
+    for name in ("study_entry", "consent", "progression_after_therapy"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(after, name))
     lacking = replace(courses, consent=np.where(np.arange(12) == 3, np.nan, courses.consent))
     with pytest.raises(DataError, match="PFS counts from consent, which some patients lack, first everything; add it"):
         replace(PFS, start="consent").patients(lacking)

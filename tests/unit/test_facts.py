@@ -405,6 +405,7 @@ def test_what_is_set_aside_or_contradicted_is_explained(facts):
     assert "61 of 63 observed patients" in words[("quiredex-127",)]
     assert "15 cycles with a range to 41" in words[("quiredex-155",)]
     assert "g/dL where g/L is meant" in words[("QuiRedex",)]
+    assert "g/dL where g/L is meant" in load_trials()[0].note
     assert "two data cuts" in words[("GMMG-HD7",)]
 
 

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 from smm_bayes.analysis.sections import LogNormalSection, Number, Section, Whole, Word
 from smm_bayes.borrowing.meta_analysis.priors import Normal
 from smm_bayes.borrowing.meta_analysis.sd_priors import HalfNormal
+from smm_bayes.evidence.vocabulary import PRIMARY
 from smm_bayes.surrogacy.across.transport import Transport
 from smm_bayes.surrogacy.joint.effects import Constant, Fading, InteractionPrior, Lost, MrdEffect
 from smm_bayes.surrogacy.joint.priors import (
@@ -86,7 +87,7 @@ class PairsSection(Section):
     """Pairs of trials' effects as the source of the relation across trials."""
 
     facts: Annotated[list[Word], Field(min_length=2)]
-    trust: Word = "derived"
+    trust: Word = PRIMARY
     form: Literal["bivariate", "daniels_hughes"] = "bivariate"
     correlation: Annotated[Number, Field(gt=-1, lt=1)] = 0.0
 

@@ -13,7 +13,7 @@ import numpy as np
 from smm_bayes import markup
 from smm_bayes.errors import Problems, SpecificationError
 from smm_bayes.evidence.facts import Facts
-from smm_bayes.evidence.vocabulary import TRUST
+from smm_bayes.evidence.vocabulary import PRIMARY, TRUST
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -124,7 +124,7 @@ class TrialPairs:
     @classmethod
     def from_facts(
         cls, facts: Facts, ids: Iterable[str] | None = None, trials: Iterable[str] | None = None, *,
-        trust: str = "derived", same_cut_only: bool = False, settings: Mapping[str, str] | None = None,
+        trust: str = PRIMARY, same_cut_only: bool = False, settings: Mapping[str, str] | None = None,
     ) -> TrialPairs:  # fmt: skip
         """Make pairs of published facts; see :func:`~.pairs_facts.pairs_from_facts`."""
         from smm_bayes.surrogacy.across.pairs_facts import pairs_from_facts
