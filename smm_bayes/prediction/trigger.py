@@ -94,16 +94,16 @@ def _sentence(patients: Patients, final: FinalAnalysis, new: int, complete: tupl
     if cutoff is None:
         return bound
     if reached is not None and _day(reached) < _day(cutoff):
-        return (f"The trigger of the final analysis was reached on {_when(reached, patients)}, before the data cut: "
-                f"the analysis counts as made at the data cut-off, {_when(cutoff, patients)}.")  # fmt: skip
+        return (f"The trigger of the final analysis was reached {_on(reached, patients)}, before the data cut: "
+                f"the analysis counts as made at the data cut-off {_when(cutoff, patients)}.")  # fmt: skip
     if reached is not None and _day(reached) == _day(cutoff):
-        return ("The final analysis is due: its trigger was reached on the day of the data cut-off, "
+        return ("The final analysis is due: its trigger was reached on the day of the data cut-off "
                 f"{_when(cutoff, patients)}.")  # fmt: skip
     if math.isfinite(final.cap) and _day(final.cap) == _day(cutoff):
-        return ("The final analysis is due: its latest date is the day of the data cut-off, "
+        return ("The final analysis is due: its latest date is the day of the data cut-off "
                 f"{_when(cutoff, patients)}, and its trigger is not reached.")  # fmt: skip
     if bound or (reached is not None and reached > final.cap):
-        why = bound or f"it would be on {_when(reached or 0.0, patients)}"
+        why = bound or f"it would be {_on(reached or 0.0, patients)}"
         return (f"The trigger of the final analysis cannot be reached any more: {why}; the analysis is made at its "
                 f"latest date, {_when(final.cap, patients)}.")  # fmt: skip
     return ""
@@ -163,6 +163,10 @@ def _enrolled(patients: Patients) -> np.ndarray:
 def _day(time: float) -> float:
     """Day of a calendar time, as it is printed."""
     return round(time * DAYS_PER_MONTH) if math.isfinite(time) else time
+
+
+def _on(time: float, patients: Patients) -> str:
+    return f"{'at' if patients.origin is None else 'on'} {_when(time, patients)}"
 
 
 def _when(time: float, patients: Patients) -> str:

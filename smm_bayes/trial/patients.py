@@ -103,6 +103,8 @@ class Patients:
             raise DataError("Patients: columns differ in length, or provenance or unit is not a known word")
         if np.any(~np.isfinite(self.time)) or np.any(self.time < 0) or np.any(self.event != (self.cause >= 0)):
             raise DataError("Patients: times must be finite and not negative, and every event needs its cause")
+        if np.any(self.event & (self.time == 0)):
+            raise DataError("Patients: the time to an event must be above 0; count the first day as 1")
         if self.entry is not None:
             if len(self.entry) != len(self) or not np.all((self.entry >= 0) & (self.entry <= self.time)):
                 raise DataError("Patients: entry must be one number a patient, not negative and not after time")

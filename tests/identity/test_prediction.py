@@ -162,7 +162,11 @@ def test_final_by_events_happens_at_that_event(simulate):
     assert (capped.date <= 25.0).all()
     assert (capped.date[~capped.reached] == 25.0).all()
     assert not capped.reached.all()
-    many = complete(patients, FinalAnalysis("events", events=500)).run(0, 50)  # there are not that many patients
+    with pytest.raises(SpecificationError, match="500, more than the"):
+        complete(patients, FinalAnalysis("events", events=500))
+    most = patients.count_only("progression").events + int(patients.at_risk.sum())
+    late = FinalAnalysis("events", events=most, causes=("progression",))  # nobody of those may die before
+    many = complete(patients, late).run(0, 200)
     assert not many.reached.any()
 
 
