@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,7 +112,7 @@ def _from_file(spec: AnalysisSpec, trial: HistoricalTrialSection, declared: Mapp
     assert trial.file is not None
     path = spec.file(trial.file)
     origin = read_origin(path)
-    if path.is_file() and origin is None and trial.provenance is None:
+    if os.path.isfile(path) and origin is None and trial.provenance is None:
         raise DataError(f"{path}: {origin_path(path).name}, the record of what the table was made from, is not beside "
                         "it; put it there, or give provenance and source of the patients")  # fmt: skip
     if origin is not None and trial.provenance is not None:

@@ -6,6 +6,7 @@ import ast
 import hashlib
 import inspect
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
@@ -119,7 +120,7 @@ class Origin(_Part):
 
 def origin_path(table: Path) -> Path:
     """Where the record of a table is."""
-    return table.with_suffix(".json")
+    return table.parent / f"{table.stem}.json"
 
 
 def read_origin(table: str | Path) -> Origin | None:
@@ -131,7 +132,7 @@ def read_origin(table: str | Path) -> Origin | None:
         If it is no such record, or an older one without hashes.
     """
     path = origin_path(Path(table))
-    if not path.is_file():
+    if not os.path.isfile(path):  # also False where no file can have such a name
         return None
     try:
         return Origin.model_validate_json(path.read_bytes())
