@@ -246,30 +246,36 @@ class _Progress:
 
 def main() -> None:
     """Run the command line; whatever ends it has an exit code of its own."""
-    with listening() as interruption:
-        try:
-            app()
-        except SystemExit as ended:  # of typer, which says nothing of an interruption and takes 1 for two faults
-            sys.exit(_code(ended, interruption))
-        except KeyboardInterrupt:
-            sys.exit(_interrupted(interruption))
-        except SmmBayesError as error:
-            if interruption.heard:
-                sys.exit(_interrupted(interruption))
-            typer.echo(f"Error: {error}", err=True)
-            sys.exit(error.exit_code)
-        except Exception as error:
-            sys.exit(_interrupted(interruption) if interruption.heard else _crashed(error))
+    try:
+        with listening() as interruption:
+            sys.exit(_ended(interruption))
+    except KeyboardInterrupt:
+        sys.exit(_interrupted(Interruption()))
 
 
-def _code(ended: SystemExit, interruption: Interruption) -> int:
-    if interruption.heard:
-        return _interrupted(interruption)
+def _ended(interruption: Interruption) -> int:
+    """Run the command, and give its exit code once what went wrong is said."""
+    try:
+        app()
+        return 0
+    except (Exception, KeyboardInterrupt, SystemExit) as ended:  # an interruption may arrive as any of them
+        if interruption.heard:
+            return _interrupted(interruption)
+        if isinstance(ended, SystemExit):
+            return _code(ended)
+        if isinstance(ended, SmmBayesError):
+            typer.echo(f"Error: {ended}", err=True)
+            return ended.exit_code
+        return _crashed(ended)
+
+
+def _code(ended: SystemExit) -> int:
+    """Exit code of a command that typer ended; it gives 1 for a closed pipe and for a fault alike."""
     if ended.code == 1:
         found = ended.__context__
         if isinstance(found, OSError):
             return PIPE_CLOSED
-        return _crashed(found if isinstance(found, Exception) else RuntimeError("ended with code 1"))
+        return _crashed(found if found is not None else ended)
     return ended.code if isinstance(ended.code, int) else 0
 
 
@@ -278,7 +284,7 @@ def _interrupted(interruption: Interruption) -> int:
     return EXIT_CODE
 
 
-def _crashed(error: Exception) -> int:
+def _crashed(error: BaseException) -> int:
     """Say in one sentence that this program failed, and where it says more."""
     said = "".join(traceback.format_exception(error))
     where = "above"
