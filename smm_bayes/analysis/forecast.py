@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import hashlib
 import json
 import os
 import sys
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, ValidationError
 
+from smm_bayes.analysis.forecast_log import enter, sealed, vouch
 from smm_bayes.analysis.hazards import WithEarlierTrials
 from smm_bayes.analysis.interim import read_inputs
 from smm_bayes.analysis.sections import Date, LogNormalSection, Number, Section, Whole, Word
@@ -31,6 +30,7 @@ from smm_bayes.inference.fingerprint import hash_file, versions
 from smm_bayes.prediction.final import FinalAnalysis
 from smm_bayes.prediction.probability import probability_of_success
 from smm_bayes.prediction.success import EventCount
+from smm_bayes.reading import read_json, read_toml
 from smm_bayes.survival.effects import EFFECTS
 from smm_bayes.survival.grid import TimeGrid
 from smm_bayes.survival.model_priors import SurvivalPriors
@@ -106,10 +106,7 @@ def load_forecast(folder: str | Path) -> ForecastSection | HistorySection:
         Naming every problem.
     """
     path = Path(folder) / DECLARED
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise SpecificationError(f"{path}: not readable as TOML: {error}; correct the file (UTF-8)") from None
+    content = read_toml(path, SpecificationError, what="a forecast.toml")
     problems = Problems(str(path), SpecificationError)
     try:
         return (HistorySection if "spec" in content else ForecastSection).model_validate(content)
@@ -278,17 +275,11 @@ def _from_history(folder: Path, declared: HistorySection) -> dict[str, Any]:
     })  # fmt: skip
 
 
-def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Add the hash of a forecast's content, by which an edited one is known."""
-    kept = {name: value for name, value in content.items() if name != "seal"}
-    return {**kept, "seal": hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()}
-
-
 def records(folder: str | Path) -> list[Path]:
     """Forecasts on record in a folder, the oldest first."""
     stem, suffix = Path(STORED).stem, Path(STORED).suffix
     found = [Path(folder) / STORED]
-    while found[-1].exists():
+    while os.path.lexists(found[-1]):
         found.append(Path(folder) / f"{stem}_{len(found) + 1}{suffix}")
     return found[:-1]
 
@@ -302,6 +293,7 @@ def store(content: Mapping[str, Any], folder: str | Path, *, because: str = "") 
     folder : path
     because : str
         Why there is another forecast, required where one is on record. The new one names the seal of the one before.
+        Each is entered in the log beside it.
 
     Raises
     ------
@@ -313,17 +305,17 @@ def store(content: Mapping[str, Any], folder: str | Path, *, because: str = "") 
         raise SpecificationError(
             f"{there[-1]} is on record and stays as it is; a forecast made beside it needs a reason (--because)"
         )
-    if there:
-        content = sealed({**content, "after": read_forecast(folder)["seal"], "because": because})
+    content = sealed({**content, "after": read_forecast(folder)["seal"], "because": because} if there else content)
     path = Path(folder) / (f"{Path(STORED).stem}_{len(there) + 1}.json" if there else STORED)
     temporary = path.with_suffix(".tmp")
     temporary.write_text(json.dumps(content, indent=1) + "\n")
     os.replace(temporary, path)
+    enter(path, content["seal"])
     return path
 
 
 def read_forecast(folder: str | Path, number: int | None = None) -> dict[str, Any]:
-    """Read a forecast on record and check its seal.
+    """Read a forecast on record; check its seal, the record before it, and that the log beside it has both.
 
     Parameters
     ----------
@@ -334,15 +326,29 @@ def read_forecast(folder: str | Path, number: int | None = None) -> dict[str, An
     Raises
     ------
     SpecificationError
-        When there is no such record, or it was edited since it was made.
+        When there is no such record, it is no record, or it was edited since it was made, whether or not it was
+        sealed again.
     """
     there = records(folder)
     if not 1 <= (number or 1) <= len(there):
         raise SpecificationError(f"{folder} has {len(there)} forecasts on record; there is no number {number or 1}")
     path = there[(number or len(there)) - 1]
-    content = json.loads(path.read_text())
+    contents = [_record(one) for one in there]
+    for one, before, content in zip(there[1:], contents, contents[1:], strict=False):
+        if content.get("after") != before["seal"]:
+            raise SpecificationError(f"{one} does not follow the record before it, which was exchanged; restore both")
+    vouch(folder, there)
+    return contents[there.index(path)]
+
+
+def _record(path: Path) -> dict[str, Any]:
+    """Content of one record whose seal holds."""
+    content = read_json(path, SpecificationError, what="a forecast on record")
     if sealed(content)["seal"] != content.get("seal"):
         raise SpecificationError(f"{path} was edited after it was made; restore it")
+    entries = content.get("quantities")
+    if not isinstance(entries, list):
+        raise SpecificationError(f"{path} is no forecast: it has no list of quantities; restore it")
     return content
 
 

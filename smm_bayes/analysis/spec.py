@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
-import tomllib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -28,6 +28,7 @@ from smm_bayes.borrowing.trials.priors import TrialsPriors
 from smm_bayes.errors import Problems, SpecificationError
 from smm_bayes.prediction.final import Enrolment, FinalAnalysis
 from smm_bayes.prediction.success import Combined, EventCount, SuccessRule, rule_from
+from smm_bayes.reading import read_toml, resolved
 from smm_bayes.survival.effects import EFFECTS, Effect, Varying, Waning
 from smm_bayes.survival.grid import TimeGrid
 from smm_bayes.survival.model_priors import GammaPrior, SurvivalPriors
@@ -181,14 +182,9 @@ class AnalysisSpec(Section):
             Naming every problem with its key and remedy.
         """
         path = Path(path)
-        if path.is_dir():
+        if os.path.isdir(path):  # pathlib's own test fails on a name that is too long
             path = path / "spec.toml"
-        if not path.is_file():
-            raise SpecificationError(f"{path}: there is no such file; give the path of a spec.toml")
-        try:
-            content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-            raise SpecificationError(f"{path}: not readable as TOML: {error}; correct the file (UTF-8)") from None
+        content = read_toml(path, SpecificationError, what="a spec.toml")
         try:
             spec = cls.model_validate(content)
         except ValidationError as error:
@@ -261,7 +257,7 @@ class AnalysisSpec(Section):
 
     def file(self, name: str) -> Path:
         """Path of a file that the specification names relative to itself."""
-        return (self.path.parent / name).resolve()
+        return resolved(self.path.parent / name, SpecificationError)
 
     @property
     def counted(self) -> tuple[str, ...] | None:

@@ -272,7 +272,7 @@ TABLES = [
     ("--snapshot missing", call("t.arguments = ['--snapshot', '{folder}/else.csv']"),
      r"else\.csv: there is no such file; give the path"),
     ("--snapshot is a folder", call("t.arguments = ['--snapshot', '{folder}']"),
-     r"there is no such file; give the path"),
+     r"this is a folder; give the path of a CSV file"),
 ]  # fmt: skip
 
 MRD_TABLES = [
@@ -584,8 +584,12 @@ def test_a_folder_that_may_not_be_written_to(tmp_path, monkeypatch, capsys):
 
 
 def test_a_file_that_may_not_be_read(tmp_path, monkeypatch, capsys):
+    read = Path.read_bytes
+
     def refuse(path):
-        raise PermissionError(13, "Permission denied")
+        if path.name == "adtte.csv":
+            raise PermissionError(13, "Permission denied")
+        return read(path)
 
     arguments = Trial().write(tmp_path)
     monkeypatch.setattr(Path, "read_bytes", refuse)

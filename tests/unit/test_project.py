@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "smm_bayes"
 # a room may import the rooms above it in this list
-ROOMS = ["errors", "execution", "trial", "evidence", "survival", "inference", "borrowing", "surrogacy", "response",
+ROOMS = ["errors", "execution", "reading", "trial", "evidence", "survival", "inference", "borrowing", "surrogacy", "response",
          "safety", "prediction", "design", "analysis", "reporting", "cli"]  # fmt: skip
 
 
