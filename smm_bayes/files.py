@@ -72,14 +72,6 @@ def register_value(name: str, value: object) -> None:
         pins.values[name] = sha256(repr(value).encode())
 
 
-def read_bytes(path: str | Path) -> bytes:
-    """Read a file and register what was read."""
-    with Path(path).open("rb") as source:
-        content = source.read()
-    register(path, content)
-    return content
-
-
 def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
     """Add the hash of a record's content as ``seal``, by which an edited one is known."""
     kept = {name: value for name, value in content.items() if name != "seal"}
@@ -89,26 +81,6 @@ def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
 def as_json(content: Mapping[str, Any]) -> str:
     """Give the one text of a record: whatever else is in its file was put there afterwards."""
     return json.dumps(content, indent=1) + "\n"
-
-
-def read_sealed(path: str | Path) -> dict[str, Any]:
-    """Read a record that :func:`as_json` wrote, and check its seal.
-
-    Raises
-    ------
-    DataError
-        When it cannot be read, or was edited since it was made.
-    """
-    try:
-        text = read_bytes(path).decode()
-        content = json.loads(text)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); restore it") from None
-    except (ValueError, RecursionError):
-        raise DataError(f"{path}: is damaged: it is not the JSON it was; restore it") from None
-    if not isinstance(content, dict) or sealed(content)["seal"] != content.get("seal") or as_json(content) != text:
-        raise DataError(f"{path} was edited after it was made; restore it")
-    return content
 
 
 def write_whole(path: str | Path, content: str | bytes) -> Path:

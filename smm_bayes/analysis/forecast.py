@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import os
 import sys
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,17 +18,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import Field, ValidationError
 
+from smm_bayes.analysis.forecast_log import enter, vouch
 from smm_bayes.analysis.hazards import WithEarlierTrials
 from smm_bayes.analysis.interim import read_inputs
 from smm_bayes.analysis.sections import Date, LogNormalSection, Number, Section, Whole, Word
-from smm_bayes.errors import ConvergenceError, DataError, Problems, SmmBayesError, SpecificationError
+from smm_bayes.errors import ConvergenceError, Problems, SmmBayesError, SpecificationError
 from smm_bayes.evidence.facts import load_facts
 from smm_bayes.evidence.made import read_reconstructions
-from smm_bayes.files import Pins, as_json, collecting, read_bytes, read_sealed, sealed, write_whole
+from smm_bayes.files import Pins, as_json, collecting, sealed, write_whole
 from smm_bayes.inference.fingerprint import versions
 from smm_bayes.prediction.final import FinalAnalysis
 from smm_bayes.prediction.probability import probability_of_success
 from smm_bayes.prediction.success import EventCount
+from smm_bayes.reading import read_sealed, read_toml
 from smm_bayes.survival.effects import EFFECTS
 from smm_bayes.survival.grid import TimeGrid
 from smm_bayes.survival.model_priors import SurvivalPriors
@@ -104,10 +106,7 @@ def load_forecast(folder: str | Path) -> ForecastSection | HistorySection:
         Naming every problem.
     """
     path = Path(folder) / DECLARED
-    try:
-        content = tomllib.loads(read_bytes(path).decode("utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise SpecificationError(f"{path}: not readable as TOML: {error}; correct the file (UTF-8)") from None
+    content = read_toml(path, SpecificationError, what="a forecast.toml")
     problems = Problems(str(path), SpecificationError)
     try:
         return (HistorySection if "spec" in content else ForecastSection).model_validate(content)
@@ -289,7 +288,7 @@ def records(folder: str | Path) -> list[Path]:
     """Forecasts on record in a folder, the oldest first."""
     stem, suffix = Path(STORED).stem, Path(STORED).suffix
     found = [Path(folder) / STORED]
-    while found[-1].exists():
+    while os.path.lexists(found[-1]):
         found.append(Path(folder) / f"{stem}_{len(found) + 1}{suffix}")
     return found[:-1]
 
@@ -303,6 +302,7 @@ def store(content: Mapping[str, Any], folder: str | Path, *, because: str = "") 
     folder : path
     because : str
         Why there is another forecast, required where one is on record. The new one names the seal of the one before.
+        Each is entered in the log beside it.
 
     Raises
     ------
@@ -314,14 +314,15 @@ def store(content: Mapping[str, Any], folder: str | Path, *, because: str = "") 
         raise SpecificationError(
             f"{there[-1]} is on record and stays as it is; a forecast made beside it needs a reason (--because)"
         )
-    if there:
-        content = sealed({**content, "after": read_forecast(folder)["seal"], "because": because})
+    content = sealed({**content, "after": read_forecast(folder)["seal"], "because": because} if there else content)
     path = Path(folder) / (f"{Path(STORED).stem}_{len(there) + 1}.json" if there else STORED)
-    return write_whole(path, as_json(content))
+    path = write_whole(path, as_json(content))
+    enter(path, content["seal"])
+    return path
 
 
 def read_forecast(folder: str | Path, number: int | None = None) -> dict[str, Any]:
-    """Read a forecast on record and check its seal.
+    """Read a forecast on record; check its seal, the record before it, and that the log beside it has both.
 
     Parameters
     ----------
@@ -332,18 +333,26 @@ def read_forecast(folder: str | Path, number: int | None = None) -> dict[str, An
     Raises
     ------
     SpecificationError
-        When there is no such record, or it was edited since it was made.
+        When there is no such record, it is no record, or it was edited since it was made, whether or not it was
+        sealed again.
     """
     there = records(folder)
     if not 1 <= (number or 1) <= len(there):
         raise SpecificationError(f"{folder} has {len(there)} forecasts on record; there is no number {number or 1}")
     path = there[(number or len(there)) - 1]
-    try:
-        content = read_sealed(path)
-        if path is not there[0] and content.get("after") != read_sealed(there[there.index(path) - 1]).get("seal"):
-            raise DataError(f"{path} does not follow the record before it, which was exchanged; restore both")
-    except DataError as error:
-        raise SpecificationError(str(error)) from None
+    contents = [_record(one) for one in there]
+    for one, before, content in zip(there[1:], contents, contents[1:], strict=False):
+        if content.get("after") != before["seal"]:
+            raise SpecificationError(f"{one} does not follow the record before it, which was exchanged; restore both")
+    vouch(folder, there)
+    return contents[there.index(path)]
+
+
+def _record(path: Path) -> dict[str, Any]:
+    """Content of one record whose seal holds."""
+    content = read_sealed(path, SpecificationError)
+    if not isinstance(content.get("quantities"), list):
+        raise SpecificationError(f"{path} is no forecast: it has no list of quantities; restore it")
     return content
 
 

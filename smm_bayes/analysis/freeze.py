@@ -10,8 +10,9 @@ from smm_bayes.analysis.log import append, log_of, read_log
 from smm_bayes.analysis.pinned import listed
 from smm_bayes.analysis.spec import AnalysisSpec
 from smm_bayes.errors import DataError, SpecificationError
-from smm_bayes.files import as_json, read_bytes, read_sealed, sealed, sha256, write_whole
+from smm_bayes.files import as_json, sealed, sha256, write_whole
 from smm_bayes.inference.fingerprint import package_state
+from smm_bayes.reading import read_bytes, read_sealed
 
 if TYPE_CHECKING:
     from smm_bayes.analysis.decision import Decision

@@ -13,9 +13,10 @@ from pydantic import ValidationError
 from smm_bayes.analysis.decision import Decision
 from smm_bayes.errors import DataError
 from smm_bayes.evidence.trials import FOLDER
-from smm_bayes.files import Pins, as_json, read_sealed, sealed, sha256, write_whole
+from smm_bayes.files import Pins, as_json, sealed, sha256, write_whole
 from smm_bayes.inference.each import data_sets
 from smm_bayes.prediction.monte_carlo import Layout, monte_carlo_error
+from smm_bayes.reading import read_sealed
 
 if TYPE_CHECKING:
     import xarray as xr

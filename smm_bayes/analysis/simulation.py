@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from smm_bayes.errors import Problems, SpecificationError
 from smm_bayes.prediction.simulate import ARMS, CAUSES, MrdPlan, TrialDesign, simulate_trial
+from smm_bayes.reading import read_toml
 from smm_bayes.survival.grid import TimeGrid
 from smm_bayes.trial.patients import Patients
 from smm_bayes.trial.writers import write_adtte, write_mrd
@@ -173,10 +173,7 @@ class Declaration(Section):
         SpecificationError
             Naming every problem with its key.
         """
-        try:
-            content = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-            raise SpecificationError(f"{path}: not readable as TOML: {error}; correct the file (UTF-8)") from None
+        content = read_toml(path, SpecificationError, what="a declaration")
         problems = Problems(str(path), SpecificationError)
         try:
             return cls.model_validate(content)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
-import tomllib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -26,9 +26,10 @@ from smm_bayes.analysis.sections import (
 )
 from smm_bayes.borrowing.trials.priors import TrialsPriors
 from smm_bayes.errors import Problems, SpecificationError
-from smm_bayes.files import read_bytes, sha256
+from smm_bayes.files import sha256
 from smm_bayes.prediction.final import Enrolment, FinalAnalysis
 from smm_bayes.prediction.success import Combined, EventCount, SuccessRule, rule_from
+from smm_bayes.reading import LARGEST_TEXT, parse_toml, read_bytes, resolved, shown
 from smm_bayes.survival.effects import EFFECTS, Effect, Varying, Waning
 from smm_bayes.survival.grid import TimeGrid
 from smm_bayes.survival.model_priors import GammaPrior, SurvivalPriors
@@ -183,15 +184,10 @@ class AnalysisSpec(Section):
             Naming every problem with its key and remedy.
         """
         path = Path(path)
-        if path.is_dir():
+        if os.path.isdir(path):  # pathlib's own test fails on a name that is too long
             path = path / "spec.toml"
-        if not path.is_file():
-            raise SpecificationError(f"{path}: there is no such file; give the path of a spec.toml")
-        try:
-            raw = read_bytes(path)
-            content = tomllib.loads(raw.decode("utf-8-sig"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-            raise SpecificationError(f"{path}: not readable as TOML: {error}; correct the file (UTF-8)") from None
+        raw = read_bytes(path, SpecificationError, what="a spec.toml", largest=LARGEST_TEXT)
+        content = parse_toml(raw, shown(path), SpecificationError)
         try:
             spec = cls.model_validate(content)
         except ValidationError as error:
@@ -271,7 +267,7 @@ class AnalysisSpec(Section):
 
     def file(self, name: str) -> Path:
         """Path of a file that the specification names relative to itself."""
-        return (self.path.parent / name).resolve()
+        return resolved(self.path.parent / name, SpecificationError)
 
     @property
     def counted(self) -> tuple[str, ...] | None:

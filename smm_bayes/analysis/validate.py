@@ -29,6 +29,7 @@ from smm_bayes.analysis.spec import AnalysisSpec
 from smm_bayes.execution import run_chunks
 from smm_bayes.inference.calibration import calibrated
 from smm_bayes.inference.fingerprint import versions
+from smm_bayes.reading import read_json
 
 CHUNK, OF_VARIANTS, OF_MRD = 25, 1000, 200
 
@@ -119,7 +120,7 @@ class Calibration:
         return result
 
     def _digest(self) -> str:
-        return json.loads(self.summary.read_text()).get("design", "") if self.summary.is_file() else ""
+        return read_json(self.summary).get("design", "") if self.summary.is_file() else ""
 
 
 def ranks_of(rows: list[dict[str, int]]) -> dict[str, np.ndarray]:

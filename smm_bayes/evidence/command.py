@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from smm_bayes.errors import DataError, Problems, SpecificationError
@@ -34,7 +35,7 @@ def check_options(
             problems.add("--curve needs --at-risk or --n")
         if name is None and curve is None and (seed is not None or number is not None or out is not None):
             problems.add("--seed, --number and --out need a NAME; without one, the names are listed")
-        if out is not None and out.exists() and not out.is_dir():
+        if out is not None and os.path.exists(out) and not os.path.isdir(out):  # pathlib fails on a long name
             problems.add(f"--out {out} is a file; give a folder")
 
 

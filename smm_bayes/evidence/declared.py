@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from smm_bayes.errors import DataError, Problems, SmmBayesError, SpecificationEr
 from smm_bayes.evidence.facts import Fact, Facts, load_facts
 from smm_bayes.evidence.summaries import ArmSummary, FollowUp
 from smm_bayes.evidence.trials import FOLDER, Trial, load_trials
+from smm_bayes.reading import read_toml
 from smm_bayes.trial.calendar import calendar_time
 from smm_bayes.trial.patients import ROLES
 
@@ -83,12 +83,7 @@ def load_declarations(path: Path | None = None, *, facts: Facts | None = None) -
         Naming every problem of every declaration.
     """
     path = FOLDER / DECLARED if path is None else Path(path)
-    try:
-        given = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); give the file of reconstructions") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: is not TOML ({error}); correct it") from None
+    given = read_toml(path, what="the file of reconstructions")
     facts = load_facts(path.parent) if facts is None else facts
     trials = {(trial.trial, trial.cut): trial for trial in load_trials(path.parent)}
     problems = Problems(path.name)
@@ -123,6 +118,8 @@ def _declaration(name: str, entry: Any, facts: Facts, trials: dict[tuple[str, st
     follow_up, sources = _follow_up(entry["follow_up"], facts, trials[entry["trial"], cut])
     summaries, regimens = {}, {}
     for arm in entry["arms"]:
+        if not isinstance(arm, dict):
+            raise DataError(f"arms: {arm!r} is no table; write the keys of an arm under [[{name}.arms]]")
         _keys("arms", arm, ARM_KEYS, required={"role", "arm", "regimen", "facts"})
         _types("arms", arm, {"role": str, "arm": str, "regimen": str, "facts": list, "digits": int,
                              "median_digits": int, "lost": (int, float)})  # fmt: skip
@@ -149,7 +146,9 @@ def _types(where: str, table: Mapping[str, Any], kinds: Mapping[str, Any]) -> No
     with Problems(where or "keys").collecting() as problems:
         for key, kind in kinds.items():
             value = table.get(key)
-            if value is not None and (not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)):
+            wrong = not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool)
+            words = key != "facts" or wrong or all(isinstance(fact, str) for fact in value or ())
+            if value is not None and (wrong or not words):
                 problems.add(f"{key} = {value!r} is of the wrong kind; see the other declarations")
 
 

@@ -12,10 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
+from smm_bayes.reading import read_bytes
+
 
 def hash_file(path: str | Path) -> str:
     """SHA-256 of a file's bytes."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    return hashlib.sha256(read_bytes(path)).hexdigest()
 
 
 def hash_arrays(arrays: Mapping[str, np.ndarray], *words: object) -> str:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -20,16 +23,47 @@ if TYPE_CHECKING:
 
 RESULTS = {
     "negative": True, "neg": True, "mrd negative": True, "undetectable": True,
+    "not detected": True, "mrd neg": True,
     "positive": False, "pos": False, "mrd positive": False, "detectable": False,
+    "detected": False, "mrd pos": False,
 }  # fmt: skip
 # no valid result; compared after case, hyphens and underscores are taken out
 INVALID = frozenset({
-    "not done", "notdone", "nd", "not performed", "not assessed", "not evaluated",
+    "not done", "notdone", "not performed", "not assessed", "not evaluated",
     "not evaluable", "ne", "unevaluable", "non evaluable", "inevaluable", "not assessable",
     "failed", "fail", "failure", "indeterminate", "inconclusive", "invalid",
     "insufficient", "insufficient sample", "quantity not sufficient", "qns",
 })  # fmt: skip
 WORDS = "negative, positive, not done or failed"
+BEFORE = "before enrolment"
+AFTER_EVENT = "after the event"
+AFTER_CENSORING = "after the last assessment of the endpoint"
+FINER, COARSER = "positive at a finer limit", "negative at a coarser limit"
+OTHER_LIMIT = "without valid result at another limit"
+LONGEST = 150 * 12.0  # months
+SAME = 1 + 1e-6  # limits whose ratio is below this are one
+SHOWN = 8  # words in a message
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """One assessment of the table that counts for nothing, and why.
+
+    Attributes
+    ----------
+    row : int
+        Position of the patient.
+    time : float
+        Months from enrolment; negative before it.
+    end : float
+        Months to the event or to the censoring that the assessment is after; infinite where it is not for that.
+    reason : str
+    """
+
+    row: int
+    time: float
+    end: float
+    reason: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +84,8 @@ class MrdAssessments:
         False where the assessment was not done, or failed: ``negative`` says nothing there. All valid by default.
     assay : numpy.ndarray of str or None
         How it was assessed, as the table says, for example ``flow``; None without such a column.
+    aside : tuple of SetAside
+        Assessments that the table has and that are not among these.
 
     Raises
     ------
@@ -63,6 +99,7 @@ class MrdAssessments:
     sensitivity: np.ndarray
     valid: np.ndarray = None  # type: ignore[assignment]
     assay: np.ndarray | None = None
+    aside: tuple[SetAside, ...] = ()
 
     def __post_init__(self) -> None:
         """Put times on the clock, take all results as valid where nothing is said, and refuse unequal columns."""
@@ -81,14 +118,73 @@ class MrdAssessments:
         position = np.full(int(max(self.row.max(initial=-1), rows.max(initial=-1))) + 1, -1)
         position[rows] = np.arange(len(rows))
         new = position[self.row]
-        kept = (new >= 0) & (self.time <= on_clock(np.where(new >= 0, latest[new], -np.inf)))
-        return replace(self.take(kept), row=new[kept])
+        until = on_clock(np.asarray(latest, dtype=float))
+        kept = (new >= 0) & (self.time <= np.where(new >= 0, until[new], -np.inf))
+        moved = {old: index for index, old in enumerate(rows.tolist())}
+        aside = tuple(
+            replace(one, row=moved[one.row])
+            for one in self.aside
+            if one.row in moved and min(one.time, one.end) <= until[moved[one.row]]
+        )
+        return replace(self.take(kept), row=new[kept], aside=aside)
 
     def take(self, keep: np.ndarray) -> MrdAssessments:
         """Assessments where ``keep`` is true, of the same patients."""
         assay = None if self.assay is None else self.assay[keep]
         return MrdAssessments(self.row[keep], self.time[keep], self.negative[keep], self.sensitivity[keep],
-                              self.valid[keep], assay)  # fmt: skip
+                              self.valid[keep], assay, self.aside)  # fmt: skip
+
+    def put_aside(self, why: Mapping[str, np.ndarray], end: np.ndarray | float = np.inf) -> MrdAssessments:
+        """Set assessments aside: those where the mask of a reason is true, with its reason."""
+        gone, aside = np.zeros(len(self), dtype=bool), list(self.aside)
+        until = np.broadcast_to(end, len(self))
+        for reason, mask in why.items():
+            for i in np.flatnonzero(mask & ~gone).tolist():
+                aside.append(SetAside(int(self.row[i]), float(self.time[i]), float(until[i]), reason))
+            gone |= mask
+        return replace(self.take(~gone), aside=tuple(aside))
+
+    def at(self, sensitivity: float) -> MrdAssessments:
+        """Give what the assessments say at one limit of detection; those that say nothing of it are set aside.
+
+        No cell in a million is no cell in a hundred thousand: a negative result at a finer limit is negative here. One
+        cell in a hundred thousand is more than one in a million: a positive result at a coarser limit is positive
+        here. A positive result at a finer limit, and a negative one at a coarser limit, say nothing.
+
+        Parameters
+        ----------
+        sensitivity : float
+            Detectable fraction of cells, for example 1e-5.
+        """
+        finer = self.sensitivity * SAME < sensitivity
+        coarser = self.sensitivity > sensitivity * SAME
+        return self.put_aside({
+            FINER: self.valid & ~self.negative & finer, COARSER: self.valid & self.negative & coarser,
+            OTHER_LIMIT: ~self.valid & (finer | coarser),
+        })  # fmt: skip
+
+    @property
+    def limits(self) -> np.ndarray:
+        """Limits of detection of the valid results, each once, the finest first."""
+        values = np.unique(self.sensitivity[self.valid])
+        return values[np.append(True, values[1:] > values[:-1] * SAME)] if len(values) else values
+
+    @property
+    def set_aside(self) -> dict[str, int]:
+        """Number of assessments set aside, by reason."""
+        return dict(Counter(one.reason for one in self.aside))
+
+    def summary(self) -> str:
+        """How many there are, how many have no valid result, and how many were set aside, by reason."""
+        invalid = int((~self.valid).sum())
+        notes = [f"{invalid} without valid result"] if invalid else []
+        notes += [f"set aside: {in_words(self.set_aside)}"] if self.aside else []
+        return f"{len(self)} ({'; '.join(notes)})" if notes else str(len(self))
+
+
+def in_words(set_aside: Mapping[str, int]) -> str:
+    """Numbers set aside, each before its reason."""
+    return ", ".join(f"{number} {reason}" for reason, number in set_aside.items())
 
 
 def read_mrd(
@@ -99,13 +195,19 @@ def read_mrd(
     enrolled: np.ndarray | None,
     origin: datetime.date | None,
     problems: Problems,
+    died: np.ndarray | None = None,
 ) -> MrdAssessments | None:
     """Read an MRD table and check it against the patients.
 
     The table has USUBJID, MRDTM (time since enrolment, in MRDTMU: day, week, month or year) or MRDDT (date),
     MRDRES (negative, positive, not done or failed, and words that mean the same) and MRDSENS (sensitivity, above 0 and
-    below 1; needed where there is a valid result). Column MRDASSAY (how it was assessed) may be there. ND is read as
-    not done: where it stands for not detected, write negative.
+    below 1; needed where there is a valid result). Column MRDASSAY (how it was assessed) may be there. A word that is
+    none of these is asked about, and so is ND, which may be not done or not detected.
+
+    Every row is a valid result, one not done or failed, set aside with its reason, or an error. Set aside are
+    assessments before enrolment (such as the sample in which the clone was found), after the patient's event, and
+    after the censoring of the endpoint, which is at its last assessment and may be before the last sample. After a
+    death there is no sample: that is an error.
 
     Results of one patient and day contradict each other where the same assay finds no disease at a sensitivity at
     which, or at a coarser one, it also finds some. Different sensitivities of one sample need not.
@@ -122,6 +224,8 @@ def read_mrd(
     origin : datetime.date or None
     problems : Problems
         Takes every problem found.
+    died : numpy.ndarray of bool, optional
+        Patients whose event is known to be death; nobody if not given.
 
     Returns
     -------
@@ -144,7 +248,8 @@ def read_mrd(
     roles = (("USUBJID", "the patient"), *clock, ("MRDRES", f"the result: {WORDS}"),
              ("MRDSENS", "the sensitivity, such as 1e-5"))  # fmt: skip
     require(table, roles, own)
-    result = _assessments(table, by_date, patients, time, event, enrolled, origin, own)
+    result = _assessments(table, by_date, patients, enrolled, origin, own)
+    result = _within_follow_up(result, table, clock[0][0], time, event, died, own)
     for text in own:
         problems.add(label + text)
     return result if len(problems) == before else None
@@ -154,35 +259,86 @@ def _assessments(
     table: Table,
     by_date: bool,
     patients: Mapping[str, int],
-    time: np.ndarray,
-    event: np.ndarray,
     enrolled: np.ndarray | None,
     origin: datetime.date | None,
     problems: Problems,
 ) -> MrdAssessments:
-    names = texts(table, "USUBJID", problems)
-    row = np.array([patients.get(name, -1) for name in names], dtype=int)
-    unknown = [bool(name) and index < 0 for name, index in zip(names, row, strict=True)]
-    problems.add_rows("USUBJID", table.where(unknown), "no such patient in the trial",
-                      "correct the identifier or drop the row",
-                      next((repr(n) for n, u in zip(names, unknown, strict=True) if u), ""))  # fmt: skip
-    known = row >= 0
-    months = _months(table, by_date, known, row, enrolled, origin, problems)
-    column = "MRDDT" if by_date else "MRDTM"
-    problems.add_rows(column, table.where(months < -1e-9), "before enrolment", "correct the assessment's time")
-    end = np.where(known, time[row], np.nan)
-    over = known & (months > end + 1e-9)
-    problems.add_rows(column, table.where(over & event[row]), "MRD after the patient's event",
-                      "drop assessments after progression or death")  # fmt: skip
-    problems.add_rows(column, table.where(over & ~event[row]), "MRD after the patient was censored",
-                      "extend the patient's follow-up (AVAL) or correct the assessment's time")  # fmt: skip
+    """Every row of the table as it is, whenever it was made."""
+    row = _patients(table, patients, problems)
+    months = _months(table, by_date, row >= 0, row, enrolled, origin, problems)
+    problems.add_rows("MRDDT" if by_date else "MRDTM", table.where(np.abs(months) > LONGEST),
+                      f"more than {LONGEST / 12:g} years from enrolment", "correct the time or its unit")  # fmt: skip
     negative, valid = _results(table, problems)
     sensitivity = _sensitivities(table, valid, problems)
     assay = np.array(texts(table, "MRDASSAY", problems, required=False), dtype=object) if "MRDASSAY" in table else None
-    result = MrdAssessments(row, np.maximum(months, 0.0), negative, sensitivity, valid, assay)
+    result = MrdAssessments(row, months, negative, sensitivity, valid, assay)
     problems.add_rows("MRDRES", table.where(_contradictory(result)), "valid results of one patient and day, negative "
                       "and positive", "keep the result that counts, or correct day, sensitivity or assay")  # fmt: skip
     return result
+
+
+def _patients(table: Table, patients: Mapping[str, int], problems: Problems) -> np.ndarray:
+    """Position of each row's patient; -1 where there is none, with the one that was perhaps meant."""
+    names = texts(table, "USUBJID", problems)
+    whole = {_without_decimals(name): index for name, index in patients.items()}
+    row = np.array([patients.get(name, whole.get(_without_decimals(name), -1)) for name in names], dtype=int)
+    unknown = [bool(name) and index < 0 for name, index in zip(names, row, strict=True)]
+    alike: dict[str, str] = {_alike(name): name for name in patients}
+    found = [f"{name!r}, is it {alike[_alike(name)]!r}?" if _alike(name) in alike else repr(name)
+             for name, none in zip(names, unknown, strict=True) if none]  # fmt: skip
+    problems.add_rows("USUBJID", table.where(unknown), "no such patient in the trial",
+                      "write the identifier as the patients' table does, or drop the row", _listed(found))  # fmt: skip
+    return row
+
+
+def _without_decimals(name: str) -> str:
+    """Write a whole number as one: software that knows no integers writes patient 7 as 7.0."""
+    whole = re.fullmatch(r"(\d+)\.0+", name)
+    return whole[1] if whole else name
+
+
+def _alike(name: str) -> str:
+    """One form of all identifiers that differ by case, width, blanks, invisible letters or leading zeros only."""
+    text = unicodedata.normalize("NFKC", _without_decimals(name)).casefold()
+    text = "".join(one for one in text if not one.isspace() and unicodedata.category(one) != "Cf")
+    return re.sub(r"(?<!\d)0+(?=\d)", "", text)
+
+
+def _listed(words: Sequence[str]) -> str:
+    """The words found, each once, the first few of many."""
+    once = list(dict.fromkeys(words))
+    return ", ".join(once[:SHOWN]) + (f" and {len(once) - SHOWN} more" if len(once) > SHOWN else "")
+
+
+def _within_follow_up(
+    mrd: MrdAssessments,
+    table: Table,
+    column: str,
+    time: np.ndarray,
+    event: np.ndarray,
+    died: np.ndarray | None,
+    problems: Problems,
+) -> MrdAssessments:
+    """Set aside what was assessed before enrolment, or after the event or the censoring."""
+    known = mrd.row >= 0
+    end = np.where(known, time[mrd.row], np.nan)
+    over = known & (mrd.time > end + 1e-9)
+    dead = over & (np.zeros(len(mrd), dtype=bool) if died is None else died[mrd.row])
+    found = _listed([cell for cell, hit in zip(table.cells(column), dead, strict=True) if hit])
+    problems.add_rows(column, table.where(dead), "MRD after the patient's death", "correct one of the days", found)
+    before = known & (mrd.time < -1e-9)
+    kept = mrd.put_aside({BEFORE: before, AFTER_EVENT: over & event[mrd.row], AFTER_CENSORING: over}, end)
+    return replace(kept, time=np.maximum(kept.time, 0.0))
+
+
+def death_in(text: str) -> bool:
+    """Whether a cause of event, or its description, is death and nothing else.
+
+    >>> [death_in(text) for text in ("DEATH DUE TO PROGRESSION", "progression or death", "Progression")]
+    [True, False, False]
+    """
+    words = set(re.findall(r"[a-z]+", text.lower()))
+    return bool(words & {"death", "died", "dead"}) and "or" not in words and "/" not in text
 
 
 def _months(
@@ -212,11 +368,16 @@ def _months(
 
 def _results(table: Table, problems: Problems) -> tuple[np.ndarray, np.ndarray]:
     """Whether each result is negative, and whether it is a valid result."""
-    cells = texts(table, "MRDRES", problems)
+    cells = texts(table, "MRDRES", problems, required=False)
     words = [" ".join(cell.lower().replace("_", " ").replace("-", " ").split()) for cell in cells]
-    wrong = [bool(word) and word not in RESULTS and word not in INVALID for word in words]
+    if "MRDRES" in table:
+        empty = [not cell for cell in cells]
+        problems.add_rows("MRDRES", table.where(empty), "no value", f"write {WORDS}, or drop the row")
+    nd = [word == "nd" for word in words]
+    problems.add_rows("MRDRES", table.where(nd), "ND may be not done or not detected", "write the one that it is")
+    wrong = [bool(cell) and word not in (*RESULTS, *INVALID, "nd") for cell, word in zip(cells, words, strict=True)]
     problems.add_rows("MRDRES", table.where(wrong), "not a result", f"write {WORDS}",
-                      next((repr(cell) for cell, bad in zip(cells, wrong, strict=True) if bad), ""))  # fmt: skip
+                      _listed([repr(cell) for cell, bad in zip(cells, wrong, strict=True) if bad]))  # fmt: skip
     negative = np.array([RESULTS.get(word, False) for word in words], dtype=bool)
     return negative, np.array([word in RESULTS for word in words], dtype=bool)
 
@@ -244,7 +405,7 @@ def _contradictory(mrd: MrdAssessments) -> np.ndarray:
     found = np.zeros(len(mrd), dtype=bool)
     for rows in samples.values():
         for one, other in product(rows, rows):
-            finer = mrd.sensitivity[one] <= mrd.sensitivity[other] * (1 + 1e-6)
+            finer = mrd.sensitivity[one] <= mrd.sensitivity[other] * SAME
             if mrd.negative[one] and not mrd.negative[other] and finer:
                 found[[one, other]] = True
     return found

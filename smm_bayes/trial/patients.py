@@ -257,9 +257,7 @@ class Patients:
                 when = calendar_date(self.data_cutoff, self.origin).isoformat()
             rows.append(("data cut-off", when))
         if self.mrd is not None:
-            invalid = int((~self.mrd.valid).sum())
-            note = f" ({invalid} without valid result)" if invalid else ""
-            rows.append(("MRD assessments", f"{len(self.mrd)}{note}"))
+            rows.append(("MRD assessments", self.mrd.summary()))
         rows.append(("data", self.provenance))
         return rows
 

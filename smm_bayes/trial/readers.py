@@ -22,7 +22,7 @@ from smm_bayes.trial.columns import (
     reason_in,
     trial_name,
 )
-from smm_bayes.trial.mrd import read_mrd
+from smm_bayes.trial.mrd import death_in, read_mrd
 from smm_bayes.trial.patients import REASONS, Patients
 from smm_bayes.trial.table import Table, dates, is_missing, numbers, require, texts
 
@@ -224,7 +224,9 @@ def _assemble(
     origin = others.get("origin")
     assessments = None
     if mrd is not None and patient_column in table:
-        assessments = read_mrd(mrd, position, time, event, enrolled, origin, problems)  # type: ignore[arg-type]
+        what = zip(table.cells("EVNTDESC"), cause, strict=True)  # described, or named by its cause
+        died = event & np.array([death_in(causes[c] if is_missing(text) else text) for text, c in what], dtype=bool)
+        assessments = read_mrd(mrd, position, time, event, enrolled, origin, problems, died)  # type: ignore[arg-type]
     if mrd is not None and entry is not None and np.any(entry > 0):
         problems.add("MRD assessments count from enrolment, so they do not go with delayed entry yet; "
                      "give no MRD table, or count time from enrolment and give no entry")  # fmt: skip

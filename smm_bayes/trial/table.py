@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smm_bayes.errors import DataError, Problems, name_rows
-from smm_bayes.files import register
+from smm_bayes.reading import read_bytes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,13 +93,7 @@ def from_frame(frame: pd.DataFrame, name: str = "table") -> Table:
 def read_csv(path: str | Path) -> Table:
     """Read a comma-separated file with a header, or raise one :class:`DataError` saying what it is instead."""
     path = Path(path)
-    if not path.is_file():
-        raise DataError(f"{path}: there is no such file; give the path of a CSV file")
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); check the file's permissions") from None
-    register(path, content)
+    content = read_bytes(path, what="a CSV file")
     if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise DataError(f"{path}: this is UTF-16 text; save the file as CSV (UTF-8)")
     if b"\x00" in content or content[:4] in (b"PAR1", b"PK\x03\x04", b"%PDF"):

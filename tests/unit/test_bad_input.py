@@ -272,7 +272,7 @@ TABLES = [
     ("--snapshot missing", call("t.arguments = ['--snapshot', '{folder}/else.csv']"),
      r"else\.csv: there is no such file; give the path"),
     ("--snapshot is a folder", call("t.arguments = ['--snapshot', '{folder}']"),
-     r"there is no such file; give the path"),
+     r"this is a folder; give the path of a CSV file"),
 ]  # fmt: skip
 
 MRD_TABLES = [
@@ -280,10 +280,13 @@ MRD_TABLES = [
       for column in ("USUBJID", "MRDTM", "MRDTMU", "MRDRES", "MRDSENS")),
     ("unknown patient", cell("USUBJID", "P99", 2, sheet="mrd"),
      in_rows("USUBJID", "row 3", "no such patient in the trial .found 'P99'.", "mrd")),
-    ("after progression", cell("MRDTM", "9", 1, sheet="mrd"),
-     in_rows("MRDTM", "row 2", "MRD after the patient's event", "mrd")),
-    ("after censoring", cell("MRDTM", "400", 2, sheet="mrd"),
-     in_rows("MRDTM", "row 3", "MRD after the patient was censored", "mrd")),
+    ("after death", all_of(cell("MRDTM", "10.5", 1, sheet="mrd"), cell("USUBJID", "P02", 1, sheet="mrd")),
+     in_rows("MRDTM", "row 2", "MRD after the patient's death .found 10.5.", "mrd")),
+    ("not done after death", all_of(cell("MRDTM", "11", 1, sheet="mrd"), cell("USUBJID", "P02", 1, sheet="mrd"),
+                                    cell("MRDRES", "not done", 1, sheet="mrd")),
+     in_rows("MRDTM", "row 2", "MRD after the patient's death", "mrd")),
+    ("centuries later", cell("MRDTM", "80000", 2, sheet="mrd"),
+     in_rows("MRDTM", "row 3", "more than 150 years from enrolment", "mrd")),
     ("bad result", cell("MRDRES", "maybe", 3, sheet="mrd"),
      in_rows("MRDRES", "row 4", "not a result .found 'maybe'.", "mrd")),
     ("result empty", cell("MRDRES", "", 3, sheet="mrd"), in_rows("MRDRES", "row 4", "no value", "mrd")),
@@ -291,9 +294,13 @@ MRD_TABLES = [
      in_rows("MRDRES", "row 4", "not a result .found 'non detectable'.", "mrd")),
     ("sensitivity empty", cell("MRDSENS", "", 1, sheet="mrd"),
      in_rows("MRDSENS", "row 2", "no value for a valid result", "mrd")),
-    ("not done after progression", all_of(cell("MRDTM", "9", 1, sheet="mrd"), cell("MRDRES", "not done", 1, sheet="mrd")),
-     in_rows("MRDTM", "row 2", "MRD after the patient's event", "mrd")),
-    ("not done, sensitivity 7", all_of(cell("MRDRES", "nd", 1, sheet="mrd"), cell("MRDSENS", "7", 1, sheet="mrd")),
+    ("result a dash", cell("MRDRES", "-", 3, sheet="mrd"), in_rows("MRDRES", "row 4", "not a result .found '-'.", "mrd")),
+    ("result a dot", cell("MRDRES", ".", 3, sheet="mrd"), in_rows("MRDRES", "row 4", "no value", "mrd")),
+    ("results in three words", all_of(*(cell("MRDRES", word, n, sheet="mrd") for n, word in enumerate("+-_", 1))),
+     in_rows("MRDRES", "rows 2, 3, 4", r"not a result .found '\+', '-', '_'.", "mrd")),
+    ("not done or not detected", cell("MRDRES", "ND", 1, sheet="mrd"),
+     in_rows("MRDRES", "row 2", "ND may be not done or not detected", "mrd")),
+    ("not done, sensitivity 7", all_of(cell("MRDRES", "not done", 1, sheet="mrd"), cell("MRDSENS", "7", 1, sheet="mrd")),
      in_rows("MRDSENS", "row 2", "not between 0 and 1", "mrd")),
     ("two results of one day", call("t.mrd.rows.append(['P01', '91', 'day', 'positive', '1e-5'])"),
      in_rows("MRDRES", "rows 2, 5", "valid results of one patient and day, negative and positive", "mrd")),
@@ -307,17 +314,11 @@ MRD_TABLES = [
      in_rows("MRDSENS", "row 2", "not a finite number .found '10.-5'.", "mrd")),
     ("unknown unit", cell("MRDTMU", "cycle", 1, sheet="mrd"),
      in_rows("MRDTMU", "row 2", "not a unit of time .found 'cycle'.", "mrd")),
-    ("negative time", cell("MRDTM", "-2", 1, sheet="mrd"),
-     in_rows("MRDTM", "row 2", "before enrolment", "mrd")),
     ("time is text", cell("MRDTM", "C3D1", 1, sheet="mrd"),
      in_rows("MRDTM", "row 2", "not a finite number", "mrd")),
     ("bad date", all_of(call("t.mrd.header[1] = 'MRDDT'"), cell("MRDDT", "2020-12-15", 1, 2, 3, sheet="mrd"),
                         cell("MRDDT", "May", 2, sheet="mrd"), cell("MRDDT", "2020-06-01", 1, sheet="mrd")),
      in_rows("MRDDT", "row 3", "not a date .found 'May'.", "mrd")),
-    ("date before enrolment",
-     all_of(call("t.mrd.header[1] = 'MRDDT'"), cell("MRDDT", "2020-08-01", 1, 2, 3, sheet="mrd"),
-                                     cell("MRDDT", "2019-12-24", 1, sheet="mrd")),
-     in_rows("MRDDT", "row 2", "before enrolment", "mrd")),
     ("missing file", call("t.mrd.absent = True"),
      r"MRD table \S*mrd\.csv: there is no such file; give the path"),
     ("empty file", call("t.mrd.raw = b''"), r"MRD table \S*mrd\.csv: the file is empty; it needs"),
@@ -472,9 +473,9 @@ SEVERAL = [
      r"adtte\.csv: 3 problems:\n.*'AVAL', row 7: not a finite.*\n.*MRD table .*'MRDSENS' is missing.*\n"
      r".*MRD table .*'MRDRES', row 4"),
     ("MRD table, four ways", all_of(
-        call("t.mrd.rows.append(['P01', '91', 'day', 'positive', '1e-5'])"), cell("MRDTM", "400", 2, sheet="mrd"),
+        call("t.mrd.rows.append(['P01', '91', 'day', 'positive', '1e-5'])"), cell("MRDTM", "x", 2, sheet="mrd"),
         cell("MRDRES", "odd", 3, sheet="mrd"), call("t.mrd.rows.append(['P11', '2', 'month', 'pos', ''])")),
-     r"adtte\.csv: 4 problems:\n.*'MRDTM', row 3: MRD after the patient was censored.*\n.*'MRDRES', row 4: not a result.*\n"
+     r"adtte\.csv: 4 problems:\n.*'MRDTM', row 3: not a finite number.*\n.*'MRDRES', row 4: not a result.*\n"
      r".*'MRDSENS', row 6: no value for a valid result.*\n.*'MRDRES', rows 2, 5: valid results of one patient"),
     ("ragged rows of two lengths", all_of(call("t.adtte.rows[1].pop()"), call("t.adtte.rows[4].append('x')")),
      r"adtte\.csv: 2 problems:\n.*row 3: 9 values .*\n.*row 6: 11 values"),
@@ -584,8 +585,12 @@ def test_a_folder_that_may_not_be_written_to(tmp_path, monkeypatch, capsys):
 
 
 def test_a_file_that_may_not_be_read(tmp_path, monkeypatch, capsys):
+    read = Path.read_bytes
+
     def refuse(path):
-        raise PermissionError(13, "Permission denied")
+        if path.name == "adtte.csv":
+            raise PermissionError(13, "Permission denied")
+        return read(path)
 
     arguments = Trial().write(tmp_path)
     monkeypatch.setattr(Path, "read_bytes", refuse)
@@ -649,6 +654,12 @@ GOOD = [
     ("MRD not done and negative on the same day", call("t.mrd.rows.append(['P01', '91', 'day', 'not done', ''])")),
     ("MRD twice the same on the same day", call("t.mrd.rows.append(['P01', '91', 'day', 'neg', '1e-5'])")),
     ("MRD on the day of the event", cell("MRDTM", "8", 1, sheet="mrd")),
+    ("MRD after progression", cell("MRDTM", "9", 1, sheet="mrd")),
+    ("MRD after censoring", cell("MRDTM", "400", 2, sheet="mrd")),
+    ("MRD before enrolment", cell("MRDTM", "-2", 1, sheet="mrd")),
+    ("MRD by a date before enrolment",
+     all_of(call("t.mrd.header[1] = 'MRDDT'"), cell("MRDDT", "2020-08-01", 1, 2, 3, sheet="mrd"),
+            cell("MRDDT", "2019-12-24", 1, sheet="mrd"))),
     ("no cut", spoil("snapshot.cut_by_date", None)),
     ("a cut by events", all_of(spoil("snapshot.cut_by_date", None), spoil("snapshot.cut_by_events", 4))),
     ("final at events", spoil("final", {"at": "events", "events": 12})),
@@ -763,7 +774,7 @@ def imported(done):
 @pytest.mark.parametrize(
     ("change", "regex"),
     [param for param in BAD if param.id in {
-        "table: negative time", "table: parquet", "mrd: after progression", "spec: cuts unsorted",
+        "table: negative time", "table: parquet", "mrd: after death", "spec: cuts unsorted",
         "spec: final date before the cut", "arguments: --out with foreign files", "arguments: --workers 0",
     }],
 )  # fmt: skip

@@ -17,6 +17,7 @@ from smm_bayes.analysis.forecast import (
     store,
     summarise,
 )
+from smm_bayes.analysis.forecast_log import LOG, read_log
 from smm_bayes.errors import SpecificationError
 from smm_bayes.inference.fingerprint import hash_file
 
@@ -56,6 +57,92 @@ def test_an_edited_forecast_is_known(tmp_path):
     path.write_text(json.dumps(content))
     with pytest.raises(SpecificationError, match="was edited after it was made"):
         read_forecast(tmp_path)
+
+
+HEADS = {  # seal of the last entry: who rewrites a record and its log has to rewrite this too
+    "krd_vs_rd": "93a983d8a83b8f7a33a0d9ee62db5589d25f95c12814ea61df8fe9e219ce6f06",
+    "quiredex_2013": "bab1dcc9d638730ddaa6a54dc2e46984a06554f6db1569146d9535d760f76487",
+}
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_the_logs_of_the_forecasts_on_record_are_those_that_were_published(name):
+    assert read_log(ROOT / "models" / name)[-1]["seal"] == HEADS[name]
+
+
+@pytest.fixture
+def copied(tmp_path):
+    for path in (*records(FOLDER), FOLDER / LOG):
+        shutil.copy(path, tmp_path)
+    assert read_forecast(tmp_path) == read_forecast(FOLDER)
+    return tmp_path
+
+
+def resealed(path, change):
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(sealed(content), indent=1) + "\n")
+
+
+def better(content):
+    content["quantities"][0]["median"] += 0.01
+
+
+@pytest.mark.parametrize("name", ["forecast.json", "forecast_2.json"])
+@pytest.mark.parametrize("number", [1, 2, None])
+def test_an_edit_that_is_sealed_again_is_known(name, number, copied):
+    resealed(copied / name, better)
+    with pytest.raises(SpecificationError, match=r"was edited after it was made|does not follow the record before it"):
+        read_forecast(copied, number)
+
+
+def test_both_records_edited_and_chained_again_are_known_by_the_log(copied):
+    resealed(copied / "forecast.json", better)
+    after = json.loads((copied / "forecast.json").read_text())["seal"]
+    resealed(copied / "forecast_2.json", lambda content: content.update(after=after))
+    with pytest.raises(SpecificationError, match=r"forecast\.json was edited after it was made, and sealed again"):
+        read_forecast(copied)
+    for change in (lambda entry: entry.update(sha256=hash_file(copied / "forecast.json")), lambda entry: entry.clear()):
+        lines = (FOLDER / LOG).read_text().splitlines()
+        first = json.loads(lines[0])
+        change(first)
+        (copied / LOG).write_text("\n".join([json.dumps(sealed(first)), lines[1]]) + "\n")
+        with pytest.raises(SpecificationError, match=r"log.*entry [12] was changed, or one before it was removed"):
+            read_forecast(copied)
+
+
+def test_a_record_or_a_log_that_is_missing_is_known(copied):
+    (copied / "forecast_2.json").unlink()
+    with pytest.raises(SpecificationError, match=r"forecast_2\.json is in .* and no longer there"):
+        read_forecast(copied)
+    (copied / LOG).unlink()
+    with pytest.raises(SpecificationError, match=r"forecast\.json is not in forecasts\.log\.jsonl"):
+        read_forecast(copied)
+    for log in ("", "x", "[]", '{"after": ""}\n', "\n"):
+        (copied / LOG).write_text(log)
+        with pytest.raises(SpecificationError, match=r"is not in|entry 1 was changed"):
+            read_forecast(copied)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("", "the file is empty"), ("forecast", "not readable as JSON"), ("[]", "no object"), ("{}", "was edited"),
+     ('{"seal": 1}', "was edited"), (json.dumps(sealed({"a": 1})), "no list of quantities"),
+     ('{"quantities": [1], "quantities": []}', "the key 'quantities' is there twice")],
+)  # fmt: skip
+def test_what_is_no_record_is_refused_in_one_sentence(text, words, tmp_path):
+    (tmp_path / "forecast.json").write_text(text)
+    with pytest.raises(SpecificationError, match=words) as refused:
+        read_forecast(tmp_path)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_key_that_is_there_twice_hides_nothing(copied):
+    text = (copied / "forecast_2.json").read_text()
+    first = text.index('"median":')
+    (copied / "forecast_2.json").write_text(text[:first] + '"median": 99.0, ' + text[first:])
+    with pytest.raises(SpecificationError, match="the key 'median' is there twice"):
+        read_forecast(copied)
 
 
 def test_a_forecast_on_record_stays_and_another_needs_a_reason(tmp_path, capsys):

@@ -138,12 +138,15 @@ def test_contradictions_and_mixed_sensitivities_are_refused_at_once():
         SCHEDULE.assign(mixed, allow_mixed=True)
     with pytest.raises(DataError, match="1 problem: visit at 12 months"):
         SCHEDULE.assign(mixed, sensitivity=1e-5)
-    assert SCHEDULE.assign(mixed, sensitivity=1e-6).code.tolist() == [[POSITIVE, MISSING], [POSITIVE, MISSING]]
+    assert SCHEDULE.assign(mixed, sensitivity=1e-6).code.tolist() == [[POSITIVE, POSITIVE], [POSITIVE, POSITIVE]]
     by_flow = SCHEDULE.assign(mixed, assay="flow").code
     assert by_flow.tolist() == [[NEGATIVE, POSITIVE], [POSITIVE, NEGATIVE]]
-    with pytest.raises(DataError, match=r"2 problems:\n.*no valid result at sensitivity 0.0001; .*1e-06, 1e-05\n"
-                                        r".*no valid result by assay 'pcr'; .*flow, sequencing"):  # fmt: skip
+    with pytest.raises(DataError, match=r"2 problems:\n.*no valid result by assay 'pcr'; .*flow, sequencing\n"
+                                        r".*no valid result at sensitivity 0.0001; there is none"):  # fmt: skip
         SCHEDULE.assign(mixed, sensitivity=1e-4, assay="pcr")
+    with pytest.raises(DataError, match=r"no valid result at sensitivity 0.0001 or coarser: only the negative ones count "
+                                        r"there, and 5 others say nothing of it; .*: 1e-06, 1e-05"):  # fmt: skip
+        SCHEDULE.assign(mixed, sensitivity=1e-4)
 
 
 def test_another_sensitivity_outside_of_the_windows_or_without_result_does_no_harm():

@@ -169,7 +169,7 @@ def test_mrd_by_time():
 
 
 def test_mrd_that_was_not_done_or_failed_is_kept_and_is_not_valid():
-    words = ("not done", "ND", "not_done", "Not-Evaluable", "indeterminate", "ne", "inconclusive", "insufficient", "failed")
+    words = ("not done", "QNS", "not_done", "Not-Evaluable", "indeterminate", "ne", "inconclusive", "insufficient", "failed")
     rows = [("P3", str(1 + i / 4), "month", word, "1e-5" if i % 2 else "", "flow") for i, word in enumerate(words)]
     rows.append(("P1", "1", "month", "negative", "1e-6", ""))
     patients = read(mrd=table(("USUBJID", "MRDTM", "MRDTMU", "MRDRES", "MRDSENS", "MRDASSAY"), rows))

@@ -14,8 +14,8 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "smm_bayes"
 # a room may import the rooms above it in this list
-ROOMS = ["errors", "interruption", "compiling", "files", "execution", "markup", "trial", "evidence", "survival", "inference",
-         "borrowing", "surrogacy", "response",
+ROOMS = ["errors", "interruption", "compiling", "files", "reading", "execution", "markup", "trial", "evidence",
+         "survival", "inference", "borrowing", "surrogacy", "response",
          "safety", "prediction", "design", "analysis", "reporting", "cli"]  # fmt: skip
 
 

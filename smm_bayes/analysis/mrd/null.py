@@ -33,6 +33,7 @@ from smm_bayes.analysis import calibrate
 from smm_bayes.analysis.designs.joint import CAUSES, JointDesign, SimulatedJoint
 from smm_bayes.execution import run_chunks
 from smm_bayes.inference.fingerprint import versions
+from smm_bayes.reading import read_json, read_text
 from smm_bayes.surrogacy.joint.priors import JointPriors
 from smm_bayes.surrogacy.visits.status import NEGATIVE
 from smm_bayes.surrogacy.within.landmark import landmark_patients
@@ -158,7 +159,7 @@ class Coverage:
 
 def read(path: Path) -> list[Row]:
     """Rows of the stored table."""
-    lines = path.read_text().splitlines()
+    lines = read_text(path).splitlines()
     return [dict(zip(lines[0].split(","), map(float, line.split(",")), strict=True)) for line in lines[1:]]
 
 
@@ -189,7 +190,7 @@ def run(folder: Path, *, replicates: int = REPLICATES, workers: int | None = Non
         Processes; as many as there are cores by default. The rows do not depend on it.
     """
     digest, table, summary = null_hash(), folder / TABLE, folder / SUMMARY
-    known = json.loads(summary.read_text()).get("design") if summary.is_file() else ""
+    known = read_json(summary).get("design") if summary.is_file() else ""
     rows = read(table) if table.is_file() and known == digest else []
     folder.mkdir(parents=True, exist_ok=True)
     _put(summary, json.dumps({"design": digest, "complete": False}) + "\n")

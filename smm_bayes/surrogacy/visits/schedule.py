@@ -9,7 +9,7 @@ import numpy as np
 from smm_bayes.errors import DataError, Problems, SpecificationError
 from smm_bayes.surrogacy.visits.status import MISSING, NEGATIVE, NOT_YET, POSITIVE, MrdStatus
 from smm_bayes.trial.calendar import on_clock
-from smm_bayes.trial.mrd import MrdAssessments
+from smm_bayes.trial.mrd import COARSER, FINER, SAME, MrdAssessments
 from smm_bayes.trial.patients import Patients
 
 __all__ = ["MISSING", "NEGATIVE", "NOT_YET", "POSITIVE", "MrdSchedule", "MrdStatus"]
@@ -109,14 +109,19 @@ class MrdSchedule:
     ) -> MrdStatus:
         """Give each patient's status at each visit.
 
-        Several results of a patient in one window must agree; one that is not valid yields to one that is.
+        Several results of a patient in one window must agree; one that is not valid yields to one that is. Each sample
+        has its own limit of detection. At the sensitivity asked for, a negative result at a finer limit is negative
+        and a positive one at a coarser limit positive. A positive one at a finer limit and a negative one at a coarser
+        limit say nothing of it: they are counted in ``set_aside``, and the visit is missing unless another result
+        says more. That a result is missing then depends on what it was: see ``missing_log_odds``
+        of :class:`~smm_bayes.surrogacy.joint.priors.JointPriors`.
 
         Parameters
         ----------
         patients : Patients
             With MRD assessments.
         sensitivity : float, optional
-            Keep only assessments at this sensitivity (and those without valid result of which none is known).
+            The limit of detection that negative and positive are meant at, for example 1e-5.
         assay : str, optional
             Keep only assessments by this assay, as the table names it.
         allow_mixed : bool
@@ -132,20 +137,21 @@ class MrdSchedule:
         Raises
         ------
         DataError
-            Without assessments (of the kind asked for), when sensitivities differ, or when valid results of a patient
-            within one window contradict each other.
+            Without assessments (of the kind asked for), when sensitivities differ and none is asked for, when only one
+            of the two results could be found at the one asked for, or when valid results of a patient within one
+            window contradict each other.
         """
         with Problems(f"MRD assessments of {patients.trial}", DataError).collecting() as problems:
             mrd = _chosen(patients.mrd, sensitivity, assay, problems)
             visit = self.visit(mrd.time)
-            used = np.unique(mrd.sensitivity[mrd.valid & (visit >= 0)])
-            if len(used) > 1 and not allow_mixed and used.max() > used.min() * (1 + 1e-6):
-                shown = ", ".join(f"{value:g}" for value in used)
-                problems.add(f"sensitivities {shown} differ within the analysis; name one as sensitivity=, or say "
-                             "allow_mixed=True")  # fmt: skip
+            used = mrd.take(visit >= 0).limits
+            if sensitivity is None and len(used) > 1 and not allow_mixed:
+                problems.add(f"sensitivities {listed(used)} differ within the analysis; name one as sensitivity= "
+                             "(mrd.sensitivity of a specification), or say allow_mixed=True")  # fmt: skip
             code = self._codes(patients, mrd, visit, problems)
         at_risk = patients.time[:, None] > np.array(self.months)
-        found = MrdStatus(self, code, at_risk, patients.arm, patients.arms, int((visit < 0).sum()))
+        outside = int((visit < 0).sum())
+        found = MrdStatus(self, code, at_risk, patients.arm, patients.arms, outside, mrd.set_aside)
         return found if progressed_by is None else found.after_progression(progressed_by)
 
     def _codes(self, patients: Patients, mrd: MrdAssessments, visit: np.ndarray, problems: Problems) -> np.ndarray:
@@ -181,17 +187,33 @@ def _chosen(
         problems.add("there are none; give the table of MRD assessments with the patients")
         none = np.zeros(0)
         return MrdAssessments(none.astype(int), none, none.astype(bool), none)
-    keep = np.ones(len(mrd), dtype=bool)
-    if sensitivity is not None:
-        same = np.isclose(mrd.sensitivity, sensitivity, rtol=1e-6, atol=0)
-        keep &= same | (~mrd.valid & np.isnan(mrd.sensitivity))
-        if not (same & mrd.valid).any():
-            there = ", ".join(f"{value:g}" for value in np.unique(mrd.sensitivity[mrd.valid])) or "none"
-            problems.add(f"no valid result at sensitivity {sensitivity:g}; ask for what there is: {there}")
     if assay is not None:
         mine = np.zeros(len(mrd), dtype=bool) if mrd.assay is None else mrd.assay == assay
-        keep &= mine
         if not (mine & mrd.valid).any():
             there = "no assay is named" if mrd.assay is None else ", ".join(sorted(set(mrd.assay)))
             problems.add(f"no valid result by assay {assay!r}; ask for what there is: {there}")
-    return mrd.take(keep)
+        mrd = mrd.put_aside({"by another assay": ~mine})
+    return mrd if sensitivity is None else at_limit(mrd, sensitivity, problems)
+
+
+def at_limit(mrd: MrdAssessments, sensitivity: float, problems: Problems) -> MrdAssessments:
+    """Give what assessments say at one limit of detection, noting where only one of the two results could be found.
+
+    If every limit is finer, the negative results count and the positive ones are lost: whoever is known would be
+    negative.
+    """
+    found, limits = mrd.at(sensitivity), mrd.limits
+    finer, coarser = limits.min(initial=np.inf) <= sensitivity * SAME, limits.max(initial=0.0) * SAME >= sensitivity
+    lost = sum(found.set_aside.get(reason, 0) for reason in (FINER, COARSER))
+    if not len(limits):
+        problems.add(f"no valid result at sensitivity {sensitivity:g}; there is none at any other")
+    elif lost and not (finer and coarser):
+        only, side = ("negative", "coarser") if finer else ("positive", "finer")
+        problems.add(f"no valid result at sensitivity {sensitivity:g} or {side}: only the {only} ones count there, and "
+                     f"{lost} others say nothing of it; ask for what there is: {listed(limits)}")  # fmt: skip
+    return found
+
+
+def listed(limits: np.ndarray) -> str:
+    """Limits of detection as a message shows them."""
+    return ", ".join(f"{value:g}" for value in limits)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from smm_bayes.errors import DataError, Problems
 from smm_bayes.trial.calendar import on_clock
+from smm_bayes.trial.mrd import in_words
 
 if TYPE_CHECKING:
     from smm_bayes.surrogacy.visits.schedule import MrdSchedule
@@ -35,6 +37,9 @@ class MrdStatus:
     arms : tuple of str
     outside : int
         Assessments outside of every window, which count for no visit.
+    set_aside : mapping of str to int
+        Assessments that count for nothing, by reason: before enrolment, after the event or the last assessment of the
+        endpoint, without a word on the sensitivity asked for, by another assay.
 
     Raises
     ------
@@ -48,6 +53,7 @@ class MrdStatus:
     arm: np.ndarray | None = None
     arms: tuple[str, ...] = ()
     outside: int = 0
+    set_aside: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse what no patients can be."""
@@ -98,7 +104,8 @@ class MrdStatus:
         return len(self.code)
 
     def __repr__(self) -> str:
-        lines = [f"MrdStatus: {len(self)} patients, {self.outside} assessments outside of every window"]
+        aside = f"; set aside: {in_words(self.set_aside)}" if self.set_aside else ""
+        lines = [f"MrdStatus: {len(self)} patients, {self.outside} assessments outside of every window{aside}"]
         arms = [("all", np.ones(len(self), bool))]
         if self.arm is not None:
             arms = [(name, self.arm == index) for index, name in enumerate(self.arms)]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from smm_bayes.errors import DataError, Problems, SpecificationError
+from smm_bayes.surrogacy.visits.schedule import at_limit, listed
 from smm_bayes.trial.calendar import on_clock
 from smm_bayes.trial.cox import CoxRatio, cox_ratio
 from smm_bayes.trial.patients import Patients
@@ -72,7 +73,9 @@ class Landmark:
                 + (f": {out}" if out else ""))  # fmt: skip
 
 
-def latest_status(patients: Patients, month: float, *, since: float = 0.0) -> np.ndarray:
+def latest_status(
+    patients: Patients, month: float, *, since: float = 0.0, sensitivity: float | None = None
+) -> np.ndarray:
     """MRD status by the latest valid result no later than ``month`` and no earlier than ``since``.
 
     Later results are not looked at: a landmark analysis must not use what was not known at the landmark. Put the
@@ -84,6 +87,9 @@ def latest_status(patients: Patients, month: float, *, since: float = 0.0) -> np
         With MRD results.
     month, since : float
         Months from enrolment.
+    sensitivity : float, optional
+        The limit of detection that the status is meant at; needed where results have several. Results that say nothing
+        of it are not looked at (:meth:`~smm_bayes.trial.mrd.MrdAssessments.at`).
 
     Returns
     -------
@@ -93,15 +99,26 @@ def latest_status(patients: Patients, month: float, *, since: float = 0.0) -> np
     Raises
     ------
     DataError
-        When the patients have no MRD results.
+        When the patients have no MRD results, sensitivities differ and none is asked for, or the latest results of a
+        patient contradict each other.
     """
     if patients.mrd is None:
         raise DataError("the patients have no MRD results; read them with the patients (mrd=...)")
-    status = np.full(len(patients), UNKNOWN)
-    first, last = on_clock(float(since)), on_clock(float(month))
-    inside = patients.mrd.valid & (patients.mrd.time >= first) & (patients.mrd.time <= last)
-    order = np.flatnonzero(inside)[np.argsort(patients.mrd.time[inside], kind="stable")]
-    status[patients.mrd.row[order]] = patients.mrd.negative[order]  # the last one written is the latest
+    with Problems(f"MRD results of {patients.trial} up to month {month:g}", DataError).collecting() as problems:
+        first, until = on_clock(float(since)), on_clock(float(month))
+        mrd = patients.mrd.take((patients.mrd.time >= first) & (patients.mrd.time <= until))
+        if sensitivity is not None:
+            mrd = at_limit(mrd, sensitivity, problems)
+        elif len(mrd.limits) > 1:
+            problems.add(f"sensitivities {listed(mrd.limits)} differ; name one as sensitivity=")
+        mrd = mrd.take(mrd.valid)
+        latest = np.full(len(patients), -np.inf)
+        np.maximum.at(latest, mrd.row, mrd.time)
+        last = mrd.take(mrd.time >= latest[mrd.row])
+        status, other = np.full(len(patients), UNKNOWN), np.full(len(patients), UNKNOWN)
+        status[last.row], other[last.row[::-1]] = last.negative, last.negative[::-1]
+        if len(who := patients.patient[status != other]):
+            problems.add(f"the latest results of {', '.join(who[:8])} contradict each other; keep the one that counts")
     return status
 
 
