@@ -140,13 +140,6 @@ def check_reasons(censoring: Mapping[int, str] | Mapping[str, str] | None, probl
         problems.add(f"censoring: {', '.join(unknown)} is no reason; give one of {', '.join(REASONS)}")
 
 
-def say_reasons(reasons: np.ndarray) -> str:
-    """Count the patients who are censored by reason, those still followed first."""
-    names = {"administrative": "still followed", "new_therapy": "new therapy"}
-    counts = [(names.get(reason, reason), int(np.sum(reasons == reason))) for reason in REASONS]
-    return ", ".join(f"{name} {number}" for name, number in counts if number)
-
-
 @dataclass(frozen=True)
 class Declared:
     """What a specification says that codes and texts mean."""
@@ -158,8 +151,9 @@ class Declared:
     def of(cls, censoring: Mapping[int, str] | Mapping[str, str] | None) -> Declared:
         """Take codes of CNSR (whole numbers) and texts apart."""
         given = {str(key).strip(): reason for key, reason in (censoring or {}).items()}
-        codes = {int(key): reason for key, reason in given.items() if key.isdecimal()}
-        return cls(codes, ByName((key, reason) for key, reason in given.items() if not key.isdecimal()))
+        codes = {key for key in given if key.isdecimal() and len(key) <= 3}
+        return cls({int(key): given[key] for key in codes},
+                   ByName((key, reason) for key, reason in given.items() if key not in codes))  # fmt: skip
 
 
 @dataclass(frozen=True)

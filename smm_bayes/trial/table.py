@@ -191,8 +191,9 @@ def _as_text(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, float | np.floating):
-        whole = np.isfinite(value) and value % 1 == 0 and abs(value) < 1e15
-        return "" if np.isnan(value) else str(int(value)) if whole else repr(float(value))
+        number = float(value)
+        whole = number.is_integer() and abs(number) < 1e15
+        return "" if math.isnan(number) else str(int(number)) if whole else repr(number)
     if isinstance(value, datetime.datetime):
         return "" if value != value else value.date().isoformat()
     return "" if str(value) in ("<NA>", "NaT") else str(value).strip()
