@@ -11,7 +11,7 @@ import numpy as np
 
 from smm_bayes.errors import Problems
 from smm_bayes.trial.calendar import DAYS_PER_MONTH
-from smm_bayes.trial.clock import CONVENTIONS, Clock, read_clock, read_unit, to_calendar
+from smm_bayes.trial.clock import CONVENTIONS, Clock, read_clock, read_unit, says_unit, to_calendar
 from smm_bayes.trial.columns import (
     check_options,
     find_arm,
@@ -39,7 +39,7 @@ STANDARD = {
 }  # fmt: skip
 REQUIRED = {
     "trial": "the trial", "patient": "the patient", "parameter": "the endpoint",
-    "time": "the time to event or censoring", "censored": "0 for an event, 1 or above for censoring",
+    "time": "the time to event or censoring", "unit": "its unit, which PARAM does not say either", "censored": "0 for an event, 1 or above for censoring",
     "arm": "the planned arm",
 }  # fmt: skip
 
@@ -135,7 +135,7 @@ def read_adtte(
     problems = Problems(table.name)
     check_options(arms, provenance, problems)
     check_reasons(censoring, problems)
-    table, at, left = _rows(table, parameter, columns, causes, flags, leave_out, arms, problems)
+    table, at, left = _rows(table, parameter, columns, unit, causes, flags, leave_out, arms, problems)
     clock = read_clock(table, at, unit, first_day, problems)
     factor = np.array([CONVENTIONS[u][0] / DAYS_PER_MONTH if u else np.nan
                        for u in read_unit(table, at, unit, Problems(""))])  # fmt: skip
@@ -161,6 +161,7 @@ def _rows(
     table: Table,
     parameter: str,
     columns: Mapping[str, str] | None,
+    unit: str | None,
     causes: Mapping[str, Sequence[str]] | None,
     flags: Mapping[str, str] | None,
     leave_out: Sequence[str],
@@ -173,6 +174,8 @@ def _rows(
     if at["stratum"] not in table and "STRATA1" in table:
         at["stratum"] = "STRATA1"
     needed = REQUIRED | ({"event": "what the event was"} if causes and len(causes) > 1 else {})
+    if unit or says_unit(table, at):
+        needed = {role: what for role, what in needed.items() if role != "unit"}
     require_columns(table, at, needed, problems)
     if at["parameter"] not in table:
         problems.raise_if_any()

@@ -25,6 +25,7 @@ CONVENTIONS = {
 }
 IN_LABEL = re.compile(r"(?:[(\[]|, ?|\bin )(day|week|month|year)s?[)\]]?\s*$", re.IGNORECASE)
 WHOLE = 1e-6  # days
+ABSURD = 1e9  # of any unit
 
 
 @dataclass(frozen=True)
@@ -73,10 +74,15 @@ def read_unit(table: Table, columns: Mapping[str, str], stated: str | None, prob
     problems.add_rows(column if column in table else label, table.where(other),
                       f"another unit than unit = {stated!r} states", "correct either",
                       first_of([cell or text for cell, text in zip(cells, table.words(label), strict=True)], other))  # fmt: skip
-    if column not in table and not given and not all(labels):
-        problems.add(f"column '{column}' is missing: it holds the unit of {columns['time']}, which '{label}' does not say "
-                     "either (state it: unit = \"day\"); add it")  # fmt: skip
+    silent = [not one and column not in table and not given for one in labels]
+    if not all(silent):
+        problems.add_rows(label, table.where(silent), "no unit of time", "say it there, or state it: unit = \"day\"")
     return [one or given for one in said]
+
+
+def says_unit(table: Table, columns: Mapping[str, str]) -> bool:
+    """Whether AVALU is there, or PARAM says the unit."""
+    return columns["unit"] in table or any(map(IN_LABEL.search, table.cells(columns["label"])))
 
 
 def _unit(text: str) -> str:
@@ -108,12 +114,13 @@ def read_clock(
         problems.add(f"first_day {first_day!r} is neither 0 nor 1; say what AVAL counts the day of STARTDT as")
         first_day = None
     units = read_unit(table, columns, unit, problems)
-    aval = numbers(table, columns["time"], problems, minimum=0)
+    aval = np.minimum(numbers(table, columns["time"], problems, minimum=0), ABSURD)
     per = np.array([CONVENTIONS[one][0] if one else np.nan for one in units])
     days = aval * per
     time = np.where([one == "month" for one in units], aval, days / DAYS_PER_MONTH)
     time = np.where(time < NO_TIME, 0.0, time)
     long = time > LONGEST
+    time = np.where(long, np.nan, time)
     problems.add_rows(columns["time"], table.where(long), f"more than {LONGEST / 12:g} years",
                       f"correct the time or its unit in {columns['unit']}",
                       next((text for text, hit in zip(table.cells(columns["time"]), long, strict=True) if hit), ""))  # fmt: skip

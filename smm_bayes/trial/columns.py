@@ -13,7 +13,8 @@ from smm_bayes.trial.table import Table, first_of, is_missing, numbers, texts
 
 PLANNED, ACTUAL = ("TRT01P", "TRTP"), ("TRT01A", "TRTA")
 START_STOP = ("tstart", "tstop", "start", "stop")
-NAME_IT = 'name another column for it in columns = {{{role} = "…"}}'
+NAME_IT = 'or name another column for it: columns = {{{role} = "…"}}'
+STATE_IT = {"unit": ', or state it: unit = "day"'}
 
 
 def check_options(arms: Mapping[str, str], provenance: str, problems: Problems) -> None:
@@ -88,7 +89,7 @@ def require_columns(table: Table, columns: Mapping[str, str], what: Mapping[str,
     missing = [role for role in what if columns[role] not in table]
     for role in missing:
         problems.add(f"column '{columns[role]}' is missing: it holds {what[role]} "
-                     f"({NAME_IT.format(role=role)}); add it")  # fmt: skip
+                     f"({NAME_IT.format(role=role)}{STATE_IT.get(role, '')}); add it")  # fmt: skip
     return not missing
 
 

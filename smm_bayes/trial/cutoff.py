@@ -12,6 +12,7 @@ from smm_bayes.trial.calendar import DAYS_PER_MONTH
 from smm_bayes.trial.table import Table
 
 LONGEST_GAP = 12.0  # months
+FEW = 1 / 20  # of the patients still followed
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,8 @@ def check_cutoff(
     cutoff = float(np.nanmax(last.day)) if stated is None else stated
     gap = LONGEST_GAP if longest_gap is None else longest_gap
     unseen = followed & (last.day + last.rounding < cutoff - gap * DAYS_PER_MONTH)
-    # without a stated cut-off the last date is one only if most patients who are still followed were seen near it
-    if stated is not None or longest_gap is not None or unseen.sum() * 2 < followed.sum():
+    # where many were not seen near the last date, it is no cut-off, and says nothing of who is still followed
+    if stated is not None or longest_gap is not None or unseen.sum() <= FEW * followed.sum():
         problems.add_rows(last.column, table.where(unseen),
                           f"still followed, but not seen for more than {gap:g} months before the data cut-off",
                           "correct the date or the reason for censoring, or say that it may be: longest_gap = 24")  # fmt: skip

@@ -10,7 +10,7 @@ import numpy as np
 
 from smm_bayes.errors import Problems
 from smm_bayes.trial.calendar import DAYS_PER_MONTH, months_per
-from smm_bayes.trial.clock import LONGEST, NO_TIME
+from smm_bayes.trial.clock import ABSURD, LONGEST, NO_TIME
 from smm_bayes.trial.columns import (
     check_options,
     find_columns,
@@ -117,7 +117,7 @@ def read_frame(
 
 
 def _times(table: Table, column: str, factor: float, problems: Problems) -> np.ndarray:
-    time = numbers(table, column, problems, minimum=0) * factor
+    time = np.minimum(numbers(table, column, problems, minimum=0), ABSURD) * factor
     problems.add_rows(column, table.where(time > LONGEST), f"more than {LONGEST / 12:g} years",
                       'correct the time or its unit, as in unit = "day"',
                       next((c for c, long in zip(table.cells(column), time > LONGEST, strict=True) if long), ""))  # fmt: skip
