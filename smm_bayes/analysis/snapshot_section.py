@@ -27,22 +27,26 @@ class SnapshotSection(Section):
     arms: dict[Role, Word]
     causes: dict[Word, list[Word]] = Field(default_factory=dict)
     censoring: dict[str, Reason] = Field(
-        default_factory=dict, description="what values of CNSR, or texts of EVNTDESC, CNSDTDSC or DCSREAS, mean")
+        default_factory=dict, description="what values of CNSR, or texts of EVNTDESC, CNSDTDSC or DCSREAS, mean"
+    )
     mrd: str | None = None
     provenance: Literal["real", "reconstructed", "simulated"]
     cut_by_date: Date | None = None
     cut_by_events: Annotated[Whole, Field(gt=0)] | None = None
     columns: dict[Word, Word] = Field(default_factory=dict, description="role to the column that holds it in the table")
     unit: Literal["day", "week", "month", "year"] | None = Field(
-        None, description="unit of AVAL, where neither AVALU nor PARAM says it")
+        None, description="unit of AVAL, where neither AVALU nor PARAM says it"
+    )
     first_day: Annotated[Whole, Field(ge=0, le=1)] | None = Field(
-        None, description="what AVAL counts the day of STARTDT as, where ADT does not say it")
+        None, description="what AVAL counts the day of STARTDT as, where ADT does not say it"
+    )
     flags: dict[Word, Word] = Field(default_factory=dict, description="column to the value of the rows that are read")
     leave_out: list[Word] = Field(default_factory=list, description="arms that are left out, and counted")
     data_cutoff: Date | None = Field(None, description="date of the data cut-off; nothing in the table is after it")
     longest_gap: Annotated[Number, Field(gt=0)] | None = Field(
-        None, description="months before the data cut-off within which a patient still followed was seen; 12 by default")
-    patients: Annotated[Whole, Field(gt=0)] | None = Field(None, description="how many patients there must be")  # fmt: skip
+        None, description="months before the data cut-off within which a patient still followed was seen; 12 by default"
+    )
+    patients: Annotated[Whole, Field(gt=0)] | None = Field(None, description="how many patients there must be")
 
     @field_validator("arms")
     @classmethod
@@ -85,8 +89,11 @@ class SnapshotSection(Section):
         wanted = ("courses", "endpoint") if self.courses or self.endpoint else ("file", "parameter")
         problems += [f"key '{key}' is missing; add it" for key in wanted if not getattr(self, key)]
         if self.courses or self.endpoint:
-            problems += [f"'{key}' is of an ADTTE table; remove it, or courses and endpoint"
-                         for key in ADTTE_ONLY if getattr(self, key) not in (None, {}, "")]  # fmt: skip
+            problems += [
+                f"'{key}' is of an ADTTE table; remove it, or courses and endpoint"
+                for key in ADTTE_ONLY
+                if getattr(self, key) not in (None, {}, "")
+            ]
         if problems:
             raise ValueError(*problems)
         return self
@@ -110,4 +117,7 @@ class SnapshotSection(Section):
     def reading(self) -> dict[str, Any]:
         """Arguments that the readers of ADTTE and of courses share."""
         keys = ("censoring", "provenance", "columns", "flags", "leave_out", "data_cutoff", "longest_gap", "patients")
-        return {"arms": {str(role): name for role, name in self.arms.items()}, **{key: getattr(self, key) for key in keys}}
+        return {
+            "arms": {str(role): name for role, name in self.arms.items()},
+            **{key: getattr(self, key) for key in keys},
+        }

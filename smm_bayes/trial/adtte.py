@@ -11,7 +11,7 @@ import numpy as np
 
 from smm_bayes.errors import Problems
 from smm_bayes.trial.calendar import DAYS_PER_MONTH
-from smm_bayes.trial.clock import CONVENTIONS, Clock, read_clock, read_unit, says_unit, to_calendar
+from smm_bayes.trial.clock import Clock, read_clock, says_unit, to_calendar
 from smm_bayes.trial.columns import (
     check_options,
     find_arm,
@@ -33,15 +33,30 @@ if TYPE_CHECKING:
     import pandas as pd
 
 STANDARD = {
-    "trial": "STUDYID", "patient": "USUBJID", "parameter": "PARAMCD", "label": "PARAM", "time": "AVAL", "unit": "AVALU",
-    "censored": "CNSR", "arm": "TRT01P", "start": "STARTDT", "end": "ADT", "event": "EVNTDESC",
-    "censoring": "CNSDTDSC", "stratum": "STRATUM", "entry": "ENTRYTM",
-}  # fmt: skip
+    "trial": "STUDYID",
+    "patient": "USUBJID",
+    "parameter": "PARAMCD",
+    "label": "PARAM",
+    "time": "AVAL",
+    "unit": "AVALU",
+    "censored": "CNSR",
+    "arm": "TRT01P",
+    "start": "STARTDT",
+    "end": "ADT",
+    "event": "EVNTDESC",
+    "censoring": "CNSDTDSC",
+    "stratum": "STRATUM",
+    "entry": "ENTRYTM",
+}
 REQUIRED = {
-    "trial": "the trial", "patient": "the patient", "parameter": "the endpoint",
-    "time": "the time to event or censoring", "unit": "its unit, which PARAM does not say either", "censored": "0 for an event, 1 or above for censoring",
+    "trial": "the trial",
+    "patient": "the patient",
+    "parameter": "the endpoint",
+    "time": "the time to event or censoring",
+    "unit": "its unit, which PARAM does not say either",
+    "censored": "0 for an event, 1 or above for censoring",
     "arm": "the planned arm",
-}  # fmt: skip
+}
 
 
 def read_adtte(
@@ -137,9 +152,7 @@ def read_adtte(
     check_reasons(censoring, problems)
     table, at, left = _rows(table, parameter, columns, unit, causes, flags, leave_out, arms, problems)
     clock = read_clock(table, at, unit, first_day, problems)
-    factor = np.array([CONVENTIONS[u][0] / DAYS_PER_MONTH if u else np.nan
-                       for u in read_unit(table, at, unit, Problems(""))])  # fmt: skip
-    entry = read_entry(table, at["entry"], factor, clock.time, problems)
+    entry = read_entry(table, at["entry"], clock.unit / DAYS_PER_MONTH, clock.time, problems)
     code = _censor_codes(table, at["censored"], problems)
     cause, names, meaning = read_causes(table, code == 0, causes, problems, at["event"])
     reason = read_reasons(table, code, at, meaning, censoring, problems)
@@ -147,14 +160,30 @@ def read_adtte(
     cutoff = _cutoff(table, at, clock, reason == "administrative", data_cutoff, longest_gap, problems)
     dated = cutoff is not None and origin is not None
     return assemble(
-        table, problems, at, arms, mrd, expected=patients, unit_stated=unit is not None,
-        trial=trial_name(table, at["trial"], problems), provenance=provenance, time=clock.time, event=code == 0,
-        cause=cause, causes=names, censoring=reason, enrolled=enrolled, origin=origin, entry=entry,
-        first_day=clock.first_day if enrolled is not None else 0, left_out=tuple(left),
+        table,
+        problems,
+        at,
+        arms,
+        mrd,
+        expected=patients,
+        unit_stated=unit is not None,
+        trial=trial_name(table, at["trial"], problems),
+        provenance=provenance,
+        time=clock.time,
+        event=code == 0,
+        cause=cause,
+        causes=names,
+        censoring=reason,
+        enrolled=enrolled,
+        origin=origin,
+        entry=entry,
+        first_day=clock.first_day if enrolled is not None else 0,
+        left_out=tuple(left),
         data_cutoff=(cutoff - origin.toordinal()) / DAYS_PER_MONTH if dated else None,  # type: ignore[operator, union-attr]
-        cutoff_stated=data_cutoff is not None, stratum=read_stratum(table, at["stratum"], problems),
+        cutoff_stated=data_cutoff is not None,
+        stratum=read_stratum(table, at["stratum"], problems),
         covariates=read_covariates(table, covariates, subgroups, problems),
-    )  # fmt: skip
+    )
 
 
 def _rows(
@@ -193,8 +222,13 @@ def _censor_codes(table: Table, column: str, problems: Problems) -> np.ndarray:
     code = numbers(table, column, problems, minimum=0)
     near = np.round(code)
     odd = (np.abs(code - near) > AS_GOOD_AS_WHOLE) | (code > 999)
-    problems.add_rows(column, table.where(odd), "not a whole number below 1000", "write 0 for an event, 1, 2, … else",
-                      next((text for text, bad in zip(table.cells(column), odd, strict=True) if bad), ""))  # fmt: skip
+    problems.add_rows(
+        column,
+        table.where(odd),
+        "not a whole number below 1000",
+        "write 0 for an event, 1, 2, … else",
+        next((text for text, bad in zip(table.cells(column), odd, strict=True) if bad), ""),
+    )
     return np.where(np.isnan(code) | odd, -1, near).astype(int)
 
 
@@ -217,5 +251,6 @@ def _cutoff(
         return None
     if stated is None:
         check_future(table, ends, problems)
-    return check_cutoff(table, ends, followed, None if stated is None else float(stated.toordinal()), longest_gap,
-                        str(stated), problems)  # fmt: skip
+    return check_cutoff(
+        table, ends, followed, None if stated is None else float(stated.toordinal()), longest_gap, str(stated), problems
+    )

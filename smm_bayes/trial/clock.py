@@ -42,6 +42,8 @@ class Clock:
         Days on which follow-up ended, as ordinals.
     first_day : int
         What AVAL counts the day of STARTDT as: 0 or 1.
+    unit : numpy.ndarray
+        Days in the unit of AVAL; NaN where it is not known.
     rounding : numpy.ndarray
         How far, in days, ``end`` may be off because AVAL was printed to few digits.
     """
@@ -50,11 +52,15 @@ class Clock:
     start: np.ndarray | None
     end: np.ndarray | None
     first_day: int
+    unit: np.ndarray
     rounding: np.ndarray
 
 
 def read_unit(table: Table, columns: Mapping[str, str], stated: str | None, problems: Problems) -> list[str]:
-    """Unit of AVAL in each row (day, week, month, year), empty where not known; AVALU, PARAM and ``stated`` must agree."""
+    """Unit of AVAL in each row (day, week, month or year), empty where not known.
+
+    AVALU, PARAM and the unit that is stated must agree.
+    """
     given = _unit(stated) if stated else ""
     if stated and not given:
         problems.add(f"unit {stated!r} is not a unit of time; give day, week, month or year")
@@ -63,20 +69,27 @@ def read_unit(table: Table, columns: Mapping[str, str], stated: str | None, prob
     cells = texts(table, column, problems, required=not given and not all(labels))
     units = [_unit(cell) for cell in cells]
     wrong = [bool(cell) and not unit for cell, unit in zip(cells, units, strict=True)]
-    problems.add_rows(column, table.where(wrong), "not a unit of time", "write DAY, WEEK, MONTH or YEAR",
-                      first_of(cells, wrong))  # fmt: skip
+    problems.add_rows(
+        column, table.where(wrong), "not a unit of time", "write DAY, WEEK, MONTH or YEAR", first_of(cells, wrong)
+    )
     against = [bool(one) and bool(two) and one != two for one, two in zip(units, labels, strict=True)]
-    found = next((f"{cell!r} with {text!r}" for cell, text, hit in
-                  zip(cells, table.words(label), against, strict=True) if hit), "")  # fmt: skip
+    found = next(
+        (f"{cell!r} with {text!r}" for cell, text, hit in zip(cells, table.words(label), against, strict=True) if hit),
+        "",
+    )
     problems.add_rows(column, table.where(against), f"another unit than '{label}' says", "correct either", found)
     said = [one or two for one, two in zip(units, labels, strict=True)]
     other = [bool(given) and bool(one) and one != given for one in said]
-    problems.add_rows(column if column in table else label, table.where(other),
-                      f"another unit than unit = {stated!r} states", "correct either",
-                      first_of([cell or text for cell, text in zip(cells, table.words(label), strict=True)], other))  # fmt: skip
+    problems.add_rows(
+        column if column in table else label,
+        table.where(other),
+        f"another unit than unit = {stated!r} states",
+        "correct either",
+        first_of([cell or text for cell, text in zip(cells, table.words(label), strict=True)], other),
+    )
     silent = [not one and column not in table and not given for one in labels]
     if not all(silent):
-        problems.add_rows(label, table.where(silent), "no unit of time", "say it there, or state it: unit = \"day\"")
+        problems.add_rows(label, table.where(silent), "no unit of time", 'say it there, or state it: unit = "day"')
     return [one or given for one in said]
 
 
@@ -121,9 +134,13 @@ def read_clock(
     time = np.where(time < NO_TIME, 0.0, time)
     long = time > LONGEST
     time = np.where(long, np.nan, time)
-    problems.add_rows(columns["time"], table.where(long), f"more than {LONGEST / 12:g} years",
-                      f"correct the time or its unit in {columns['unit']}",
-                      next((text for text, hit in zip(table.cells(columns["time"]), long, strict=True) if hit), ""))  # fmt: skip
+    problems.add_rows(
+        columns["time"],
+        table.where(long),
+        f"more than {LONGEST / 12:g} years",
+        f"correct the time or its unit in {columns['unit']}",
+        next((text for text, hit in zip(table.cells(columns["time"]), long, strict=True) if hit), ""),
+    )
     half = min((_last_digit(cell) for cell in table.cells(columns["time"])), default=0.0) / 2
     rounding = half * np.nan_to_num(per)
     start = _ordinals(table, columns["start"], problems, required=True)
@@ -132,13 +149,13 @@ def read_clock(
     if start is None or end is None or not np.isfinite(end - start).any():
         first = int(whole) if first_day is None else first_day
         known = None if start is None else start - first + np.where(np.isnan(time), 0, time) * DAYS_PER_MONTH
-        return Clock(time, start, end if known is None else known, first, np.where(end is None, rounding, 0.0))
+        return Clock(time, start, end if known is None else known, first, per, np.where(end is None, rounding, 0.0))
     first, agrees = _first_day(aval, units, half, end - start, first_day, problems)
     _note_contradictions(table, columns, end - start, units, agrees | long, problems)
     dated = np.isfinite(end - start)
     time = np.where(dated, (end - start + first) / DAYS_PER_MONTH, time)
     by_aval = start - first + np.where(np.isnan(time), 0, time) * DAYS_PER_MONTH
-    return Clock(time, start, np.where(dated, end, by_aval), first, np.where(dated, 0.0, rounding))
+    return Clock(time, start, np.where(dated, end, by_aval), first, per, np.where(dated, 0.0, rounding))
 
 
 def _ordinals(table: Table, column: str, problems: Problems, *, required: bool) -> np.ndarray | None:
@@ -167,7 +184,9 @@ def _first_day(
     longest = max(len(CONVENTIONS[unit]) for unit in {*units, "day"} if unit)
     best: tuple[int, int, np.ndarray] | None = None
     for choice in range(longest):
-        per = np.array([CONVENTIONS[unit][min(choice, len(CONVENTIONS[unit]) - 1)] if unit else np.nan for unit in units])
+        per = np.array(
+            [CONVENTIONS[unit][min(choice, len(CONVENTIONS[unit]) - 1)] if unit else np.nan for unit in units]
+        )
         for first in (0, 1) if stated is None else (stated, 1 - stated):
             off = np.abs((apart + first) / per - aval)
             day = np.array([unit == "day" for unit in units])
@@ -186,19 +205,39 @@ def _first_day(
 
 
 def _note_contradictions(
-    table: Table, columns: Mapping[str, str], apart: np.ndarray, units: list[str], agrees: np.ndarray, problems: Problems
+    table: Table,
+    columns: Mapping[str, str],
+    apart: np.ndarray,
+    units: list[str],
+    agrees: np.ndarray,
+    problems: Problems,
 ) -> None:
     """Note dates in the wrong order, and those that AVAL contradicts."""
     before = apart < 0
-    problems.add_rows(columns["end"], table.where(before), f"before {columns['start']}", "correct either date",
-                      first_of(table.cells(columns["end"]), before))  # fmt: skip
+    problems.add_rows(
+        columns["end"],
+        table.where(before),
+        f"before {columns['start']}",
+        "correct either date",
+        first_of(table.cells(columns["end"]), before),
+    )
     wrong = ~agrees & ~before
-    found = next((f"{day:.0f} days, and {cell} {unit}" for day, cell, unit, hit in
-                  zip(apart, table.cells(columns["time"]), units, wrong, strict=True) if hit), "")  # fmt: skip
-    problems.add_rows(columns["end"], table.where(wrong),
-                      f"{columns['end']} − {columns['start']} contradicts {columns['time']}, as the other rows count",
-                      "correct the dates, the time or its unit; where only the first day is counted otherwise, say how "
-                      "the dates are to be counted: first_day = 1 (or 0)", found)  # fmt: skip
+    found = next(
+        (
+            f"{day:.0f} days, and {cell} {unit}"
+            for day, cell, unit, hit in zip(apart, table.cells(columns["time"]), units, wrong, strict=True)
+            if hit
+        ),
+        "",
+    )
+    problems.add_rows(
+        columns["end"],
+        table.where(wrong),
+        f"{columns['end']} − {columns['start']} contradicts {columns['time']}, as the other rows count",
+        "correct the dates, the time or its unit; where only the first day is counted otherwise, say how "
+        "the dates are to be counted: first_day = 1 (or 0)",
+        found,
+    )
 
 
 def to_calendar(

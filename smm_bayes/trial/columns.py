@@ -75,12 +75,18 @@ def find_arm(table: Table, columns: dict[str, str], given: Mapping[str, str] | N
     planned = [name for name in (spelled(table, name, quiet) for name in PLANNED) if name in table]
     actual = [name for name in (spelled(table, name, quiet) for name in ACTUAL) if name in table]
     columns["arm"] = planned[0] if planned else columns["arm"]
-    if len(planned) == 2 and [*map(normal_form, table.words(planned[0]))] != [*map(normal_form, table.words(planned[1]))]:
-        problems.add(f"columns '{planned[0]}' and '{planned[1]}' differ; say which is the arm: "
-                     f'columns = {{arm = "{planned[0]}"}}')  # fmt: skip
+    if len(planned) == 2 and [*map(normal_form, table.words(planned[0]))] != [
+        *map(normal_form, table.words(planned[1]))
+    ]:
+        problems.add(
+            f"columns '{planned[0]}' and '{planned[1]}' differ; say which is the arm: "
+            f'columns = {{arm = "{planned[0]}"}}'
+        )
     if not planned and actual:
-        problems.add(f"there is no planned arm ({' or '.join(PLANNED)}), only the actual one; if it is to be analysed, "
-                     f'say so: columns = {{arm = "{actual[0]}"}}')  # fmt: skip
+        problems.add(
+            f"there is no planned arm ({' or '.join(PLANNED)}), only the actual one; if it is to be analysed, "
+            f'say so: columns = {{arm = "{actual[0]}"}}'
+        )
         columns["arm"] = actual[0]
 
 
@@ -88,8 +94,10 @@ def require_columns(table: Table, columns: Mapping[str, str], what: Mapping[str,
     """Note each missing column with what it holds; say whether all are there."""
     missing = [role for role in what if columns[role] not in table]
     for role in missing:
-        problems.add(f"column '{columns[role]}' is missing: it holds {what[role]} "
-                     f"({NAME_IT.format(role=role)}{STATE_IT.get(role, '')}); add it")  # fmt: skip
+        problems.add(
+            f"column '{columns[role]}' is missing: it holds {what[role]} "
+            f"({NAME_IT.format(role=role)}{STATE_IT.get(role, '')}); add it"
+        )
     return not missing
 
 
@@ -97,8 +105,13 @@ def trial_name(table: Table, column: str, problems: Problems) -> str:
     """Name of the one trial in column STUDYID."""
     trials = texts(table, column, problems)
     other = [bool(name) and normal_form(name) != normal_form(trials[0]) for name in trials]
-    problems.add_rows(column, table.where(other), f"another trial than {trials[0]!r}" if trials else "",
-                      "give one trial a file", first_of(trials, other))  # fmt: skip
+    problems.add_rows(
+        column,
+        table.where(other),
+        f"another trial than {trials[0]!r}" if trials else "",
+        "give one trial a file",
+        first_of(trials, other),
+    )
     return trials[0] if trials else "trial"
 
 
@@ -125,8 +138,10 @@ def _one_row(table: Table, one_row: str) -> str:
     """Say how to come to one row a patient."""
     names = {name.lower() for name in table.columns}
     if any({START_STOP[i], START_STOP[i + 1]} <= names for i in (0, 2)):
-        return ("start–stop rows (covariates that change) are not read: keep the row at enrolment, with the whole time; "
-                "for delayed entry give ENTRYTM")  # fmt: skip
+        return (
+            "start–stop rows (covariates that change) are not read: keep the row at enrolment, with the whole time; "
+            "for delayed entry give ENTRYTM"
+        )
     flags = [name for name, cells in table.columns.items() if name.upper().endswith("FL") and len(set(cells)) > 1]
     example = f', or choose rows by a flag: flags = {{{flags[0]} = "Y"}}' if flags else ""
     return f"keep one row per {one_row}{example}"
@@ -136,8 +151,10 @@ def check_number(names: Sequence[str], expected: int | None, problems: Problems)
     """Note a number of patients that is not the one stated."""
     found = len({normal_form(name) for name in names})
     if expected is not None and found != expected:
-        problems.add(f"{found} patients, but patients = {expected} is stated; find who is missing or too many, or "
-                     "correct the number")  # fmt: skip
+        problems.add(
+            f"{found} patients, but patients = {expected} is stated; find who is missing or too many, or "
+            "correct the number"
+        )
 
 
 def arm_positions(
@@ -151,13 +168,19 @@ def arm_positions(
     unknown = (arm < 0) & np.array([bool(word) for word in words])
     declared = ", ".join(f"{role} = {name!r}" for role, name in arms.items())
     found = first_of(words, unknown)
-    problems.add_rows(column, table.where(unknown), "an arm that is not declared",
-                      f"declared are {declared}; correct the name or the declaration, or leave the arm out: "
-                      f"leave_out = [{found}]", found)  # fmt: skip
+    problems.add_rows(
+        column,
+        table.where(unknown),
+        "an arm that is not declared",
+        f"declared are {declared}; correct the name or the declaration, or leave the arm out: leave_out = [{found}]",
+        found,
+    )
     for index, role in enumerate(ordered):
         if column in table and not (arm == index).any():
-            problems.add(f"column '{column}': arm {arms[role]!r} ({role}) has no patient; "
-                         "correct its name or declare the other arm only")  # fmt: skip
+            problems.add(
+                f"column '{column}': arm {arms[role]!r} ({role}) has no patient; "
+                "correct its name or declare the other arm only"
+            )
     return ordered, arm
 
 
@@ -172,10 +195,17 @@ def read_covariates(
             problems.add(f"column '{name}' is missing: it holds a {what}; add it")
             continue
         empty = [is_missing(cell) for cell in table.cells(column)]
-        problems.add_rows(column, table.where(empty), f"no value of a {what}",
-                          f"no {what} may be missing: fill it in beforehand, or leave the {what} or the patient out")  # fmt: skip
-        found[name] = (numbers(table, column, problems, required=False) if name in covariates
-                       else np.array(table.words(column), dtype=object))  # fmt: skip
+        problems.add_rows(
+            column,
+            table.where(empty),
+            f"no value of a {what}",
+            f"no {what} may be missing: fill it in beforehand, or leave the {what} or the patient out",
+        )
+        found[name] = (
+            numbers(table, column, problems, required=False)
+            if name in covariates
+            else np.array(table.words(column), dtype=object)
+        )
     return found
 
 

@@ -25,7 +25,8 @@ from smm_bayes.trial.columns import (
 )
 from smm_bayes.trial.courses import Courses, breaches
 from smm_bayes.trial.cutoff import Ends, check_cutoff, check_future
-from smm_bayes.trial.reasons import Declared, check_reasons, meaning_of
+from smm_bayes.trial.identity import ByName
+from smm_bayes.trial.reasons import check_reasons, meaning_of
 from smm_bayes.trial.selection import select_rows
 from smm_bayes.trial.table import Table, dates, first_of, is_missing
 
@@ -46,9 +47,13 @@ COLUMNS = {
 }
 OPTIONAL = ("response", "new_therapy", "second_progression", "last_before_therapy")
 STANDARD = {
-    "trial": "STUDYID", "patient": "USUBJID", "arm": "TRT01P", **{name: column for name, (column, _) in COLUMNS.items()},
-    "censoring": "DCSREAS", "stratum": "STRATUM",
-}  # fmt: skip
+    "trial": "STUDYID",
+    "patient": "USUBJID",
+    "arm": "TRT01P",
+    **{name: column for name, (column, _) in COLUMNS.items()},
+    "censoring": "DCSREAS",
+    "stratum": "STRATUM",
+}
 REQUIRED = {"trial": "the trial", "patient": "the patient", "arm": "the planned arm"} | {
     name: f"the date of {what}" for name, (_, what) in COLUMNS.items() if name not in OPTIONAL
 }
@@ -226,11 +231,11 @@ def _reasons(
     table: Table, at: Mapping[str, str], alive: np.ndarray, meaning: Mapping[str, str], problems: Problems
 ) -> np.ndarray:
     """Why who is alive is no longer followed; empty for the dead, whatever their cell says."""
-    column, declared = at["censoring"], Declared.of({text: why for text, why in meaning.items() if text.strip()}).texts
+    column, declared = at["censoring"], ByName((text, why) for text, why in meaning.items() if text.strip())
     nothing = next((why for text, why in meaning.items() if not text.strip()), "administrative")
     if column not in table and not any(not text.strip() for text in meaning):
         problems.add(f"column '{column}' is missing: it holds the reason for leaving the trial, empty for who is still "
-                     'followed; add it, or say that everybody alive is: censoring = {"" = "administrative"}')  # fmt: skip
+                     'followed; add it, or say that all alive are: censoring = {"" = "administrative"}')  # fmt: skip
     given = table.words(column)
     reason = [(declared.get(text) or meaning_of(text).reason) if text else nothing for text in given]
     silent = np.array([bool(text) and not why for text, why in zip(given, reason, strict=True)], dtype=bool)

@@ -68,8 +68,9 @@ def check_cutoff(
     if stated is not None:
         for end in ends:
             late = end.day > stated + end.rounding + 1e-6
-            problems.add_rows(end.column, table.where(late), f"after the data cut-off ({shown})",
-                              "correct the date, or data_cutoff")  # fmt: skip
+            problems.add_rows(
+                end.column, table.where(late), f"after the data cut-off ({shown})", "correct the date, or data_cutoff"
+            )
     last = ends[-1]
     if stated is None and not np.isfinite(last.day).any():
         return None
@@ -78,9 +79,12 @@ def check_cutoff(
     unseen = followed & (last.day + last.rounding < cutoff - gap * DAYS_PER_MONTH)
     # where many were not seen near the last date, it is no cut-off, and says nothing of who is still followed
     if stated is not None or longest_gap is not None or unseen.sum() <= FEW * followed.sum():
-        problems.add_rows(last.column, table.where(unseen),
-                          f"still followed, but not seen for more than {gap:g} months before the data cut-off",
-                          "correct the date or the reason for censoring, or say that it may be: longest_gap = 24")  # fmt: skip
+        problems.add_rows(
+            last.column,
+            table.where(unseen),
+            f"still followed, but not seen for more than {gap:g} months before the data cut-off",
+            "correct the date or the reason for censoring, or say that it may be: longest_gap = 24",
+        )
     return cutoff
 
 
@@ -88,5 +92,9 @@ def check_future(table: Table, ends: list[Ends], problems: Problems, today: date
     """Note days (ordinals) that have not come yet, in a table whose data cut-off is not stated."""
     now = (today or datetime.date.today()).toordinal()
     for end in ends:
-        problems.add_rows(end.column, table.where(end.day > now + 1), "in the future",
-                          "correct the date, or state data_cutoff if it is meant")  # fmt: skip
+        problems.add_rows(
+            end.column,
+            table.where(end.day > now + 1),
+            "in the future",
+            "correct the date, or state data_cutoff if it is meant",
+        )

@@ -39,25 +39,37 @@ def assemble(
     names = patient_names(table, columns["patient"], problems, one_row="patient and endpoint")
     check_number(names, expected, problems)
     ordered, arm = arm_positions(table, columns["arm"], arms, problems)
-    problems.add_rows(columns["time"], table.where(event & (time == 0)), "an event at time 0",
-                      "the time to an event is positive; count the first day as 1 (first_day = 1)")  # fmt: skip
+    problems.add_rows(
+        columns["time"],
+        table.where(event & (time == 0)),
+        "an event at time 0",
+        "the time to an event is positive; count the first day as 1 (first_day = 1)",
+    )
     assessments = None
     if mrd is not None and columns["patient"] in table:
         position = ByName((name, index) for index, name in enumerate(names))
         assessments = read_mrd(mrd, position, time, event, found["enrolled"], found.get("origin"), problems)  # type: ignore[arg-type]
     if mrd is not None and isinstance(entry, np.ndarray) and np.any(entry > 0):
-        problems.add("MRD assessments count from enrolment, so they do not go with delayed entry yet; "
-                     "give no MRD table, or count time from enrolment and give no entry")  # fmt: skip
+        problems.add(
+            "MRD assessments count from enrolment, so they do not go with delayed entry yet; "
+            "give no MRD table, or count time from enrolment and give no entry"
+        )
     problems.raise_if_any()
     patients = Patients(
-        patient=np.array(names, dtype=object), arm=arm, arms=ordered, arm_names=tuple(arms[role] for role in ordered),
-        mrd=assessments, **found,  # type: ignore[arg-type]
-    )  # fmt: skip
+        patient=np.array(names, dtype=object),
+        arm=arm,
+        arms=ordered,
+        arm_names=tuple(arms[role] for role in ordered),
+        mrd=assessments,
+        **found,  # type: ignore[arg-type]
+    )
     median = patients.median_follow_up
     median = float(np.median(patients.follow_up)) if np.isnan(median) else median
     if median > LONGEST_MEDIAN and not unit_stated:
-        problems.add(f"column '{columns['time']}': the median follow-up would be {median / 12:.0f} years; correct the "
-                     'unit, or state it if it is right: unit = "month"')  # fmt: skip
+        problems.add(
+            f"column '{columns['time']}': the median follow-up would be {median / 12:.0f} years; correct the "
+            'unit, or state it if it is right: unit = "month"'
+        )
     problems.raise_if_any()
     return patients
 
@@ -72,9 +84,13 @@ def read_entry(
     empty = [is_missing(cell) for cell in table.cells(column)]
     problems.add_rows(column, table.where(empty), "no value", "write 0 for who was at risk from time 0")
     late = (entry > 0) & (entry >= time)
-    problems.add_rows(column, table.where(late), "not before the end of follow-up",
-                      "correct the time or the entry, or leave out who was never under observation",
-                      next((cell for cell, hit in zip(table.cells(column), late, strict=True) if hit), ""))  # fmt: skip
+    problems.add_rows(
+        column,
+        table.where(late),
+        "not before the end of follow-up",
+        "correct the time or the entry, or leave out who was never under observation",
+        next((cell for cell, hit in zip(table.cells(column), late, strict=True) if hit), ""),
+    )
     return entry
 
 
@@ -100,6 +116,11 @@ def read_causes(
     elif column in table:
         problems.add_rows(column, table.where(silent), "no cause for the event", f"write one of {known}")
     unknown = event & (cause < 0) & ~silent
-    problems.add_rows(column, table.where(unknown), "a cause that is not declared",
-                      f"declared are {known}; correct the text or the declaration", first_of(given, unknown))  # fmt: skip
+    problems.add_rows(
+        column,
+        table.where(unknown),
+        "a cause that is not declared",
+        f"declared are {known}; correct the text or the declaration",
+        first_of(given, unknown),
+    )
     return np.where(event, cause, -1), tuple(causes), texts_of

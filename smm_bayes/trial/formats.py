@@ -48,7 +48,9 @@ def read_dataset_json(path: str | Path) -> Table:
     if not isinstance(content, dict) or not str(content.get("datasetJSONVersion", "")).startswith("1.1"):
         raise DataError(f"{path}: this is not Dataset-JSON version 1.1 (datasetJSONVersion); write it so, or as CSV")
     columns, rows = content.get("columns"), content.get("rows")
-    if not isinstance(columns, list) or not all(isinstance(c, dict) and isinstance(c.get("name"), str) for c in columns):
+    if not isinstance(columns, list) or not all(
+        isinstance(c, dict) and isinstance(c.get("name"), str) for c in columns
+    ):
         raise DataError(f"{path}: Dataset-JSON without the names of its columns; write it again, or as CSV")
     if not isinstance(rows, list) or not rows:
         raise DataError(f"{path}: the file has no row; give one row per patient")

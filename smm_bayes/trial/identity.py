@@ -14,12 +14,12 @@ AS_GOOD_AS_WHOLE = 1e-9
 
 @lru_cache(maxsize=100_000)
 def normal_form(text: str) -> str:
-    """Text in the form in which names are compared.
+    r"""Text in the form in which names are compared.
 
     Case, Unicode variants, white space (but between two numbers), invisible characters, zeros that pad a number, and
     the decimal point of a whole number do not matter.
 
-    >>> normal_form(" Low\\u00a0Dose\\u200b") == normal_form("LOW DOSE")
+    >>> normal_form(" Low\u00a0Dose\u200b") == normal_form("LOW DOSE")
     True
     >>> [normal_form(text) for text in ("S-007", "7.0", "5.4e-79", "1 11", "0.05 mg")]
     ['s-7', '7', '0', '1 11', '0.05mg']

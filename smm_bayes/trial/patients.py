@@ -262,7 +262,9 @@ class Patients:
             when = f"{self.data_cutoff:.1f} months"
             if self.origin is not None:
                 when = calendar_date(self.data_cutoff, self.origin).isoformat()
-            rows.append(("data cut-off", when if self.cutoff_stated else f"not stated; last date in the table is {when}"))
+            if not self.cutoff_stated:
+                when = f"not stated; last date in the table is {when}"
+            rows.append(("data cut-off", when))
         if self.left_out:
             rows.append(("left out", ", ".join(f"{number} ({what})" for what, number in self.left_out)))
         if self.mrd is not None:

@@ -31,8 +31,12 @@ if TYPE_CHECKING:
 
 YES, NO = ("1", "true", "yes"), ("0", "false", "no")
 NAMES = ("patient", "arm", "time", "event", "cause", "censoring", "enrolled", "entry", "stratum")
-REQUIRED = {"patient": "the patient", "arm": "the arm", "time": "the time to event or censoring",
-            "event": "1 for an event, 0 for censoring"}  # fmt: skip
+REQUIRED = {
+    "patient": "the patient",
+    "arm": "the arm",
+    "time": "the time to event or censoring",
+    "event": "1 for an event, 0 for censoring",
+}
 
 
 def read_frame(
@@ -90,14 +94,8 @@ def read_frame(
     problems = Problems(table.name)
     check_options(arms, provenance, problems)
     check_reasons({"": censoring} if isinstance(censoring, str) else censoring, problems)
-    factor = months_per(unit or "month")
-    if factor is None:
-        problems.add(f"unit {unit!r} is not a unit of time; give day, week, month or year")
     at = find_columns(table, dict(zip(NAMES, NAMES, strict=True)), columns, problems)
-    needed = REQUIRED | ({"cause": "the cause of the event"} if causes and len(causes) > 1 else {})
-    if not require_columns(table, at, needed, problems) or factor is None:
-        problems.raise_if_any()
-    assert factor is not None
+    factor = _needed(table, at, unit, causes, problems)
     table, left = select_rows(table, at, flags, leave_out, arms, problems)
     time = _times(table, at["time"], factor, problems)
     entry = read_entry(table, at["entry"], factor, time, problems)
@@ -106,29 +104,70 @@ def read_frame(
     reason = _reasons(table, at["censoring"], event, censoring, problems)
     enrolled = numbers(table, at["enrolled"], problems) * factor if at["enrolled"] in table else None
     stated = None if data_cutoff is None else data_cutoff * factor
-    cutoff = _cutoff(table, at, enrolled, time if entry is None else time - entry, reason, stated, longest_gap, problems)
+    cutoff = _cutoff(
+        table, at, enrolled, time if entry is None else time - entry, reason, stated, longest_gap, problems
+    )
     return assemble(
-        table, problems, at, arms, mrd, expected=patients, unit_stated=unit is not None, trial=trial,
-        provenance=provenance, time=time, event=event, cause=cause, causes=names, censoring=reason, enrolled=enrolled,
-        entry=entry, data_cutoff=cutoff, cutoff_stated=data_cutoff is not None, left_out=tuple(left),
+        table,
+        problems,
+        at,
+        arms,
+        mrd,
+        expected=patients,
+        unit_stated=unit is not None,
+        trial=trial,
+        provenance=provenance,
+        time=time,
+        event=event,
+        cause=cause,
+        causes=names,
+        censoring=reason,
+        enrolled=enrolled,
+        entry=entry,
+        data_cutoff=cutoff,
+        cutoff_stated=data_cutoff is not None,
+        left_out=tuple(left),
         stratum=read_stratum(table, at["stratum"], problems),
         covariates=read_covariates(table, covariates, subgroups, problems),
-    )  # fmt: skip
+    )
+
+
+def _needed(
+    table: Table, at: Mapping[str, str], unit: str | None, causes: Sequence[str] | None, problems: Problems
+) -> float:
+    """Months in the unit, where all columns are there; otherwise nothing else can be checked."""
+    factor = months_per(unit or "month")
+    if factor is None:
+        problems.add(f"unit {unit!r} is not a unit of time; give day, week, month or year")
+    needed = REQUIRED | ({"cause": "the cause of the event"} if causes and len(causes) > 1 else {})
+    if not require_columns(table, at, needed, problems) or factor is None:
+        problems.raise_if_any()
+    assert factor is not None
+    return factor
 
 
 def _times(table: Table, column: str, factor: float, problems: Problems) -> np.ndarray:
     time = np.minimum(numbers(table, column, problems, minimum=0), ABSURD) * factor
-    problems.add_rows(column, table.where(time > LONGEST), f"more than {LONGEST / 12:g} years",
-                      'correct the time or its unit, as in unit = "day"',
-                      next((c for c, long in zip(table.cells(column), time > LONGEST, strict=True) if long), ""))  # fmt: skip
+    problems.add_rows(
+        column,
+        table.where(time > LONGEST),
+        f"more than {LONGEST / 12:g} years",
+        'correct the time or its unit, as in unit = "day"',
+        next((c for c, long in zip(table.cells(column), time > LONGEST, strict=True) if long), ""),
+    )
     return np.where(time < NO_TIME, 0.0, time)
 
 
 def _events(table: Table, column: str, problems: Problems) -> np.ndarray:
     flags = [normal_form(word) for word in texts(table, column, problems)]
     wrong = [bool(word) and word not in YES and word not in NO for word in flags]
-    problems.add_rows(column, table.where(wrong), "neither 0 nor 1", "write 1 for an event, 0 for censoring",
-                      first_of(table.cells(column), wrong))  # fmt: skip
+    problems.add_rows(
+        column,
+        table.where(wrong),
+        "neither 0 nor 1",
+        "write 1 for an event, 0 for censoring",
+        first_of(table.cells(column), wrong),
+    )
     return np.array([word in YES for word in flags], dtype=bool)
 
 
@@ -137,12 +176,19 @@ def _causes(
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     words = table.words(column)
     of_censored = ~event & np.array([bool(word) for word in words], dtype=bool)
-    problems.add_rows(column, table.where(of_censored), "the cause of an event, but there is none",
-                      "correct the event or the cause", first_of(words, of_censored))  # fmt: skip
+    problems.add_rows(
+        column,
+        table.where(of_censored),
+        "the cause of an event, but there is none",
+        "correct the event or the cause",
+        first_of(words, of_censored),
+    )
     named = {normal_form(word): word for word, hit in zip(words, event, strict=True) if hit and word}
     if not causes and len(named) > 1:
-        problems.add(f"column '{column}' names {', '.join(map(repr, named.values()))}; say which causes there are, in "
-                     f"their order: causes = {list(named.values())}")  # fmt: skip
+        problems.add(
+            f"column '{column}' names {', '.join(map(repr, named.values()))}; say which causes there are, in "
+            f"their order: causes = {list(named.values())}"
+        )
     mapping = {name: [name] for name in causes} if causes else None
     cause, names, _ = read_causes(table, event, mapping, problems, column)
     return cause, names
@@ -165,12 +211,22 @@ def _reasons(
     said = np.array([bool(word) for word in given], dtype=bool)
     silent, odd = ~event & np.array([not why for why in reason], dtype=bool) & ~said, ~event & said
     odd &= np.array([not why for why in reason], dtype=bool)
-    problems.add_rows(column, table.where(event & said), "a reason for censoring, but there is an event",
-                      "correct the event or the reason", first_of(given, event & said))  # fmt: skip
-    problems.add_rows(column, table.where(silent), "no reason for censoring", "say why follow-up ended; if all of them are "
-                      "still followed, give censoring='administrative'")  # fmt: skip
-    problems.add_rows(column, table.where(odd), "not a known reason", f"write one of {', '.join(REASONS)}",
-                      first_of(given, odd))  # fmt: skip
+    problems.add_rows(
+        column,
+        table.where(event & said),
+        "a reason for censoring, but there is an event",
+        "correct the event or the reason",
+        first_of(given, event & said),
+    )
+    problems.add_rows(
+        column,
+        table.where(silent),
+        "no reason for censoring",
+        "say why follow-up ended; if all of them are still followed, give censoring='administrative'",
+    )
+    problems.add_rows(
+        column, table.where(odd), "not a known reason", f"write one of {', '.join(REASONS)}", first_of(given, odd)
+    )
     return np.where(event, "", reason).astype(object)
 
 
@@ -192,6 +248,13 @@ def _cutoff(
     last = enrolled + seen_for
     ends = [Ends(columns["enrolled"], enrolled * DAYS_PER_MONTH), Ends(columns["time"], last * DAYS_PER_MONTH)]
     shown = "" if stated is None else f"{stated:g} months"
-    check_cutoff(table, ends, reason == "administrative", None if stated is None else stated * DAYS_PER_MONTH,
-                 longest_gap, shown, problems)  # fmt: skip
+    check_cutoff(
+        table,
+        ends,
+        reason == "administrative",
+        None if stated is None else stated * DAYS_PER_MONTH,
+        longest_gap,
+        shown,
+        problems,
+    )
     return stated if stated is not None else float(np.max(last)) if np.isfinite(last).all() else None

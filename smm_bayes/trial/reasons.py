@@ -15,22 +15,38 @@ from smm_bayes.trial.patients import REASONS
 from smm_bayes.trial.table import Table
 
 HIGHEST_USUAL_CODE = 9
-CUT = r"(?:(?:data|analysis|clinical) cut(?: ?off)?(?: date)?|(?:at|by) (?:the )?cut ?off(?: date)?|cut ?off date|^cut ?off$)"
+CUT = (
+    r"(?:(?:data|analysis|clinical) cut(?: ?off)?(?: date)?|(?:at|by) (?:the )?cut ?off(?: date)?|"
+    r"cut ?off date|^cut ?off$)"
+)
 CANCER = r"(?:anti ?(?:cancer|neoplastic|myeloma|tumou?r|lymphoma|leuka?emia)|cancer|oncolog(?:ic|y)|myeloma|systemic)"
 TREATMENT = rf"(?:{CANCER} |line (?:of )?|study )*(?:therap(?:y|ies)|treatments?|regimens?|medications?|drugs?)"
 WHO = r"(?:the )?(?:subject|patient|participant|parent|guardian|parent guardian|family)"
 # whole phrases, of text in small letters without punctuation
 PHRASES = {
     "lost": (
-        r"lost to (?:follow ?up|fu)", r"lost (?:follow ?up|contact)", r"^lost$", r"lo?tfu", r"contact (?:was )?lost",
-        r"(?:unable|not able) to (?:contact|reach|locate)", r"could not be (?:contacted|reached|located)",
-        r"no longer (?:contactable|reachable)", r"untraceable", r"moved away and lost",
+        r"lost to (?:follow ?up|fu)",
+        r"lost (?:follow ?up|contact)",
+        r"^lost$",
+        r"lo?tfu",
+        r"contact (?:was )?lost",
+        r"(?:unable|not able) to (?:contact|reach|locate)",
+        r"could not be (?:contacted|reached|located)",
+        r"no longer (?:contactable|reachable)",
+        r"untraceable",
+        r"moved away and lost",
     ),
     "withdrawn": (
-        r"withdr(?:ew|awn|awal|awing)(?: of)?(?: \w+){0,2} consent", r"consent(?: was| is)? (?:withdrawn|revoked)",
-        r"consent withdrawal", r"(?:revoked|revocation of)(?: informed)? consent", rf"withdr(?:awal|awn|ew) by {WHO}",
-        r"withdr(?:awal|awn|ew|awing) from (?:the )?(?:study|trial|follow ?up)", rf"{WHO} withdr(?:awal|ew)",
-        r"(?:study|trial) withdrawal", r"^withdr(?:awal|awn|ew)$", rf"{WHO} (?:decision|request)",
+        r"withdr(?:ew|awn|awal|awing)(?: of)?(?: \w+){0,2} consent",
+        r"consent(?: was| is)? (?:withdrawn|revoked)",
+        r"consent withdrawal",
+        r"(?:revoked|revocation of)(?: informed)? consent",
+        rf"withdr(?:awal|awn|ew) by {WHO}",
+        r"withdr(?:awal|awn|ew|awing) from (?:the )?(?:study|trial|follow ?up)",
+        rf"{WHO} withdr(?:awal|ew)",
+        r"(?:study|trial) withdrawal",
+        r"^withdr(?:awal|awn|ew)$",
+        rf"{WHO} (?:decision|request)",
         r"refus(?:al of|ed|es|ing)(?: any| all)?(?: further)? (?:follow ?up|participation|contact)",
     ),
     "new_therapy": (
@@ -40,33 +56,55 @@ PHRASES = {
         r"(?:new|subsequent) anti ?cancer",
     ),
     "administrative": (
-        rf"{CUT}", r"data(?:base)? (?:lock|snapshot)", r"administrative(?:ly)?(?: censor(?:ed|ing))?$",
-        r"administrative(?:ly)? censor(?:ed|ing)", r"^(?:still )?on ?going(?: (?:at|in|on|as of|without|and) .*)?$",
+        rf"{CUT}",
+        r"data(?:base)? (?:lock|snapshot)",
+        r"administrative(?:ly)?(?: censor(?:ed|ing))?$",
+        r"administrative(?:ly)? censor(?:ed|ing)",
+        r"^(?:still )?on ?going(?: (?:at|in|on|as of|without|and) .*)?$",
         r"(?:study|trial|follow ?up|subject|patient|participant)s?(?: is| are| was)?(?: still)? on ?going",
         r"on ?going (?:in |on )?(?:the )?(?:study|trial|follow ?up)",
         r"still (?:being )?(?:followed|in (?:the )?(?:study|trial|follow ?up)|on (?:study|trial|treatment)|at risk)",
         r"(?:continu(?:es|ing)|remain(?:s|ing)?|active|alive) (?:in|on) (?:the )?(?:study|trial|follow ?up|treatment)",
-        r"(?:in|under|active) follow ?up$", r"follow ?up (?:is )?continu(?:es|ing)", r"^(?:in|on) (?:study|trial)$",
+        r"(?:in|under|active) follow ?up$",
+        r"follow ?up (?:is )?continu(?:es|ing)",
+        r"^(?:in|on) (?:study|trial)$",
     ),
     "other": (
-        r"(?:study|trial|protocol|follow ?up)(?: was)? complet(?:ion|ed)(?: date)?", r"^complet(?:ed|ion|er)$",
-        r"complet(?:ed|ion of)(?: the)? (?:study|trial|protocol|follow ?up)", r"^other(?: reason)?s?$",
-        r"end of (?:the )?(?:study|trial|follow ?up)(?! (?:visit|assessment))", r"(?:study|trial) end(?:ed)?",
+        r"(?:study|trial|protocol|follow ?up)(?: was)? complet(?:ion|ed)(?: date)?",
+        r"^complet(?:ed|ion|er)$",
+        r"complet(?:ed|ion of)(?: the)? (?:study|trial|protocol|follow ?up)",
+        r"^other(?: reason)?s?$",
+        r"end of (?:the )?(?:study|trial|follow ?up)(?! (?:visit|assessment))",
+        r"(?:study|trial) end(?:ed)?",
         r"(?:study|trial|site) (?:was )?(?:closure|closed|terminat(?:ion|ed))",
         r"terminat(?:ion|ed) (?:of|by) (?:the )?(?:study|trial|sponsor)",
     ),
-}  # fmt: skip
-EVENTS = (r"progress(?:ion|ed|ive disease)(?! (?:assess|eval|follow|free))", r"death", r"died", r"dead", r"deceased",
-          r"relapsed?", r"recurrence",
-          r"pd")  # fmt: skip
+}
+EVENTS = (
+    r"progress(?:ion|ed|ive disease)(?! (?:assess|eval|follow|free))",
+    r"death",
+    r"died",
+    r"dead",
+    r"deceased",
+    r"relapsed?",
+    r"recurrence",
+    r"pd",
+)
 # before a phrase these words deny it
-FILLER = (r"(?:documented|confirmed|any|known|new|evidence|of|or|nor|the|a|an|start|started|received?|receiving|had|been|yet|"
-          r"disease|progression|progressive|progressed|relapse|death|died|event|subsequent|further|pd)")  # fmt: skip
+FILLER = (
+    r"(?:documented|confirmed|any|known|new|evidence|of|or|nor|the|a|an|start|started|received?|receiving|had|been|yet|"
+    r"disease|progression|progressive|progressed|relapse|death|died|event|subsequent|further|pd)"
+)
 # what says that nothing happened, or which date it is, and not why it is not known later
 NEUTRAL = (
-    r"^(?:right )?censor(?:ed|ing)?$", rf"^(?:no|without|not)(?: {FILLER})+$", r"^no \w+ event$", r"^(?:\w+ )?event free$",
-    r"^alive(?: without .*)?$", r"^progression free$", r"^(?:date of )?last .*(?:alive|assessment|contact|visit|evaluation)$",
-)  # fmt: skip
+    r"^(?:right )?censor(?:ed|ing)?$",
+    rf"^(?:no|without|not)(?: {FILLER})+$",
+    r"^no \w+ event$",
+    r"^(?:\w+ )?event free$",
+    r"^alive(?: without .*)?$",
+    r"^progression free$",
+    r"^(?:date of )?last .*(?:alive|assessment|contact|visit|evaluation)$",
+)
 DENIED = re.compile(rf"\b(?:no|not|without|never|non|none|absence of|free of|neither|nor)(?: {FILLER})* $")
 EARLIER = re.compile(r"\b(?:before|prior to|until|up to|on or before|or before|preceding)(?: the)? $")
 DENIED_AFTER = re.compile(r" ?(?:no|none|n|free)$")
@@ -152,8 +190,10 @@ class Declared:
         """Take codes of CNSR (whole numbers) and texts apart."""
         given = {str(key).strip(): reason for key, reason in (censoring or {}).items()}
         codes = {key for key in given if key.isdecimal() and len(key) <= 3}
-        return cls({int(key): given[key] for key in codes},
-                   ByName((key, reason) for key, reason in given.items() if key not in codes))  # fmt: skip
+        return cls(
+            {int(key): given[key] for key in codes},
+            ByName((key, reason) for key, reason in given.items() if key not in codes),
+        )
 
 
 @dataclass(frozen=True)
@@ -244,8 +284,10 @@ def _note_contradictions(
     if row and row.code == 0:
         remedy += ", or name the words in causes"
     if row and row.code > 0:
-        remedy += f", or say what the words mean: censoring = {{\"{text}\" = \"other\"}}"
-    problems.add_rows(column, table.where(hit), f"the words contradict {columns['censored']} or each other", remedy, said)
+        remedy += f', or say what the words mean: censoring = {{"{text}" = "other"}}'
+    problems.add_rows(
+        column, table.where(hit), f"the words contradict {columns['censored']} or each other", remedy, said
+    )
 
 
 def _note_unknown(
@@ -263,17 +305,35 @@ def _note_unknown(
         texts = [row.happened or row.dated for row in rows]
         said = list(dict.fromkeys(text for text, hit in zip(texts, kinds[name], strict=True) if hit))
         example = f'censoring = {{"{said[0]}" = "lost"}}' if said else ""
-        problems.add_rows(column, table.where(kinds[name]), "a reason that is not understood",
-                          f"say in the specification what it means, for example {example}", _quoted(said))  # fmt: skip
+        problems.add_rows(
+            column,
+            table.where(kinds[name]),
+            "a reason that is not understood",
+            f"say in the specification what it means, for example {example}",
+            _quoted(said),
+        )
     column, words = columns["censored"], f"a reason in {columns['event']} or {columns['censoring']}"
-    problems.add_rows(column, table.where(kinds["above"]), f"a code above 1 without {words}",
-                      'say in the specification what each code means, for example censoring = {2 = "lost"}')  # fmt: skip
-    problems.add_rows(column, table.where(kinds["one"]), f"a censoring without {words}",
-                      'say whether these patients are still followed: censoring = {1 = "administrative"}')  # fmt: skip
+    problems.add_rows(
+        column,
+        table.where(kinds["above"]),
+        f"a code above 1 without {words}",
+        'say in the specification what each code means, for example censoring = {2 = "lost"}',
+    )
+    problems.add_rows(
+        column,
+        table.where(kinds["one"]),
+        f"a censoring without {words}",
+        'say whether these patients are still followed: censoring = {1 = "administrative"}',
+    )
     codes = [str(row.code) for row in rows]
     found = next((code for code, hit in zip(codes, kinds["code"], strict=True) if hit), "")
-    problems.add_rows(column, table.where(kinds["code"]), f"a code above {HIGHEST_USUAL_CODE} that is not declared",
-                      f'say what it means: censoring = {{{found} = "other"}}', found)  # fmt: skip
+    problems.add_rows(
+        column,
+        table.where(kinds["code"]),
+        f"a code above {HIGHEST_USUAL_CODE} that is not declared",
+        f'say what it means: censoring = {{{found} = "other"}}',
+        found,
+    )
 
 
 def _quoted(texts: Sequence[str], most: int = 6) -> str:

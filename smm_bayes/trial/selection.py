@@ -30,15 +30,25 @@ def select_parameter(
     also = {code for code, name in zip(codes, names, strict=True) if name in have}
     wanted = normal_form(parameter)
     almost = [
-        bool(code) and not yes and (normal_form(code) == wanted or (
-            code not in also and one_slip_apart(normal_form(code), wanted)))
+        bool(code)
+        and not yes
+        and (normal_form(code) == wanted or (code not in also and one_slip_apart(normal_form(code), wanted)))
         for code, yes in zip(codes, hit, strict=True)
-    ]  # fmt: skip
+    ]
     if any(hit):
-        problems.add_rows(column, table.where([not code for code in codes]), "no value",
-                          "say of which parameter the row is, or remove it")  # fmt: skip
-        problems.add_rows(column, table.where(almost), f"almost {parameter!r}", "correct the code: is the row meant?",
-                          first_of(table.cells(column), almost))  # fmt: skip
+        problems.add_rows(
+            column,
+            table.where([not code for code in codes]),
+            "no value",
+            "say of which parameter the row is, or remove it",
+        )
+        problems.add_rows(
+            column,
+            table.where(almost),
+            f"almost {parameter!r}",
+            "correct the code: is the row meant?",
+            first_of(table.cells(column), almost),
+        )
     without = len(set(names) - have - {""})
     return table.take(hit), [(f"without a row of {parameter}", without)] if without else []
 

@@ -82,7 +82,8 @@ def write_adtte(
         cause = patients.causes[patients.cause[i]] if event else ""
         rows.append({
             "STUDYID": patients.trial, "USUBJID": patients.patient[i], "PARAMCD": parameter, "AVAL": aval[i],
-            "AVALU": unit.upper(), "CNSR": code, "STARTDT": start[i], "ADT": end[i] if end else "", "EVNTDESC": (causes or {}).get(cause, cause),
+            "AVALU": unit.upper(), "CNSR": code, "STARTDT": start[i],
+            "ADT": end[i] if end else "", "EVNTDESC": (causes or {}).get(cause, cause),
             "CNSDTDSC": why, "TRT01P": patients.arm_names[patients.arm[i]],
         })  # fmt: skip
         if patients.stratum is not None:
