@@ -18,6 +18,7 @@ def mgus2():
     return Patients.from_adtte(
         ROOT / "data/patients/mgus2_adtte.csv", "PFS", arms=ARMS,
         causes={"progression": ["Progression"], "death": ["Death without progression"]},
+        censoring={"Alive at last contact": "administrative"},
     )  # fmt: skip
 
 

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from smm_bayes.analysis.sections import LogNormalSection, Number, Section, SnapshotSection, Whole, Word
+from smm_bayes.analysis.sections import LogNormalSection, Number, Section, Whole, Word
+from smm_bayes.analysis.snapshot_section import SnapshotSection
 from smm_bayes.borrowing.trials.history import patient_arms
 from smm_bayes.borrowing.trials.priors import BetweenTrials, Contrast, TrialsPriors
 from smm_bayes.borrowing.trials.relations import Commensurate, Exchangeable, Power, Relation, Robust

@@ -6,7 +6,7 @@ import datetime
 from dataclasses import replace
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from smm_bayes.prediction.final import Enrolment
 from smm_bayes.survival.grid import TimeGrid
@@ -75,84 +75,6 @@ class EndpointSection(Section):
     def _defined(self) -> EndpointSection:
         _ = self.definition  # a SpecificationError is a ValueError: pydantic collects it
         return self
-
-
-class SnapshotSection(Section):
-    """Which patients, and how the table says what it says.
-
-    Either an ADTTE table (``file``, ``parameter``, and ``causes`` by the texts of EVNTDESC), or a table of dates
-    (``courses``) and the ``endpoint`` that is derived from it.
-    """
-
-    file: Word | None = None
-    parameter: Word | None = None
-    courses: Word | None = None
-    endpoint: EndpointSection | None = None
-    arms: dict[Role, Word]
-    causes: dict[Word, list[Word]] = Field(default_factory=dict)
-    censoring: dict[str, Reason] = Field(default_factory=dict)
-    mrd: str | None = None
-    provenance: Literal["real", "reconstructed", "simulated"]
-    cut_by_date: Date | None = None
-    cut_by_events: Annotated[Whole, Field(gt=0)] | None = None
-
-    @field_validator("arms")
-    @classmethod
-    def _arms(cls, arms: dict[Role, str]) -> dict[Role, str]:
-        if "experimental" not in arms:
-            raise ValueError("must name 'experimental' (and 'control' where there are two arms)")
-        if len({name.strip() for name in arms.values()}) < len(arms):
-            raise ValueError(f"both arms are called {arms['experimental']!r}; give each its own name")
-        return {role: name.strip() for role, name in arms.items()}
-
-    @field_validator("causes")
-    @classmethod
-    def _causes(cls, causes: dict[str, list[str]]) -> dict[str, list[str]]:
-        words = [word.strip().lower() for said in causes.values() for word in said]
-        twice = [word for word in dict.fromkeys(words) if words.count(word) > 1]
-        problems = [f"{word!r} is named twice; let it mean one cause" for word in twice]
-        if len(causes) > 1:
-            silent = [name for name, said in causes.items() if not said]
-            problems += [f"'{name}' has no text; give its texts of EVNTDESC" for name in silent]
-        if problems:
-            raise ValueError(*problems)
-        return causes
-
-    @field_validator("censoring")
-    @classmethod
-    def _codes(cls, censoring: dict[str, Reason], info: ValidationInfo) -> dict[str, Reason]:
-        if not info.data.get("courses") and any(not code.isdecimal() or int(code) < 1 for code in censoring):
-            raise ValueError("has values of CNSR as keys: give whole numbers from 1")
-        return censoring
-
-    @model_validator(mode="after")
-    def _consistent(self) -> SnapshotSection:
-        problems = []
-        if self.cut_by_date and self.cut_by_events:
-            problems.append("give cut_by_date or cut_by_events, not both")
-        wanted = ("courses", "endpoint") if self.courses or self.endpoint else ("file", "parameter")
-        problems += [f"key '{key}' is missing; add it" for key in wanted if not getattr(self, key)]
-        if self.courses or self.endpoint:
-            problems += [f"'{key}' is of an ADTTE table; remove it, or courses and endpoint"
-                         for key in ("file", "parameter", "causes", "mrd") if getattr(self, key)]  # fmt: skip
-        if problems:
-            raise ValueError(*problems)
-        return self
-
-    @property
-    def table(self) -> str:
-        """The file of patients."""
-        return self.courses or self.file or ""
-
-    @property
-    def outcome(self) -> str:
-        """Name of the endpoint."""
-        return self.endpoint.name if self.endpoint else self.parameter or ""
-
-    @property
-    def cause_names(self) -> tuple[str, ...]:
-        """Causes of event that the patients will have."""
-        return self.endpoint.definition.causes if self.endpoint else tuple(self.causes) or ("event",)
 
 
 class AssumedSection(Section):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from smm_bayes.analysis.spec import AnalysisSpec
@@ -44,18 +44,16 @@ class Snapshot:
             Naming every problem.
         """
         section = spec.snapshot
-        arms = {str(role): name for role, name in section.arms.items()}
         if section.endpoint is None:
             assert section.parameter is not None
             return cls(path, Patients.from_adtte(
-                path, section.parameter, arms=arms, causes=section.causes or None,
-                censoring={int(code): reason for code, reason in section.censoring.items()},
-                mrd=spec.file(section.mrd) if section.mrd else None, provenance=section.provenance,
+                path, section.parameter, causes=section.causes or None, unit=section.unit, first_day=section.first_day,
+                mrd=spec.file(section.mrd) if section.mrd else None, **section.reading,
             ))  # fmt: skip
-        courses = Courses.from_table(path, arms=arms, censoring=section.censoring, provenance=section.provenance)
+        courses = Courses.from_table(path, **section.reading)
         endpoint = section.endpoint.definition
         try:
-            return cls(path, endpoint.patients(courses), courses, endpoint)
+            return cls(path, _derived(endpoint, courses), courses, endpoint)
         except DataError as error:
             raise DataError(f"{path}: {error}") from None
 
@@ -63,7 +61,7 @@ class Snapshot:
         """Give the patients as they were known at ``cutoff``; courses are cut before the endpoint is derived."""
         if self.courses is None or self.endpoint is None:
             return cut_by_date(self.everyone, cutoff)
-        return self.endpoint.patients(self.courses.cut_by_date(cutoff))
+        return replace(_derived(self.endpoint, self.courses.cut_by_date(cutoff)), cutoff_stated=True)
 
     def cut_by_events(self, events: int, *causes: str) -> Patients:
         """Give the patients as they were known when event number ``events`` happened."""
@@ -72,3 +70,8 @@ class Snapshot:
             return cut
         assert cut.data_cutoff is not None
         return self.cut_by_date(cut.data_cutoff)
+
+
+def _derived(endpoint: Endpoint, courses: Courses) -> Patients:
+    """Derive the patients, who keep what the courses say of their table."""
+    return replace(endpoint.patients(courses), left_out=courses.left_out, cutoff_stated=courses.cutoff_stated)

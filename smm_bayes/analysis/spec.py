@@ -21,9 +21,9 @@ from smm_bayes.analysis.sections import (
     PredictionSection,
     SamplingSection,
     Section,
-    SnapshotSection,
     TrialSection,
 )
+from smm_bayes.analysis.snapshot_section import SnapshotSection
 from smm_bayes.borrowing.trials.priors import TrialsPriors
 from smm_bayes.errors import Problems, SpecificationError
 from smm_bayes.files import sha256

@@ -95,6 +95,10 @@ class Courses:
     origin : datetime.date or None
         Calendar time zero: the first enrolment.
     provenance : {"real", "reconstructed", "simulated"}
+    left_out : tuple of (str, int)
+        What of the table was left out, and how many.
+    cutoff_stated : bool
+        Whether ``data_cutoff`` was stated; otherwise it is the last date in the table.
     """
 
     patient: np.ndarray
@@ -120,6 +124,8 @@ class Courses:
     covariates: Mapping[str, np.ndarray] = field(default_factory=dict)
     origin: datetime.date | None = None
     provenance: str = "real"
+    left_out: tuple[tuple[str, int], ...] = ()
+    cutoff_stated: bool = True
 
     def __post_init__(self) -> None:
         """Put every date on the clock, and refuse a state that no reader could have made."""

@@ -10,20 +10,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smm_bayes.errors import Problems
-from smm_bayes.trial.calendar import calendar_time
+from smm_bayes.trial.calendar import DAYS_PER_MONTH, calendar_time
 from smm_bayes.trial.columns import (
     arm_positions,
+    check_number,
     check_options,
-    check_reasons,
-    covariate_roles,
-    has_optional,
+    find_arm,
+    find_columns,
     patient_names,
     read_covariates,
-    reason_in,
+    read_stratum,
+    require_columns,
     trial_name,
 )
 from smm_bayes.trial.courses import ORIGINS, Courses, breaches
-from smm_bayes.trial.table import YEARS, Table, dates, is_missing, require, texts
+from smm_bayes.trial.cutoff import Ends, check_cutoff, check_future
+from smm_bayes.trial.identity import ByName
+from smm_bayes.trial.reasons import check_reasons, meaning_of
+from smm_bayes.trial.selection import select_rows
+from smm_bayes.trial.table import Table, dates, first_of, is_missing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,9 +48,21 @@ COLUMNS = {
     "study_entry": ("ENRLDT", "study entry"),
     "consent": ("RFICDT", "informed consent"),
 }
-OPTIONAL = ("response", "new_therapy", "second_progression", "progression_after_therapy", "last_before_therapy",
-            *ORIGINS)  # fmt: skip
+OPTIONAL = (
+    "response", "new_therapy", "second_progression", "progression_after_therapy", "last_before_therapy", *ORIGINS
+)  # fmt: skip
 DATED = ("enrolled", "last_assessment", *ORIGINS)  # everybody has a date
+STANDARD = {
+    "trial": "STUDYID",
+    "patient": "USUBJID",
+    "arm": "TRT01P",
+    **{name: column for name, (column, _) in COLUMNS.items()},
+    "censoring": "DCSREAS",
+    "stratum": "STRATUM",
+}
+REQUIRED = {"trial": "the trial", "patient": "the patient", "arm": "the planned arm"} | {
+    name: f"the date of {what}" for name, (_, what) in COLUMNS.items() if name not in OPTIONAL
+}
 
 
 def read_courses(
@@ -56,15 +73,22 @@ def read_courses(
     covariates: Sequence[str] = (),
     subgroups: Sequence[str] = (),
     provenance: str = "real",
+    columns: Mapping[str, str] | None = None,
+    flags: Mapping[str, str] | None = None,
+    leave_out: Sequence[str] = (),
+    data_cutoff: datetime.date | None = None,
+    longest_gap: float | None = None,
+    patients: int | None = None,
 ) -> Courses:
     """Read the courses of a trial's patients from a table of dates.
 
-    One row a patient; dates as YYYY-MM-DD; a cell is empty where it did not happen. Columns:
+    One row a patient; dates as YYYY-MM-DD; a cell is empty where it did not happen. Case does not matter in the names
+    of columns. Columns:
 
     ============ ====================================================================================================
     STUDYID      the trial
     USUBJID      the patient
-    TRT01P       the planned arm
+    TRT01P       the planned arm (or TRTP)
     RANDDT       enrolment; randomisation, where the trial randomises
     PDDT         first progression
     DTHDT        death
@@ -95,17 +119,20 @@ def read_courses(
     arms : mapping of str to str
         Role (``control``, ``experimental``) to the name in TRT01P; only ``experimental`` for one arm.
     censoring : mapping of str to str, optional
-        Text of DCSREAS to reason, for texts that do not say so themselves.
+        Text of DCSREAS to reason, for texts that do not say so themselves. Where there is no such column, the empty
+        text: ``{"": "administrative"}`` says that everybody alive is still followed.
     covariates : sequence of str
         Numeric columns to keep.
     subgroups : sequence of str
         Columns to keep whose texts name subgroups.
     provenance : {"real", "reconstructed", "simulated"}
+    columns, flags, leave_out, data_cutoff, longest_gap, patients
+        As in :func:`smm_bayes.trial.adtte.read_adtte`; the roles of ``columns`` are the keys of :data:`STANDARD`.
 
     Returns
     -------
     Courses
-        Its data cut-off is the last day anybody was known to be alive, or died.
+        Its data cut-off, where it is not stated, is the last day anybody was known to be alive, or died.
 
     Raises
     ------
@@ -120,41 +147,49 @@ def read_courses(
     problems = Problems(table.name)
     check_options(arms, provenance, problems)
     check_reasons(censoring, problems)
-    roles = [("STUDYID", "the trial"), ("USUBJID", "the patient"), ("TRT01P", "the planned arm")]
-    roles += [(column, f"the date of {what}") for name, (column, what) in COLUMNS.items() if name not in OPTIONAL]
-    require(table, [*roles, *covariate_roles(covariates, subgroups)], problems)
-    trial = trial_name(table, problems)
-    names = patient_names(table, "USUBJID", problems, one_row="patient")
-    ordered, arm = arm_positions(table, "TRT01P", arms, problems)
-    origin, when = _dates(table, problems)
-    _check_order(table, when, problems)
-    alive = np.array([is_missing(cell) for cell in table.cells("DTHDT")], dtype=bool)
-    reason = _reasons(table, alive, censoring or {}, problems)
-    stratum = np.array(texts(table, "STRATUM", problems), dtype=object) if "STRATUM" in table else None
+    at = find_columns(table, STANDARD, columns, problems)
+    find_arm(table, at, columns, problems)
+    require_columns(table, at, REQUIRED, problems)
+    table, left = select_rows(table, at, flags, leave_out, arms, problems)
+    trial = trial_name(table, at["trial"], problems)
+    names = patient_names(table, at["patient"], problems, one_row="patient")
+    check_number(names, patients, problems)
+    ordered, arm = arm_positions(table, at["arm"], arms, problems)
+    origin, when = _dates(table, at, problems)
+    _check_order(table, at, when, problems)
+    alive = np.array([is_missing(cell) for cell in table.cells(at["death"])], dtype=bool)
+    reason = _reasons(table, at, alive, censoring or {}, problems)
+    if "last_alive" in when:
+        when["last_alive"] = np.where(alive, when["last_alive"], when["death"])
+    cutoff = _cutoff(table, at, origin, when, reason == "administrative", data_cutoff, longest_gap, problems)
     kept = read_covariates(table, covariates, subgroups, problems)
+    stratum = read_stratum(table, at["stratum"], problems)
     problems.raise_if_any()
-    when["last_alive"] = np.where(alive, when["last_alive"], when["death"])
+    assert cutoff is not None
     return Courses(
         patient=np.array(names, dtype=object), arm=arm, censoring=reason, arms=ordered,
-        arm_names=tuple(arms[role] for role in ordered), data_cutoff=float(when["last_alive"].max()), trial=trial,
-        stratum=stratum, covariates=kept, origin=origin, provenance=provenance,
-        **{name: when.get(name) for name in COLUMNS},  # type: ignore[arg-type]
+        arm_names=tuple(arms[role] for role in ordered), data_cutoff=cutoff, trial=trial,
+        stratum=stratum, covariates=kept, origin=origin, provenance=provenance, left_out=tuple(left),
+        cutoff_stated=data_cutoff is not None, **{name: when.get(name) for name in COLUMNS},  # type: ignore[arg-type]
     )  # fmt: skip
 
 
-def _dates(table: Table, problems: Problems) -> tuple[datetime.date | None, dict[str, np.ndarray]]:
+def _dates(
+    table: Table, at: Mapping[str, str], problems: Problems
+) -> tuple[datetime.date | None, dict[str, np.ndarray]]:
     """Date of the first enrolment, and months from it to everything there is a column for."""
     given = {}
-    for name, (column, what) in COLUMNS.items():
-        if name not in OPTIONAL or has_optional(table, column, f"the date of {what}", problems):
-            read = dates(table, column, problems, required=name in DATED)
-            given[name] = [date if date is not None and date.year in YEARS else None for date in read]
+    for name in COLUMNS:
+        if name not in OPTIONAL or at[name] in table:
+            given[name] = dates(table, at[name], problems, required=name in DATED)
     if "last_before_therapy" in given and "new_therapy" not in given:
-        problems.add("column 'NTXASDT' needs column 'NTXDT', the date of the new therapy; add it")
-    if "DTHDT" in table and "LSTALVDT" in table:
-        cells = zip(table.cells("DTHDT"), table.cells("LSTALVDT"), strict=True)
+        problems.add(f"column '{at['last_before_therapy']}' needs column '{at['new_therapy']}', the date of the new "
+                     "therapy; add it")  # fmt: skip
+    if at["death"] in table and at["last_alive"] in table:
+        cells = zip(table.cells(at["death"]), table.cells(at["last_alive"]), strict=True)
         silent = [is_missing(death) and is_missing(last) for death, last in cells]
-        problems.add_rows("LSTALVDT", table.where(silent), "no date for a patient who has not died (DTHDT)",
+        problems.add_rows(at["last_alive"], table.where(silent),
+                          f"no date for a patient who has not died ({at['death']})",
                           "give the day on which the patient was last known to be alive")  # fmt: skip
     origin = min((date for date in given["enrolled"] if date is not None), default=None)
     return origin, {
@@ -163,11 +198,34 @@ def _dates(table: Table, problems: Problems) -> tuple[datetime.date | None, dict
     }
 
 
-def _check_order(table: Table, when: Mapping[str, np.ndarray], problems: Problems) -> None:
+def _cutoff(
+    table: Table,
+    at: Mapping[str, str],
+    origin: datetime.date | None,
+    when: Mapping[str, np.ndarray],
+    followed: np.ndarray,
+    stated: datetime.date | None,
+    longest_gap: float | None,
+    problems: Problems,
+) -> float | None:
+    """Calendar time of the data cut-off, with what contradicts it noted; None where no date can be read."""
+    if origin is None:
+        return None
+    start = origin.toordinal()
+    ends = [Ends(at[name], start + months * DAYS_PER_MONTH) for name, months in when.items() if name != "last_alive"]
+    ends.append(Ends(at["last_alive"], start + when["last_alive"] * DAYS_PER_MONTH))
+    if stated is None:
+        check_future(table, ends, problems)
+    day = None if stated is None else float(stated.toordinal())
+    found = check_cutoff(table, ends, followed, day, longest_gap, str(stated), problems)
+    return None if found is None else round(found - start) / DAYS_PER_MONTH
+
+
+def _check_order(table: Table, at: Mapping[str, str], when: Mapping[str, np.ndarray], problems: Problems) -> None:
     """Note dates in an impossible order; of one cell only the first rule it breaks."""
     noted = {name: np.zeros(len(table), bool) for name in when}
     for name, broken, other, hit in breaches(when):
-        column, (against, what) = COLUMNS[name][0], COLUMNS[other]
+        column, against, what = at[name], at[other], COLUMNS[other][1]
         if broken == "without":  # a date that could not be read has been noted, and so has a missing column
             hit = hit & np.array([against in table and is_missing(cell) for cell in table.cells(against)])
         rows = hit & ~noted[name]
@@ -179,18 +237,23 @@ def _check_order(table: Table, when: Mapping[str, np.ndarray], problems: Problem
         problems.add_rows(column, table.where(rows), f"{broken} {what} ({against})", remedy, found)
 
 
-def _reasons(table: Table, alive: np.ndarray, meaning: Mapping[str, str], problems: Problems) -> np.ndarray:
+def _reasons(
+    table: Table, at: Mapping[str, str], alive: np.ndarray, meaning: Mapping[str, str], problems: Problems
+) -> np.ndarray:
     """Why who is alive is no longer followed; empty for the dead, whatever their cell says."""
-    if not has_optional(table, "DCSREAS", "the reason for leaving the trial", problems):
-        return np.where(alive, "administrative", "").astype(object)
-    given = texts(table, "DCSREAS", problems, required=False)
-    known = {text.strip().lower(): reason for text, reason in meaning.items()}
-    reason = [known.get(text.lower()) or reason_in(text) if text else "administrative" for text in given]
-    dead = alive & np.array([not why and "death" in text.lower() for why, text in zip(reason, given, strict=True)])
-    if "DTHDT" in table:
-        problems.add_rows("DCSREAS", table.where(dead), "death, but no date of death", "give DTHDT")
-    odd = alive & ~dead & np.array([not why for why in reason])
-    problems.add_rows("DCSREAS", table.where(odd), "a reason that is not understood",
+    column, declared = at["censoring"], ByName((text, why) for text, why in meaning.items() if text.strip())
+    nothing = next((why for text, why in meaning.items() if not text.strip()), "administrative")
+    if column not in table and not any(not text.strip() for text in meaning):
+        problems.add(f"column '{column}' is missing: it holds the reason for leaving the trial, empty for who is still "
+                     'followed; add it, or say that all alive are: censoring = {"" = "administrative"}')  # fmt: skip
+    given = table.words(column)
+    reason = [(declared.get(text) or meaning_of(text).reason) if text else nothing for text in given]
+    silent = np.array([bool(text) and not why for text, why in zip(given, reason, strict=True)], dtype=bool)
+    dead = alive & silent & np.array(["death" in text.lower() or "died" in text.lower() for text in given], dtype=bool)
+    if at["death"] in table:
+        problems.add_rows(column, table.where(dead), "death, but no date of death", f"give {at['death']}")
+    odd = alive & silent & ~dead
+    problems.add_rows(column, table.where(odd), "a reason that is not understood",
                       'say in the specification what it means, as in censoring = {"Physician decision" = "other"}',
-                      next((repr(text) for text, hit in zip(given, odd, strict=True) if hit), ""))  # fmt: skip
+                      first_of(given, odd))  # fmt: skip
     return np.where(alive, reason, "").astype(object)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +24,13 @@ if TYPE_CHECKING:
 PROVENANCES = ("real", "reconstructed", "simulated")
 REASONS = ("administrative", "lost", "withdrawn", "new_therapy", "other")
 ROLES = ("control", "experimental")
+
+
+def say_reasons(reasons: np.ndarray) -> str:
+    """Count the patients who are censored by reason, those still followed first."""
+    names = {"administrative": "still followed", "new_therapy": "new therapy"}
+    counts = [(names.get(reason, reason), int(np.sum(reasons == reason))) for reason in REASONS]
+    return ", ".join(f"{name} {number}" for name, number in counts if number)
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +79,13 @@ class Patients:
         Always ``month``.
     endpoint : str
         What ``time`` is the time to, in a sentence, where a definition made it (:mod:`smm_bayes.trial.endpoints`).
+    first_day : {0, 1}
+        What ``time`` counts the day of enrolment as. Where it counts as 1, ``enrolled`` is the start of that day, the
+        end of the day before: ``enrolled + time`` is the day of the event or of censoring either way.
+    left_out : tuple of (str, int)
+        What of the table was left out, and how many.
+    cutoff_stated : bool
+        Whether ``data_cutoff`` was stated; otherwise it is the last date in the table.
     """
 
     patient: np.ndarray
@@ -94,6 +108,9 @@ class Patients:
     provenance: str = "real"
     unit: str = "month"
     endpoint: str = ""
+    first_day: int = 0
+    left_out: tuple[tuple[str, int], ...] = ()
+    cutoff_stated: bool = True
 
     def __post_init__(self) -> None:
         """Put every time on the clock, and refuse a state that no reader could have made."""
@@ -132,24 +149,18 @@ class Patients:
         parameter: str,
         *,
         arms: Mapping[str, str],
-        causes: Mapping[str, list[str]] | None = None,
-        censoring: Mapping[int, str] | None = None,
-        covariates: Sequence[str] = (),
-        subgroups: Sequence[str] = (),
-        mrd: Table | pd.DataFrame | str | Path | None = None,
-        provenance: str = "real",
+        **options: object,
     ) -> Patients:
-        """Read patients from an ADaM time-to-event table; see :func:`smm_bayes.trial.readers.read_adtte`."""
+        """Read patients from an ADaM time-to-event table; see :func:`smm_bayes.trial.adtte.read_adtte`."""
         from smm_bayes.trial.readers import read_adtte
 
-        return read_adtte(source, parameter, arms=arms, causes=causes, censoring=censoring, covariates=covariates,
-                          subgroups=subgroups, mrd=mrd, provenance=provenance)  # fmt: skip
+        return read_adtte(source, parameter, arms=arms, **options)  # type: ignore[arg-type]
 
     @classmethod
     def from_frame(
         cls, source: Table | pd.DataFrame | str | Path, *, arms: Mapping[str, str], **options: object
     ) -> Patients:
-        """Read patients from a plain table; see :func:`smm_bayes.trial.readers.read_frame`."""
+        """Read patients from a plain table; see :func:`smm_bayes.trial.plain.read_frame`."""
         from smm_bayes.trial.readers import read_frame
 
         return read_frame(source, arms=arms, **options)  # type: ignore[arg-type]
@@ -199,6 +210,8 @@ class Patients:
             for name in ("patient", "arm", "time", "event", "cause", "censoring", "enrolled", "entry", "stratum")
             if getattr(self, name) is not None
         }
+        if "data_cutoff" in changes:
+            moved["cutoff_stated"] = True
         moved["covariates"] = {name: values[rows] for name, values in self.covariates.items()}
         if self.mrd is not None:
             moved["mrd"] = self.mrd.keep(rows, np.asarray(time))
@@ -248,6 +261,8 @@ class Patients:
         rows = [("endpoint", self.endpoint)] if self.endpoint else []
         rows += [("patients", counts), ("events", events),
                 ("median follow-up", f"{self.median_follow_up:.1f} months")]  # fmt: skip
+        if not self.event.all():
+            rows.append(("censored", say_reasons(self.censoring)))
         if self.entry is not None and self.delayed.any():
             late = self.entry[self.delayed]
             rows.append(("delayed entry", f"{len(late)} patients, median {np.median(late):.1f} months"))
@@ -255,7 +270,11 @@ class Patients:
             when = f"{self.data_cutoff:.1f} months"
             if self.origin is not None:
                 when = calendar_date(self.data_cutoff, self.origin).isoformat()
+            if not self.cutoff_stated:
+                when = f"not stated; last date in the table is {when}"
             rows.append(("data cut-off", when))
+        if self.left_out:
+            rows.append(("left out", ", ".join(f"{number} ({what})" for what, number in self.left_out)))
         if self.mrd is not None:
             rows.append(("MRD assessments", self.mrd.summary()))
         rows.append(("data", self.provenance))

@@ -11,6 +11,7 @@ import datetime
 import io
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,13 +21,19 @@ import numpy as np
 
 from smm_bayes.errors import DataError, Problems, name_rows
 from smm_bayes.reading import read_bytes
+from smm_bayes.trial.identity import normal_form
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MISSING = frozenset({"", "na", "nan", "nat", "n/a", "null", "none", "."})
 ISO_DATE = re.compile(r"(\d{4}-\d{2}-\d{2})([T ].*)?")
+SAS_DATE = re.compile(r"(\d{1,2})-?([A-Z]{3})-?(\d{4})(:.*)?", re.IGNORECASE)  # DATE9, DATE11, DATETIME20
+SAS_ORIGIN = datetime.date(1960, 1, 1)
+SAS_DAYS = (3653, 51500)  # from 1970 to 2100: a smaller number is rather a year, a larger one a time in seconds
+MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 YEARS = range(1900, 2101)
+MOST_COLUMNS = 5000
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,12 @@ class Table:
         """Text of a column; empty where there is no such column, which :func:`require` has noted."""
         return self.columns[column] if column in self else [""] * len(self)
 
+    def words(self, column: str) -> list[str]:
+        """Text of a column, stripped; empty where a cell says nothing, or where there is no such column."""
+        cells = self.cells(column)
+        read = {cell: "" if is_missing(cell) else cell.strip() for cell in set(cells)}
+        return [read[cell] for cell in cells]
+
     def take(self, mask: Sequence[bool] | np.ndarray) -> Table:
         """Keep the rows where ``mask`` is true."""
         keep = [index for index, hit in enumerate(mask) if hit]
@@ -69,30 +82,35 @@ class Table:
 
     @classmethod
     def of(cls, source: Table | pd.DataFrame | str | Path, name: str | None = None) -> Table:
-        """Take a table, a pandas frame, or a path to a CSV file."""
+        """Take a table, a pandas frame, or a path to a file: CSV, SAS transport (.xpt) or Dataset-JSON (.json)."""
         if isinstance(source, Table):
             return source
-        if isinstance(source, str | Path):
-            return read_csv(source)
-        return from_frame(source, name or "table")
+        if not isinstance(source, str | Path):
+            return from_frame(source, name or "table")
+        if Path(source).suffix.lower() in (".xpt", ".json"):
+            from smm_bayes.trial.formats import read_dataset_json, read_xpt
+
+            return read_xpt(source) if Path(source).suffix.lower() == ".xpt" else read_dataset_json(source)
+        return read_csv(source)
 
 
 def from_frame(frame: pd.DataFrame, name: str = "table") -> Table:
     """Turn a pandas frame into text columns; its first row is row 2, as in the file it would be saved to."""
-    problems = Problems(name)
     labels = [str(label) for label in frame.columns]
+    return from_columns(name, labels, (frame.iloc[:, position].tolist() for position in range(len(labels))), len(frame))
+
+
+def from_columns(name: str, labels: Sequence[str], columns: Iterable[Sequence[object]], size: int) -> Table:
+    """Turn columns of values into a table; its first row is row 2, as in the file it would be saved to."""
+    problems = Problems(name)
     _check_header(labels, problems)
     problems.raise_if_any()
-    columns = {
-        label: [_as_text(value) for value in frame.iloc[:, position].tolist()]
-        for position, label in enumerate(labels)
-    }
-    return Table(name, columns, list(range(2, len(frame) + 2)))
+    cells = {label: [_as_text(value) for value in values] for label, values in zip(labels, columns, strict=True)}
+    return Table(name, cells, list(range(2, size + 2)))
 
 
 def read_csv(path: str | Path) -> Table:
     """Read a comma-separated file with a header, or raise one :class:`DataError` saying what it is instead."""
-    path = Path(path)
     content = read_bytes(path, what="a CSV file")
     if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise DataError(f"{path}: this is UTF-16 text; save the file as CSV (UTF-8)")
@@ -119,6 +137,8 @@ def _parse(text: str, name: str) -> Table:
     if len(header) == 1 and any(mark in header[0] for mark in ";\t|"):
         raise DataError(f"{name}: the header has no comma; separate columns by commas, not semicolons, tabs or bars")
     _check_header(header, problems)
+    if len(header) > MOST_COLUMNS:
+        problems.raise_if_any()
     values: list[list[str]] = []
     rows: list[int] = []
     ragged: dict[int, list[int]] = {}
@@ -141,18 +161,24 @@ def _parse(text: str, name: str) -> Table:
 
 
 def _check_header(labels: Sequence[str], problems: Problems) -> None:
+    if len(labels) > MOST_COLUMNS:
+        problems.add(f"there are {len(labels)} columns, more than {MOST_COLUMNS}; give the columns that are needed")
+        return
     unnamed = [str(number) for number, label in enumerate(labels, 1) if not label]
     if unnamed:
         problems.add(f"column number {', '.join(unnamed)} has no name; name it in the header or remove it")
-    for label in sorted({label for label in labels if label and labels.count(label) > 1}):
-        problems.add(f"column '{label}' appears {labels.count(label)} times; give each column one name of its own")
+    for label, number in sorted(Counter(labels).items()):
+        if label and number > 1:
+            problems.add(f"column '{label}' appears {number} times; give each column one name of its own")
 
 
 def _as_text(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, float | np.floating):
-        return "" if np.isnan(value) else repr(float(value))
+        number = float(value)
+        whole = number.is_integer() and abs(number) < 1e15
+        return "" if math.isnan(number) else str(int(number)) if whole else repr(number)
     if isinstance(value, datetime.datetime):
         return "" if value != value else value.date().isoformat()
     return "" if str(value) in ("<NA>", "NaT") else str(value).strip()
@@ -168,7 +194,7 @@ def _as_number(text: str) -> float:
 
 def is_missing(value: str) -> bool:
     """Whether a cell says nothing."""
-    return value.strip().lower() in MISSING
+    return value.strip().lower() in MISSING or not normal_form(value)
 
 
 def require(table: Table, columns: Iterable[tuple[str, str]], problems: Problems) -> bool:
@@ -214,40 +240,52 @@ def numbers(
 def dates(
     table: Table, column: str, problems: Problems, *, required: bool = True
 ) -> list[datetime.date | None]:
-    """Read a column of ISO dates (``YYYY-MM-DD``, a time of day is dropped); None where missing or bad."""
+    """Read a column of dates, whose time of day is dropped; None where missing or bad.
+
+    Dates are ISO (``2014-01-02``), as SAS prints them (``02JAN2014``), or, in a column of numbers only, days since
+    1960-01-01 as SAS stores them.
+    """
     text = table.cells(column)
-    result: list[datetime.date | None] = []
-    bad: list[int] = []
-    empty: list[int] = []
-    far: list[int] = []
-    found = strange = ""
-    for row, cell in zip(table.rows, text, strict=True):
-        value = None
-        if is_missing(cell):
-            empty.append(row)
-        else:
-            try:
-                match = ISO_DATE.fullmatch(cell.strip())
-                value = datetime.date.fromisoformat(match[1] if match else "")
-            except ValueError:
-                bad.append(row)
-                found = found or repr(cell)
-        if value is not None and value.year not in YEARS:
-            far.append(row)
-            strange = strange or repr(cell)
-        result.append(value)
+    empty = [is_missing(cell) for cell in text]
+    stored = _stored_by_sas([cell for cell, nothing in zip(text, empty, strict=True) if not nothing])
+    result = [None if nothing else _as_date(cell, stored) for cell, nothing in zip(text, empty, strict=True)]
+    bad = [date is None and not nothing for date, nothing in zip(result, empty, strict=True)]
+    far = [date is not None and date.year not in YEARS for date in result]
     if required and column in table:
-        problems.add_rows(column, empty, "no date", "give a date as YYYY-MM-DD")
-    problems.add_rows(column, bad, "not a date", "write dates as YYYY-MM-DD", found)
-    problems.add_rows(column, far, f"not a year from {YEARS[0]} to {YEARS[-1]}", "correct the date", strange)
-    return result
+        problems.add_rows(column, table.where(empty), "no date", "give a date as YYYY-MM-DD")
+    problems.add_rows(column, table.where(bad), "not a date", "write dates as YYYY-MM-DD", first_of(text, bad))
+    problems.add_rows(column, table.where(far), f"not a year from {YEARS[0]} to {YEARS[-1]}", "correct the date",
+                      first_of(text, far))  # fmt: skip
+    return [None if strange else date for date, strange in zip(result, far, strict=True)]
+
+
+def _stored_by_sas(cells: Sequence[str]) -> bool:
+    """Whether all cells are whole numbers that can be days since 1960."""
+    values = [_as_number(cell) for cell in cells]
+    return bool(cells) and all(SAS_DAYS[0] <= value <= SAS_DAYS[1] and value % 1 == 0 for value in values)
+
+
+def _as_date(cell: str, stored: bool) -> datetime.date | None:
+    cell = cell.strip()
+    try:
+        if stored:
+            return SAS_ORIGIN + datetime.timedelta(days=int(_as_number(cell)))
+        if match := SAS_DATE.fullmatch(cell):
+            return datetime.date(int(match[3]), MONTHS.index(match[2].lower()) + 1, int(match[1]))
+        match = ISO_DATE.fullmatch(cell)
+        return datetime.date.fromisoformat(match[1] if match else "")
+    except ValueError:
+        return None
+
+
+def first_of(cells: Iterable[str], hit: Iterable[bool] | np.ndarray) -> str:
+    """Show the first cell that ``hit`` says, for a message; nothing where there is none."""
+    return next((repr(cell) for cell, yes in zip(cells, hit, strict=True) if yes), "")
 
 
 def texts(table: Table, column: str, problems: Problems, *, required: bool = True) -> list[str]:
     """Read a column of words, stripped; an empty string where missing."""
-    cells = table.cells(column)
-    read = {cell: "" if is_missing(cell) else cell.strip() for cell in set(cells)}
-    result = [read[cell] for cell in cells]
+    result = table.words(column)
     if required and column in table:
         empty = [row for row, cell in zip(table.rows, result, strict=True) if not cell]
         problems.add_rows(column, empty, "no value", "fill it in or leave the patient out")

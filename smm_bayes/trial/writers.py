@@ -23,7 +23,7 @@ CENSORED = {
     "new_therapy": ("4", "Started new therapy"),
     "other": ("5", "Other reason"),
 }
-COLUMNS = ("STUDYID", "USUBJID", "PARAMCD", "AVAL", "AVALU", "CNSR", "STARTDT", "EVNTDESC", "CNSDTDSC", "TRT01P")
+COLUMNS = ("STUDYID", "USUBJID", "PARAMCD", "AVAL", "AVALU", "CNSR", "STARTDT", "ADT", "EVNTDESC", "CNSDTDSC", "TRT01P")
 
 
 def write_adtte(
@@ -36,8 +36,10 @@ def write_adtte(
 ) -> None:
     """Write patients as an ADaM time-to-event table that :func:`smm_bayes.trial.readers.read_adtte` reads back.
 
-    Times come back exactly from months and to rounding from another unit; the origin comes back as the first
-    enrolment and the data cut-off as the last day anybody was followed. MRD is written by :func:`write_mrd`.
+    ADT is written where every time ends on a day. Times come back exactly from months or with ADT, and to rounding from
+    another unit; the origin comes back as the first enrolment and the data cut-off, unless it is stated again, as the
+    last day anybody was followed. Without ADT, ``first_day`` is to be stated again where it is 1.
+    MRD is written by :func:`write_mrd`.
 
     Parameters
     ----------
@@ -64,13 +66,14 @@ def write_adtte(
     if patients.covariates:
         raise DataError(f"an ADTTE table has no column for covariates ({', '.join(patients.covariates)}); "
                         "write them in a table of their own")  # fmt: skip
-    columns = [name for name in COLUMNS if name != "STARTDT" or patients.enrolled is not None]
     entry = np.zeros(len(patients)) if patients.entry is None else patients.entry
     if np.any(patients.delayed & (entry == patients.time)):
         raise DataError("some patients came under observation on the day of the data cut, and have no time at risk; "
                         "leave them out")  # fmt: skip
     entrytm = _in_unit(entry, unit)
-    start = _start_dates(patients)
+    start, end = _start_dates(patients), _end_dates(patients)
+    without = {"STARTDT" if patients.enrolled is None else "", "ADT" if end is None else ""}
+    columns = [name for name in COLUMNS if name not in without]
     aval = _in_unit(patients.time, unit)
     rows = []
     for i, event in enumerate(patients.event):
@@ -78,7 +81,8 @@ def write_adtte(
         cause = patients.causes[patients.cause[i]] if event else ""
         rows.append({
             "STUDYID": patients.trial, "USUBJID": patients.patient[i], "PARAMCD": parameter, "AVAL": aval[i],
-            "AVALU": unit.upper(), "CNSR": code, "STARTDT": start[i], "EVNTDESC": (causes or {}).get(cause, cause),
+            "AVALU": unit.upper(), "CNSR": code, "STARTDT": start[i],
+            "ADT": end[i] if end else "", "EVNTDESC": (causes or {}).get(cause, cause),
             "CNSDTDSC": why, "TRT01P": patients.arm_names[patients.arm[i]],
         })  # fmt: skip
         if patients.stratum is not None:
@@ -162,7 +166,17 @@ def _start_dates(patients: Patients) -> list[str]:
     if patients.origin is None:
         raise DataError("enrolment is in months without a date of origin; an ADTTE table needs dates (STARTDT)")
     start = patients.enrolled if patients.entry is None else patients.enrolled - patients.entry
-    return _as_dates(start, patients.origin)
+    return _as_dates(start + patients.first_day / DAYS_PER_MONTH, patients.origin)
+
+
+def _end_dates(patients: Patients) -> list[str] | None:
+    """Dates of events and of censoring; None without dates, or where some times end between days."""
+    if patients.enrolled is None or patients.origin is None:
+        return None
+    days = (patients.enrolled + patients.follow_up) * DAYS_PER_MONTH
+    if np.any(np.abs(days - np.round(days)) > 1e-6):
+        return None
+    return _as_dates(patients.enrolled + patients.follow_up, patients.origin)
 
 
 def _as_dates(time: np.ndarray, origin: datetime.date) -> list[str]:

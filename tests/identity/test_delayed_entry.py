@@ -27,7 +27,7 @@ GRID = TimeGrid((6, 24))
 def myeloma():
     return Patients.from_frame(
         ROOT / "data/patients/myeloma_frame.csv", arms={"control": "1947-1981", "experimental": "1982-1996"},
-        unit="day", trial="myeloma",
+        unit="day", trial="myeloma", censoring="administrative",
     )  # fmt: skip
 
 

@@ -50,7 +50,7 @@ def people(tmp_path_factory):
     path = tmp_path_factory.mktemp("people") / "people.csv"
     frame.to_csv(path, index=False)
     return Patients.from_frame(path, arms={"control": "high", "experimental": "low"}, causes=("progression", "death"),
-                               covariates=("age",), subgroups=("sex", "band"))  # fmt: skip
+                               covariates=("age",), subgroups=("sex", "band"), censoring="administrative")  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -268,7 +268,7 @@ def test_snapshot_reads_as_it_was_simulated():
     read = Patients.from_adtte(
         DATA / "krd_vs_rd_simulated_adtte.csv", "PFS", arms={"control": "Rd", "experimental": "KRd"},
         causes={"progression": ["Progression"], "death": ["Death without progression"]},
-        mrd=DATA / "krd_vs_rd_simulated_mrd.csv", provenance="simulated",
+        mrd=DATA / "krd_vs_rd_simulated_mrd.csv", provenance="simulated", data_cutoff=DECLARED.design.cutoff,
     )  # fmt: skip
     assert repr(read) == repr(made)
     assert "SIMULATED" in read.trial

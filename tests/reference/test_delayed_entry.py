@@ -19,7 +19,8 @@ DATA = Path(__file__).parents[2] / "data/patients/myeloma_frame.csv"
 
 @pytest.fixture(scope="module")
 def myeloma():
-    return Patients.from_frame(DATA, arms={"control": "1947-1981", "experimental": "1982-1996"}, unit="day")
+    return Patients.from_frame(DATA, arms={"control": "1947-1981", "experimental": "1982-1996"}, unit="day",
+                               censoring="administrative")  # fmt: skip
 
 
 def period_effect(patients, cuts):

@@ -113,7 +113,7 @@ def goldilocks():
         "censoring": ["lost" if lost == "TRUE" else "" for lost in there.columns["loss_to_fu"]],
     }  # fmt: skip
     return Patients.from_frame(Table("interim", columns, there.rows), arms={"control": "0", "experimental": "1"},
-                               provenance="simulated")  # fmt: skip
+                               provenance="simulated", censoring="administrative")  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,8 @@ def in_row(column, rows, what):
 
 
 BAD = [
+    ("nothing says who is still followed", [("DCSREAS", None)],
+     r"column 'DCSREAS' is missing: it holds the reason for leaving .*; add it, or say .* censoring = \{\"\" = \"administrative\"\}$"),
     *((f"no {column}", [(column, None)], rf"1 problem: column '{column}' is missing: it holds \w+[^\n]*; add it$")
       for column in ("STUDYID", "USUBJID", "TRT01P", "RANDDT", "PDDT", "DTHDT", "LASTASDT", "LSTALVDT", "AGE")),
     ("two trials", [("STUDYID", "OTHER", 3)], in_row("STUDYID", "row 4", r"another trial than 'SMM' \(found 'OTHER'\)")),
@@ -117,11 +119,15 @@ def test_bad_courses_are_refused_in_one_message(changes, words):
     assert re.search(words, str(error.value)), str(error.value)
 
 
-def test_names_of_columns_are_case_sensitive():
-    for column in ("RSPDT", "NTXDT", "PD2DT", "NTXASDT", "DCSREAS"):
-        columns = {name.lower() if name == column else name: cells for name, cells in table().columns.items()}
-        with pytest.raises(DataError, match=f"column '{column.lower()}': is it '{column}', .* case-sensitive; rename it"):
-            read(Table("courses.csv", columns, table().rows))
+def test_case_does_not_matter_in_the_names_of_columns():
+    columns = {name.lower(): cells for name, cells in table().columns.items()}
+    courses = read(Table("courses.csv", columns, table().rows))
+    for name, values in read(table()).dates().items():
+        assert courses.dates()[name].tolist() == pytest.approx(values.tolist(), nan_ok=True)
+    assert courses.censoring.tolist() == read(table()).censoring.tolist()
+    twice = {"Pddt": columns["pddt"], **columns}
+    with pytest.raises(DataError, match="columns 'Pddt', 'pddt': which is 'PDDT'"):
+        read(Table("courses.csv", twice, table().rows))
 
 
 def test_options_are_checked():
@@ -140,7 +146,7 @@ def test_options_are_checked():
     [("PDDT", "NA", 2), ("DTHDT", ".", 2)], [("LSTALVDT", "2022-01-01", 1)],
 ])  # fmt: skip
 def test_valid_variants_are_read(changes):
-    courses = read(table(*changes))
+    courses = read(table(*changes), censoring={"": "administrative"} if ("DCSREAS", None) in changes else None)
     assert len(courses) == 6
     assert courses.covariates["AGE"].tolist() == [50, 51, 52, 53, 54, 55]
     assert courses.censoring.tolist()[3:5] == ["", "administrative" if ("DCSREAS", None) in changes else "lost"]

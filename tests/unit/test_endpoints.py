@@ -120,8 +120,8 @@ def day_of(name, days):
     return "" if days is None else (enrolment(name) + datetime.timedelta(days=days)).isoformat()
 
 
-def read(**options):
-    return Courses.from_table(as_table(**options), arms=ARMS, provenance="simulated")
+def read(censoring=None, **options):
+    return Courses.from_table(as_table(**options), arms=ARMS, provenance="simulated", censoring=censoring)
 
 
 def check(patients, expected):
@@ -186,7 +186,7 @@ def test_courses_as_they_are_read():
 
 
 def test_what_the_trial_did_not_record_is_refused_where_it_is_needed():
-    courses = read(without=("RSPDT", "NTXDT", "PD2DT", "DCSREAS"))
+    courses = read(without=("RSPDT", "NTXDT", "PD2DT", "DCSREAS"), censoring={"": "administrative"})
     check(PFS.patients(courses), but(PLAIN, left_in_response=(90, A), never_assessed=(0, A)))
     for endpoint, words in (
         (PFS2, r"PFS2 needs the dates of new therapy \(column NTXDT\), the start of second-line treatment; add"),
