@@ -48,7 +48,7 @@ def assemble(
     assessments = None
     if mrd is not None and columns["patient"] in table:
         position = ByName((name, index) for index, name in enumerate(names))
-        died = _died(table, columns.get("event", ""), found["cause"], found["causes"])  # type: ignore[arg-type]
+        died = _died(table, columns.get("cause", columns.get("event", "")), found["cause"], found["causes"])  # type: ignore[arg-type]
         assessments = read_mrd(mrd, position, time, event, found["enrolled"], found.get("origin"), problems, died)  # type: ignore[arg-type]
     if mrd is not None and isinstance(entry, np.ndarray) and np.any(entry > 0):
         problems.add(
