@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smm_bayes.errors import Problems
+from smm_bayes.trial.clock import ABSURD
 from smm_bayes.trial.columns import arm_positions, check_number, patient_names
 from smm_bayes.trial.identity import ByName
 from smm_bayes.trial.mrd import death_in, read_mrd
@@ -88,7 +89,7 @@ def read_entry(
     """Months on the clock of ``time`` at which each patient was enrolled; None where there is no such column."""
     if column not in table:
         return None
-    entry = numbers(table, column, problems, minimum=0, required=False) * factor
+    entry = np.minimum(numbers(table, column, problems, minimum=0, required=False), ABSURD) * factor
     empty = [is_missing(cell) for cell in table.cells(column)]
     problems.add_rows(column, table.where(empty), "no value", "write 0 for who was at risk from time 0")
     late = (entry > 0) & (entry >= time)

@@ -29,6 +29,7 @@ from smm_bayes.trial.table import Table, first_of, numbers, texts
 if TYPE_CHECKING:
     import pandas as pd
 
+FARTHEST = 2500 * 12.0  # months; the calendar may count from the year 0
 YES, NO = ("1", "true", "yes"), ("0", "false", "no")
 NAMES = ("patient", "arm", "time", "event", "cause", "censoring", "enrolled", "entry", "stratum")
 REQUIRED = {
@@ -102,8 +103,8 @@ def read_frame(
     event = _events(table, at["event"], problems)
     cause, names = _causes(table, at["cause"], event, causes, problems)
     reason = _reasons(table, at["censoring"], event, censoring, problems)
-    enrolled = numbers(table, at["enrolled"], problems) * factor if at["enrolled"] in table else None
-    stated = None if data_cutoff is None else data_cutoff * factor
+    enrolled = _enrolled(table, at["enrolled"], factor, problems)
+    stated = None if data_cutoff is None else min(data_cutoff, ABSURD) * factor
     cutoff = _cutoff(
         table, at, enrolled, time if entry is None else time - entry, reason, stated, longest_gap, problems
     )
@@ -156,6 +157,22 @@ def _times(table: Table, column: str, factor: float, problems: Problems) -> np.n
         next((c for c, long in zip(table.cells(column), time > LONGEST, strict=True) if long), ""),
     )
     return np.where(time < NO_TIME, 0.0, time)
+
+
+def _enrolled(table: Table, column: str, factor: float, problems: Problems) -> np.ndarray | None:
+    """Calendar time of enrolment in months; None where there is no such column."""
+    if column not in table:
+        return None
+    enrolled = np.clip(numbers(table, column, problems), -ABSURD, ABSURD) * factor
+    far = np.abs(enrolled) > FARTHEST
+    problems.add_rows(
+        column,
+        table.where(far),
+        f"more than {FARTHEST / 12:g} years from 0",
+        "correct the time or its unit",
+        first_of(table.cells(column), far),
+    )
+    return np.where(far, np.nan, enrolled)
 
 
 def _events(table: Table, column: str, problems: Problems) -> np.ndarray:

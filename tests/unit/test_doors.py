@@ -541,6 +541,8 @@ def test_the_plain_door_has_the_same_checks():
         (("death", "PD"), "'cause', row 2: a cause that is not declared"),
         (("c,KRd", "A,KRd"), "'patient', row 4: a patient that appears twice"),
         (("30,1", "1e-320,1"), "'time', row 2: an event at time 0"),
+        (("Rd,0", "Rd,1e308"), "'enrolled', row 2: more than 2500 years from 0"),
+        (("30,1", "1e308,1"), "'time', row 2: more than 150 years"),
     ):  # fmt: skip
         with pytest.raises(DataError, match=words):
             plain(PLAIN.replace(*changes, 1))
