@@ -91,6 +91,9 @@ def from_figure(curve: Path, at_risk: Path | None, events: int | None, n: int | 
     )
     width = max(len(label) for label, _ in arm.summary())
     lines = [f"{label:{width}}  {value}" for label, value in arm.summary()]
+    if arm.asked is not None:
+        lines.append("\n month   asked     got")
+        lines += [f"{month:>6}  {asked:>6}  {got:>6}" for month, asked, got in arm.at_risk_rows()]
     if out is not None:
         rows = ((f"D{i + 1:04d}", curve.stem, f"{arm.time[i]:.3f}", int(arm.event[i]),
                  "" if arm.event[i] else "other", "reconstructed") for i in range(len(arm)))  # fmt: skip

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from smm_bayes.errors import Problems
-from smm_bayes.evidence.figure import AtRisk, DigitisedCurve, read_at_risk, read_curve
+from smm_bayes.evidence.figure import MOST_PATIENTS, AtRisk, DigitisedCurve, read_at_risk, read_curve
 from smm_bayes.trial.curves import kaplan_meier
 
 __all__ = ["AtRisk", "DigitisedArm", "DigitisedCurve", "from_curve", "read_at_risk", "read_curve"]
 
 ROUNDS = 500  # adjustments of one interval's censoring before it is taken as it is
+NEAR = 200  # censorings on either side of a bisection that are tried one by one
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,12 +26,15 @@ class DigitisedArm:
     event : numpy.ndarray of bool, shape (patient,)
     curve : DigitisedCurve
     reported_events : int or None
+    asked : AtRisk or None
+        Numbers at risk printed under the curve.
     """
 
     time: np.ndarray
     event: np.ndarray
     curve: DigitisedCurve
     reported_events: int | None
+    asked: AtRisk | None = None
 
     def __len__(self) -> int:
         return len(self.time)
@@ -55,13 +59,37 @@ class DigitisedArm:
         """Root mean square distance to the curve at its points."""
         return float(np.sqrt(np.mean(self.distances**2)))
 
+    @property
+    def used(self) -> np.ndarray:
+        """Which of the printed numbers at risk the method uses: those up to the last point of the curve."""
+        return np.array(self.asked.time if self.asked else []) <= self.curve.time[-1]
+
+    @property
+    def at_risk(self) -> np.ndarray:
+        """Patients of the reconstruction at risk at each printed time."""
+        marks = np.array(self.asked.time if self.asked else [])
+        return (self.time >= marks[:, None] - 1e-9).sum(axis=1)
+
+    def at_risk_rows(self) -> list[tuple[str, str, str]]:
+        """Month, number at risk printed and number of the reconstruction, as text."""
+        if self.asked is None:
+            return []
+        got = [str(number) if used else "not used" for number, used in zip(self.at_risk, self.used, strict=True)]
+        return [(f"{month:g}", str(asked), number)
+                for month, asked, number in zip(self.asked.time, self.asked.number, got, strict=True)]  # fmt: skip
+
     def summary(self) -> list[tuple[str, str]]:
         """What a reviewer checks first, as label and value."""
         reported = "not reported" if self.reported_events is None else f"{self.reported_events} reported"
-        mended = f"{self.curve.repaired}, by up to {self.curve.repair:.4f}" if self.curve.repaired else "none"
-        return [("patients", str(len(self))), ("events", f"{self.events} ({reported})"),
+        rows = [("patients", str(len(self))), ("events", f"{self.events} ({reported})"),
                 ("distance to the curve", f"max {self.max_distance:.4f}, RMS {self.rms_distance:.4f}"),
-                ("points", str(len(self.curve.time))), ("points mended", mended)]  # fmt: skip
+                ("points", str(len(self.curve.time))), ("points mended", self.curve.mended or "none")]  # fmt: skip
+        if self.asked is not None:
+            apart = np.abs(self.at_risk - np.array(self.asked.number))[self.used]
+            late = int((~self.used).sum())
+            note = f"; {late} after the last point not used" if late else ""
+            rows.append(("numbers at risk", f"{len(apart)} printed, largest difference {apart.max()}{note}"))
+        return rows
 
     def __repr__(self) -> str:
         return "DigitisedArm: " + "; ".join(f"{label} {value}" for label, value in self.summary())
@@ -115,11 +143,20 @@ class _Filling:
         if events is None:
             self.fill(first, stop, censored)
             return
-        earlier = int(self.events[:first].sum())
-        best, nearest = 0, np.inf
-        for number in range(int(self.at_risk[first]) + 1):  # fewer events with more censoring, nearly always
+        wanted = events - int(self.events[:first].sum())
+
+        def above(number: int) -> int:
             self.fill(first, stop, number)
-            apart = abs(earlier + int(self.events[first:].sum()) - events)
+            return int(self.events[first:].sum()) - wanted
+
+        low, high = 0, int(self.at_risk[first])
+        most = high
+        while high - low > NEAR:  # fewer events with more censoring, nearly always
+            middle = (low + high) // 2
+            low, high = (middle, high) if above(middle) > 0 else (low, middle)
+        best, nearest = 0, np.inf
+        for number in range(max(low - NEAR, 0), min(high + NEAR, most) + 1):
+            apart = abs(above(number))
             if apart < nearest:
                 best, nearest = number, apart
             if not apart:
@@ -167,14 +204,16 @@ def from_curve(
     Raises
     ------
     DataError
-        If the numbers contradict each other.
+        If the numbers contradict each other, or no patients under the curve can have the numbers at risk.
 
     References
     ----------
     Guyot P, Ades AE, Ouwens MJNM, Welton NJ. Enhanced secondary analysis of survival data: reconstructing the data
     from published Kaplan-Meier survival curves. BMC Med Res Methodol 2012;12:9, doi:10.1186/1471-2288-12-9.
     """
-    given, total = curve, _check(curve, n, at_risk, events)
+    given, total = curve, _check(n, at_risk, events)
+    if at_risk is not None:
+        at_risk.check(curve)
     marks = at_risk or AtRisk((0.0,), (total,))
     filling = _Filling(_with_marks(curve, marks), total)
     curve = filling.curve
@@ -190,24 +229,24 @@ def from_curve(
     censored = min(round(float(rate * (curve.time[-1] - curve.time[first]))), int(filling.at_risk[first]))
     filling.fill_last(first, censored, events)
     time, event = filling.rows()
-    return DigitisedArm(time, event, given, events)
+    return DigitisedArm(time, event, given, events, at_risk)
 
 
 def _with_marks(curve: DigitisedCurve, marks: AtRisk) -> DigitisedCurve:
     """Add a point without a step wherever a number at risk is printed, so that it is met there."""
     time = np.union1d(curve.time, [mark for mark in marks.time if mark < curve.time[-1]])
-    return DigitisedCurve(time, curve.at(time), curve.repaired, curve.repair)
+    return replace(curve, time=time, survival=curve.at(time))
 
 
-def _check(curve: DigitisedCurve, n: int | None, at_risk: AtRisk | None, events: int | None) -> int:
+def _check(n: int | None, at_risk: AtRisk | None, events: int | None) -> int:
     total = at_risk.number[0] if at_risk is not None else (n or 0)
     with Problems("digitised curve").collecting() as problems:
-        if len(curve.time) < 2:
-            problems.add("there is no point after time 0; digitise the curve")
         if at_risk is None and n is None:
             problems.add("neither n nor numbers at risk are given; give one of them")
         elif total < 1:
             problems.add(f"{total} patients; there must be at least one")
+        elif total > MOST_PATIENTS:
+            problems.add(f"{total} patients; at most {MOST_PATIENTS:,} can be made")
         if n is not None and at_risk is not None and n != at_risk.number[0]:
             problems.add(f"n is {n} but {at_risk.number[0]} are at risk at time 0; correct one of them")
         if events is not None and not 0 <= events <= total:
