@@ -71,11 +71,11 @@ class AnalysisSpec(Section):
             raise ValueError('is not understood; write rule = "log_rank" and its settings') from None
         for rule in rules:
             for name, value in vars(rule).items():
-                number = isinstance(value, int | float)
-                if isinstance(value, bool) or (number and not math.isfinite(value) and name != "at_most"):
+                infinite = isinstance(value, float) and not math.isfinite(value)
+                if isinstance(value, bool) or (infinite and name != "at_most"):
                     raise ValueError(f"{name} must be a finite number; got {value}")
-                if number and math.isfinite(value) and value and not LEAST <= abs(value) <= MOST:
-                    raise ValueError(f"{name} must be 0, or between {LEAST:g} and {MOST:g} in size; got {value:g}")
+                if isinstance(value, int | float) and not infinite and value and not LEAST <= abs(value) <= MOST:
+                    raise ValueError(f"{name} must be 0, or between {LEAST:g} and {MOST:g} in size")
         return success
 
     @model_validator(mode="after")
