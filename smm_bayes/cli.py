@@ -275,7 +275,7 @@ def _code(ended: SystemExit) -> int:
         found = ended.__context__
         if isinstance(found, OSError):
             return PIPE_CLOSED
-        return _crashed(found if found is not None else ended)
+        return _crashed(ended if found is None else found.__cause__ or found)
     return ended.code if isinstance(ended.code, int) else 0
 
 
@@ -299,7 +299,7 @@ def _crashed(error: BaseException) -> int:
             where = f"in {kept.name}"
         except OSError:
             typer.echo(said, err=True)
-    what = " ".join(f"{type(error).__name__}: {error}".split())
+    what = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
     with contextlib.suppress(OSError):
         words = f"This is a fault of smm-bayes, not of your input: {what[:300]}; the traceback is {where}."
         typer.echo(words, err=True)

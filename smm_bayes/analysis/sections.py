@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import datetime
+import unicodedata
 from dataclasses import replace
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from smm_bayes.prediction.final import Enrolment
 from smm_bayes.survival.grid import TimeGrid
 from smm_bayes.survival.priors import YEAR, BaselinePrior, SmoothnessPrior
 from smm_bayes.trial.endpoints import CHOICES, ENDPOINTS, Endpoint
 from smm_bayes.trial.patients import REASONS
+from smm_bayes.trial.table import YEARS
+
+LEAST, MOST = 1e-9, 1e9  # size of any number that is not 0
+SHORTEST = 1e-6  # median or limit of a prior, in months or as a ratio
+LARGEST_WHOLE = 2**32 - 1  # seeds go up to it
+LARGEST_TRIAL = 100_000  # patients
+LONGEST = 1000  # characters of a name or path
 
 
 def _number(value: object) -> object:
@@ -24,13 +32,43 @@ def _number(value: object) -> object:
 def _date(value: object) -> object:
     if not isinstance(value, datetime.date | str | None):
         raise ValueError("must be a date, written YYYY-MM-DD")
-    return datetime.date.fromisoformat(value) if isinstance(value, str) else value
+    date = datetime.date.fromisoformat(value) if isinstance(value, str) else value
+    if date is not None and date.year not in YEARS:
+        raise ValueError(f"must be a date in the years {YEARS[0]} to {YEARS[-1]}")
+    return date
 
 
-Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
-Whole = Annotated[int, BeforeValidator(_number)]
+def _of_a_size(value: float) -> float:
+    if value and not LEAST <= abs(value) <= MOST:
+        raise ValueError(f"must be 0, or between {LEAST:g} and {MOST:g} in size")
+    return value
+
+
+def _not_too_small(value: float) -> float:
+    if 0 < value < SHORTEST:
+        raise ValueError(f"must be {SHORTEST:g} or more")
+    return value
+
+
+def _countable(value: int) -> int:
+    if abs(value) > LARGEST_WHOLE:
+        raise ValueError(f"must be {LARGEST_WHOLE} or less in size")
+    return value
+
+
+def _printable(value: str) -> str:
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in value):
+        raise ValueError("must not hold control characters")
+    if len(value) > LONGEST:
+        raise ValueError(f"must have {LONGEST} characters or fewer")
+    return value
+
+
+Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False), AfterValidator(_of_a_size)]
+Scale = Annotated[Number, Field(gt=0), AfterValidator(_not_too_small)]
+Whole = Annotated[int, BeforeValidator(_number), AfterValidator(_countable)]
 Date = Annotated[datetime.date, BeforeValidator(_date)]
-Word = Annotated[str, Field(min_length=1)]
+Word = Annotated[str, Field(min_length=1), AfterValidator(_printable)]
 Role = Literal["control", "experimental"]
 Reason = Literal["administrative", "lost", "withdrawn", "new_therapy", "other"]
 assert set(Reason.__args__) == set(REASONS)  # type: ignore[attr-defined]
@@ -94,8 +132,8 @@ class AssumedSection(Section):
 class LogNormalSection(AssumedSection):
     """A log-normal prior by median and 97.5 % point."""
 
-    median: Annotated[Number, Field(gt=0)]
-    upper: Annotated[Number, Field(gt=0)]
+    median: Scale
+    upper: Scale
 
     @model_validator(mode="after")
     def _ordered(self) -> LogNormalSection:
@@ -119,10 +157,10 @@ class SmoothnessSection(Section):
 class BaselineSection(AssumedSection):
     """A baseline prior by the median time to the event, or by survival at a time; ``upper`` is the 97.5 % point."""
 
-    median: Annotated[Number, Field(gt=0)] | None = None
-    time: Annotated[Number, Field(gt=0)] | None = None
+    median: Scale | None = None
+    time: Scale | None = None
     survival: Annotated[Number, Field(gt=0, lt=1)] | None = None
-    upper: Annotated[Number, Field(gt=0)]
+    upper: Scale
 
     @model_validator(mode="after")
     def _stated_once(self) -> BaselineSection:
@@ -173,7 +211,7 @@ class PriorSection(Section):
 class ModelSection(Section):
     """Intervals and priors."""
 
-    cuts: list[Number]
+    cuts: Annotated[list[Number], Field(max_length=100)]
     baseline: Literal["smooth", "gamma"] = "smooth"
     effect: Literal["proportional", "separate", "varying", "waning"] = "proportional"
     prior: PriorSection
@@ -224,9 +262,9 @@ class FinalSection(Section):
 class EnrolmentSection(Section):
     """Patients planned in all; without this section enrolment is closed."""
 
-    planned: dict[Role, Annotated[Whole, Field(ge=0)]]
-    prior_rate: Annotated[Number, Field(gt=0)] = 1.0
-    prior_months: Annotated[Number, Field(gt=0)] = 1.0
+    planned: dict[Role, Annotated[Whole, Field(ge=0, le=LARGEST_TRIAL)]]
+    prior_rate: Scale = 1.0
+    prior_months: Scale = 1.0
 
     @field_validator("planned")
     @classmethod
@@ -254,4 +292,4 @@ class SamplingSection(Section):
 class CalibrationSection(Section):
     """How long the calibration of this model is (``make validate``)."""
 
-    replicates: Annotated[Whole, Field(ge=200)] = 1000
+    replicates: Annotated[Whole, Field(ge=200, le=1_000_000)] = 1000

@@ -14,6 +14,8 @@ from pydantic import PrivateAttr, ValidationError, field_validator, model_valida
 from smm_bayes.analysis.evidence_sections import EvidenceSection
 from smm_bayes.analysis.mrd.sections import MrdSection
 from smm_bayes.analysis.sections import (
+    LEAST,
+    MOST,
     CalibrationSection,
     EnrolmentSection,
     FinalSection,
@@ -70,9 +72,11 @@ class AnalysisSpec(Section):
             raise ValueError('is not understood; write rule = "log_rank" and its settings') from None
         for rule in rules:
             for name, value in vars(rule).items():
-                infinite = isinstance(value, float) and not math.isfinite(value) and name != "at_most"
-                if infinite or isinstance(value, bool):
+                infinite = isinstance(value, float) and not math.isfinite(value)
+                if isinstance(value, bool) or (infinite and name != "at_most"):
                     raise ValueError(f"{name} must be a finite number; got {value}")
+                if isinstance(value, int | float) and not infinite and value and not LEAST <= abs(value) <= MOST:
+                    raise ValueError(f"{name} must be 0, or between {LEAST:g} and {MOST:g} in size")
         return success
 
     @model_validator(mode="after")

@@ -1,6 +1,7 @@
 """The pipeline and its outputs, end to end on real patients."""
 
 import json
+import random
 import re
 import shutil
 from pathlib import Path
@@ -13,7 +14,10 @@ from smm_bayes.analysis import read_inputs
 from smm_bayes.analysis.decision import Decision
 from smm_bayes.analysis.interim import describe_outcome, predict
 from smm_bayes.analysis.outputs import load, whole_folder
-from smm_bayes.errors import ReportError
+from smm_bayes.analysis.pinned import seal_folder
+from smm_bayes.analysis.verify import verify
+from smm_bayes.errors import DataError, ReportError
+from smm_bayes.files import sha256
 
 ROOT = Path(__file__).parents[2]
 SPEC = ROOT / "models/mgus2/spec.toml"
@@ -38,6 +42,7 @@ def finished(tmp_path_factory):
 def test_outputs_are_whole(finished):
     assert {path.name for path in finished.iterdir()} == {
         "decision.json",
+        "manifest.json",
         "posterior.nc",
         "report.html",
         "report.ipynb",
@@ -55,7 +60,9 @@ def test_decision_follows_its_schema_and_the_data(finished):
     assert decision.diagnostics.passed
     assert decision.data == "real"
     assert decision.inputs.seed == 7
-    assert set(decision.inputs.sha256) == {"spec", "snapshot"}
+    assert decision.inputs.sha256 == {"spec": sha256(SPEC.read_bytes()), "snapshot": sha256(inputs.snapshot.read_bytes())}
+    assert decision.inputs.frozen == "not frozen"
+    assert set(decision.inputs.package) >= {"version", "source"}
     assert 0 < decision.mcse < 0.02
     stored = json.loads((ROOT / "models/decision.schema.json").read_text())
     assert stored == Decision.model_json_schema(), "the schema changed: raise SCHEMA_VERSION and store it anew"
@@ -73,6 +80,89 @@ def test_results_are_read_back(finished):
     assert unchanged.probability == interim.prediction.success.mean()
     again = predict(interim.inputs, interim.fit, seed=7).difference(interim.prediction)  # the same trials, to the last
     assert (again.difference, again.discordant) == (0.0, 0.0)
+
+
+def edit(folder, kind, rng):
+    """Change something in a run's folder, as an accident or a hand would; say what."""
+    name = rng.choice(sorted(path.name for path in folder.iterdir()))
+    path, content = folder / name, bytearray((folder / name).read_bytes())
+    if kind == "flip":
+        content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+    elif kind == "truncate":
+        del content[rng.randrange(len(content)):]
+    elif kind == "number":
+        path = folder / "decision.json"
+        text = path.read_text()
+        digits = [match.start() for match in re.finditer(r"[0-9]", text)]
+        at = rng.choice(digits)
+        content = bytearray((text[:at] + rng.choice([d for d in "0123456789" if d != text[at]]) + text[at + 1:]).encode())
+    elif kind == "remove":
+        path.unlink()
+        return f"{name} removed"
+    elif kind == "swap":
+        other = folder / rng.choice([one.name for one in folder.iterdir() if one.name != name])
+        content, mine = bytearray(other.read_bytes()), bytes(content)
+        other.write_bytes(mine)
+    path.write_bytes(content)
+    return f"{path.name}: {kind}"
+
+
+def test_a_hundred_edits_of_a_run_are_noticed(finished, tmp_path):
+    inputs, rng, kinds = read_inputs(SPEC), random.Random(1), ("flip", "truncate", "number", "remove", "swap")
+    before = sorted((path.name, sha256(path.read_bytes())) for path in finished.iterdir())
+    for number in range(100):
+        folder = tmp_path / f"run{number}"
+        shutil.copytree(finished, folder)
+        what = edit(folder, kinds[number % len(kinds)], rng)
+        with pytest.raises(DataError) as raised:
+            load(inputs, folder)
+        assert "\n" not in str(raised.value), what
+        (found,) = verify([folder])
+        assert not found.good, what
+        shutil.rmtree(folder)
+    assert load(inputs, finished).decision.trial == inputs.spec.trial.name
+    (found,) = verify([finished])
+    assert found.good, found
+    assert before == sorted((path.name, sha256(path.read_bytes())) for path in finished.iterdir())
+
+
+@pytest.mark.parametrize(("key", "said"), [
+    ("probability_of_success", "do not belong together .probability_of_success."), ("mcse", "mcse"),
+    ("probability_reached", "probability_reached"),
+])  # fmt: skip
+def test_an_answer_that_its_simulated_trials_do_not_give_is_noticed_even_if_sealed_anew(finished, tmp_path, key, said):
+    shutil.copytree(finished, tmp_path / "run")
+    path = tmp_path / "run/decision.json"
+    content = json.loads(path.read_text())
+    content[key] = content[key] * 0.99
+    path.write_text(json.dumps(content))
+    seal_folder(tmp_path / "run", complete=True)
+    with pytest.raises(DataError, match=said):
+        load(read_inputs(SPEC), tmp_path / "run")
+
+
+def test_a_run_of_other_inputs_or_another_version_is_not_opened(finished, tmp_path, monkeypatch):
+    inputs = read_inputs(SPEC)
+    later = tmp_path / "later.csv"
+    later.write_bytes(inputs.snapshot.read_bytes().rstrip() + b"\n\n")  # the same patients, in other bytes
+    with pytest.raises(DataError, match=r"made from other inputs than those given now \(snapshot\)"):
+        load(read_inputs(SPEC, later), finished)
+    text = SPEC.read_text()
+    changed = tmp_path / "spec.toml"
+    changed.write_text(text.replace("../../data", str(ROOT / "data")) + "# another\n")
+    with pytest.raises(DataError, match=r"other inputs than those given now \(spec\)"):
+        load(read_inputs(changed), finished)
+    monkeypatch.setattr("smm_bayes.analysis.outputs.package_state", lambda: {"version": "0.0.1", "source": "x"})
+    with pytest.raises(DataError, match=r"made by smm-bayes .*, and this is smm-bayes 0\.0\.1"):
+        load(inputs, finished)
+
+
+def test_a_folder_of_an_earlier_version_is_refused(finished, tmp_path):
+    shutil.copytree(finished, tmp_path / "run")
+    (tmp_path / "run/manifest.json").unlink()
+    with pytest.raises(DataError, match=r"has no manifest.json, so it was made by an earlier version"):
+        load(read_inputs(SPEC), tmp_path / "run")
+    assert not verify([tmp_path])[0].good
 
 
 def test_report_opens_offline_with_described_figures(finished):
