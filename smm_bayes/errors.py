@@ -25,7 +25,7 @@ class SpecificationError(SmmBayesError, ValueError):
 
 
 class ConvergenceError(SmmBayesError, RuntimeError):
-    """A fit is not fit for a decision."""
+    """A fit did not converge: no decision may rest on it."""
 
     exit_code = 1
 

@@ -282,11 +282,11 @@ class PredictionSection(Section):
 
 
 class SamplingSection(Section):
-    """Settings of the sampler's first attempt."""
+    """Settings of the sampler's first attempt; each has an upper limit, for more would never end."""
 
-    draws: Annotated[Whole, Field(ge=100)] = 1000
-    tune: Annotated[Whole, Field(ge=100)] = 500
-    chains: Annotated[Whole, Field(ge=2)] = 4
+    draws: Annotated[Whole, Field(ge=100, le=100_000)] = 1000
+    tune: Annotated[Whole, Field(ge=100, le=100_000)] = 500
+    chains: Annotated[Whole, Field(ge=2, le=64)] = 4
 
 
 class CalibrationSection(Section):

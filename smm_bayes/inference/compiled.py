@@ -13,6 +13,8 @@ import numpy as np
 
 from smm_bayes.errors import SpecificationError
 from smm_bayes.inference.densities import Densities
+from smm_bayes.inference.model_hash import hash_model
+from smm_bayes.survival.made_for import MADE_FOR
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -86,6 +88,8 @@ class CompiledModel:
             raise SpecificationError(f"the model has no data {name!r}; it has {', '.join(sorted(known))}")
         old = known[name].get_value()
         new = np.asarray(values)
+        if name.endswith(MADE_FOR):
+            return self._same_parts(name, old, new)
         if new.shape != old.shape:
             raise SpecificationError(f"data {name!r} has shape {new.shape}; the compiled model needs {old.shape}")
         if not np.all(np.isfinite(new)):
@@ -97,12 +101,22 @@ class CompiledModel:
             )
         return new.astype(old.dtype)
 
+    def _same_parts(self, name: str, old: np.ndarray, new: np.ndarray) -> np.ndarray:
+        """Refuse data that were made for something else than what is compiled."""
+        parts = [str(part) for part in self.model.coords[self.model.named_vars_to_dims[name][0]] or ()]
+        if new.shape == old.shape:
+            parts = [part for part, same in zip(parts, new == old, strict=True) if not same]
+        if parts:
+            raise SpecificationError(f"the data were made for other {' and '.join(parts)} than are compiled into the "
+                                     "model; build the model anew, or make the data for it")  # fmt: skip
+        return old
+
     @cached_property
     def _largest(self) -> dict[str, int]:
         return {
             variable.name: int(variable.get_value().max(initial=0))
             for variable in self.model.data_vars
-            if np.issubdtype(variable.get_value().dtype, np.integer)
+            if np.issubdtype(variable.get_value().dtype, np.integer) and not variable.name.endswith(MADE_FOR)
         }
 
     def __post_init__(self) -> None:
@@ -113,6 +127,11 @@ class CompiledModel:
         """Make now what would be made at the first fit, so that later fits call no compiler; give itself back."""
         _ = self._densities
         return self
+
+    @cached_property
+    def hash(self) -> str:
+        """Hash of what the model computes, priors included; its data apart."""
+        return hash_model(self.model)
 
     @cached_property
     def _densities(self) -> Densities:
@@ -225,8 +244,10 @@ def compile_model(model: pm.Model) -> CompiledModel:
         When the model has no free variable to sample.
     """
     found = getattr(model, "_smm_bayes_compiled", None)
-    if found is not None:
-        return found
+    return found if found is not None else _compile(model)
+
+
+def _compile(model: pm.Model) -> CompiledModel:
     if not model.free_RVs:
         raise SpecificationError("the model has no free variable; there is nothing to sample")
     import nutpie

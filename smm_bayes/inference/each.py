@@ -101,6 +101,8 @@ def fit_each(
                     trace, complete = (running if number == first else begin(index, number)).finish(told)
                     if not complete or not count_divergences(trace):
                         break
+                if not complete and parts:
+                    break  # what is done stays whole: a part just begun would cut the others to its length
                 compiled.with_data(values)
                 parts.append(gather(compiled, trace, complete))
                 attempt = next_attempt(number, target_accept, tune, part_draws)

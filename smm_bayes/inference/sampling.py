@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from smm_bayes.errors import ConvergenceError, SpecificationError
+from smm_bayes.errors import ConvergenceError, Problems, SpecificationError
 from smm_bayes.inference.compiled import CompiledModel, compile_model
 from smm_bayes.inference.convergence import Convergence, diagnose
-from smm_bayes.inference.fingerprint import hash_arrays, versions
+from smm_bayes.inference.fingerprint import hash_arrays, machine, versions
 
 if TYPE_CHECKING:
     import pymc as pm
     import xarray as xr
 
 KEPT_STATS = ("diverging", "energy", "logp", "n_steps", "depth", "step_size", "mean_tree_accept", "maxdepth_reached")
+MOST_DRAWS, MOST_CHAINS, MOST_ATTEMPTS = 1_000_000, 100, 10  # more is a slip of the hand
+
 
 @dataclass(frozen=True)
 class Attempt:
@@ -55,7 +57,8 @@ class Fit:
         The settings tried, the last being those of ``data``.
     seed : int
     fingerprint : str
-        Hash of model data, settings, seed and versions; the same on every run.
+        Hash of the model with its priors, its data, settings, seed, versions and kind of machine
+        (:func:`~smm_bayes.inference.fingerprint.machine`). Where it is the same, so are the draws, to the last bit.
     seconds : dict of str to float
         Time spent compiling and sampling.
     """
@@ -83,7 +86,7 @@ class Fit:
         if not self.convergence.passed:
             tried = ", ".join(f"{a.draws} draws at target acceptance {a.target_accept}" for a in self.attempts)
             raise ConvergenceError(
-                f"the fit is not fit for a decision: {'; '.join(self.convergence.reasons)}. Tried: {tried}. "
+                f"the fit did not converge: {'; '.join(self.convergence.reasons)}. Tried: {tried}. "
                 "Look at the model and its priors before sampling longer."
             )
         return self
@@ -120,7 +123,8 @@ def fit(
     ----------
     model : pymc.Model
     seed : int
-        The same seed gives the same draws, on one machine, whatever the number of cores.
+        The same seed gives the same draws, to the last bit, on one kind of machine: whatever the number of cores, in
+        the first run and in any later one.
     data : mapping of str to array, optional
         New values for the model's data, checked for name, shape, finiteness and range. The model keeps them.
     draws, tune : int
@@ -140,7 +144,8 @@ def fit(
     Returns
     -------
     Fit
-        Interrupted by Ctrl-C it holds the draws so far and is marked incomplete; it then does not pass.
+        Interrupted by Ctrl-C it holds the draws so far, of chains equally long, and is marked incomplete: it then does
+        not pass.
 
     Raises
     ------
@@ -179,9 +184,15 @@ def fit(
 
 
 def check_settings(draws: int, tune: int, chains: int, attempts: int, target_accept: float) -> None:
-    """Refuse settings out of range."""
-    if draws < 4 or tune < 1 or chains < 1 or attempts < 1 or not 0 < target_accept < 1:
-        raise SpecificationError("fit needs draws >= 4, tune, chains and attempts >= 1, and 0 < target_accept < 1")
+    """Refuse settings out of range, and those that no computer would ever finish."""
+    with Problems("settings of the sampler", SpecificationError).collecting() as problems:
+        ranges = (("draws", draws, 4, MOST_DRAWS), ("tune", tune, 1, MOST_DRAWS), ("chains", chains, 1, MOST_CHAINS),
+                  ("attempts", attempts, 1, MOST_ATTEMPTS))  # fmt: skip
+        for name, value, least, most in ranges:
+            if isinstance(value, bool) or value != int(value) or not least <= value <= most:
+                problems.add(f"{name} must be a whole number from {least} to {most:,}; got {value}")
+        if not 0 < target_accept < 1:
+            problems.add(f"target_accept must be above 0 and below 1; got {target_accept}")
 
 
 def next_attempt(number: int, target_accept: float, tune: int, draws: int) -> Attempt:
@@ -233,7 +244,7 @@ class Run:
         return cls(sampler, chains * (attempt.tune + attempt.draws), number, latest)
 
     def finish(self, progress: Callable[[FitProgress], None] | None) -> tuple[Any, bool]:
-        """Wait for the trace, telling progress; what there is so far and False where Ctrl-C was pressed."""
+        """Wait for the trace, telling progress; the whole draws so far and False where Ctrl-C was pressed."""
         try:
             trace = None
             while trace is None:
@@ -245,11 +256,24 @@ class Run:
                         diverged = sum(chain.divergences for chain in self.latest)
                         progress(FitProgress(done, self.total, diverged, self.number))
         except KeyboardInterrupt:
-            return self.sampler.abort(), False
+            return whole_draws(self.sampler.abort()), False
         if progress:
             diverged = int(trace["sample_stats"]["diverging"].sum())
             progress(FitProgress(self.total, self.total, diverged, self.number))
         return trace, True
+
+
+def whole_draws(trace: Any) -> Any:
+    """Keep what an interrupted sampler finished, without what fills chains of different length up.
+
+    As many of the longest chains are kept as give the most draws, cut to the shortest of them: a chain that has just
+    begun does not cost those that are done.
+    """
+    done = np.isfinite(trace["sample_stats"]["energy"].transpose("chain", "draw").values).sum(axis=1)
+    longest = np.sort(done)[::-1]
+    draws = int(longest[np.argmax(longest * np.arange(1, len(done) + 1))])
+    chains = np.flatnonzero(done >= draws) if draws else []
+    return trace.isel(chain=chains, draw=slice(draws), missing_dims="ignore")
 
 
 def gather(compiled: CompiledModel, trace: Any, log_densities: bool) -> xr.DataTree:
@@ -272,8 +296,6 @@ def gather(compiled: CompiledModel, trace: Any, log_densities: bool) -> xr.DataT
 
 
 def fingerprint_of(compiled: CompiledModel, tried: list[Attempt], seed: int, chains: int) -> str:
-    """Hash of the model's data, settings, seed and versions."""
-    model = compiled.model
-    graph = sorted(f"{v.name}:{v.owner.op if v.owner else ''}" for v in [*model.free_RVs, *model.observed_RVs])
-    return hash_arrays(compiled.current_data(), graph, tried[-1], seed, chains,
-                       sorted(versions("pymc", "nutpie").items()))  # fmt: skip
+    """Hash of the model, its priors and data, settings, seed, versions and kind of machine."""
+    packages = versions("pymc", "nutpie", "pytensor", "numba", "numpy")
+    return hash_arrays(compiled.current_data(), compiled.hash, tried, seed, chains, sorted(packages.items()), machine())

@@ -28,7 +28,8 @@ import numpy as np
 from smm_bayes.survival.cure_priors import CurePriors
 from smm_bayes.survival.cure_table import CureTable
 from smm_bayes.survival.likelihood import log_likelihood
-from smm_bayes.survival.model import model_data, observe_events, smooth_log_hazard
+from smm_bayes.survival.made_for import carry, made_for
+from smm_bayes.survival.model import HAZARDS, hazards_for, model_data, observe_events, smooth_log_hazard
 from smm_bayes.survival.walk import FLOOR, Curve, last_interval, smooth_curves, whitening
 
 if TYPE_CHECKING:
@@ -97,9 +98,11 @@ def cure_model(table: CureTable, priors: CurePriors) -> pm.Model:
 
     priors.check(table.other_causes)
     with pm.Model(coords=_coords(table)) as model:
+        carry("cure", **_built_for(table, priors))
         _observe_curable(*_curable(table, priors), table)
         others = table.others
         if others is not None and priors.others is not None:
+            carry(HAZARDS, **hazards_for(others, priors.others))
             flat = smooth_log_hazard(others, priors.others)
             shaped = flat.reshape(others.events.shape)
             log_hazard = pm.Deterministic("log_hazard_other", shaped, dims=("arm", "cause", "interval"))
@@ -111,7 +114,12 @@ def cure_data(table: CureTable, priors: CurePriors) -> dict[str, np.ndarray]:
     """Arrays that a refit hands to a compiled model of the same shape and priors."""
     grid, others = table.table.grid, table.others
     theirs = {} if others is None or priors.others is None else model_data(others, priors.others)
-    return {**_cells(table), **whitening([crude_curve(table, priors)], grid, "uncured", last_interval(grid)), **theirs}
+    coordinates = whitening([crude_curve(table, priors)], grid, "uncured", last_interval(grid))
+    return {**_cells(table), **coordinates, **theirs, **made_for("cure", **_built_for(table, priors))}
+
+
+def _built_for(table: CureTable, priors: CurePriors) -> dict[str, Any]:
+    return {"priors": priors, "intervals": table.table.grid.cuts, "arms": table.table.arms, "curable": table.curable}
 
 
 def crude_curve(table: CureTable, priors: CurePriors) -> Curve:

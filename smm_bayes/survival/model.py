@@ -8,11 +8,14 @@ import numpy as np
 
 from smm_bayes.survival.effects import Varying, Waning
 from smm_bayes.survival.grid import EventTable
+from smm_bayes.survival.made_for import carry, made_for
 from smm_bayes.survival.model_priors import GammaPrior, SurvivalPriors
 from smm_bayes.survival.walk import Curve, smooth_curves, whitening
 
 if TYPE_CHECKING:
     import pymc as pm
+
+HAZARDS = "hazards"
 
 
 def piecewise_exponential_model(table: EventTable, priors: SurvivalPriors | GammaPrior) -> pm.Model:
@@ -75,6 +78,7 @@ def add_log_hazard(table: EventTable, priors: SurvivalPriors | GammaPrior) -> An
     """
     import pymc as pm
 
+    carry(HAZARDS, **hazards_for(table, priors))
     if isinstance(priors, GammaPrior):
         hazard = pm.Gamma("hazard", alpha=priors.shape, beta=priors.rate, dims=("arm", "cause", "interval"))
         log_hazard = pm.math.log(hazard).ravel()
@@ -85,15 +89,27 @@ def add_log_hazard(table: EventTable, priors: SurvivalPriors | GammaPrior) -> An
 
 
 def model_data(table: EventTable, priors: SurvivalPriors | GammaPrior) -> dict[str, np.ndarray]:
-    """Arrays that a refit hands to a compiled model of the same shape and priors."""
+    """Arrays that a refit hands to a compiled model of the same shape and priors; with others it is refused."""
     return {**cell_data(table), **coordinate_data(table, priors)}
 
 
 def coordinate_data(table: EventTable, priors: SurvivalPriors | GammaPrior) -> dict[str, np.ndarray]:
-    """Coordinates of the sampler, made from events and exposure; the posterior does not depend on them."""
+    """Coordinates of the sampler, made from events and exposure, and what they were made for.
+
+    The posterior does not depend on the coordinates.
+    """
+    said = made_for(HAZARDS, **hazards_for(table, priors))
     if not isinstance(priors, SurvivalPriors):
-        return {}
-    return {**whitening(curves_of(table, priors), table.grid), **effect_data(table, priors)}
+        return said
+    return {**whitening(curves_of(table, priors), table.grid), **effect_data(table, priors), **said}
+
+
+def hazards_for(table: EventTable, priors: SurvivalPriors | GammaPrior) -> dict[str, Any]:
+    """What a model of hazards by arm and cause is built for beside its data."""
+    stated: Any = priors
+    if isinstance(priors, SurvivalPriors):
+        stated = [priors.for_cause(cause) for cause in table.causes], priors.smoothness, priors.effect
+    return {"priors": stated, "intervals": table.grid.cuts, "arms": table.arms, "causes": table.causes}
 
 
 def effect_data(table: EventTable, priors: SurvivalPriors) -> dict[str, np.ndarray]:

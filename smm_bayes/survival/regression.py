@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smm_bayes.errors import SpecificationError
+from smm_bayes.survival.made_for import carry, made_for
 from smm_bayes.survival.model import effect_data, log_hazard_ratios
 from smm_bayes.survival.patterns import PatternTable
 from smm_bayes.survival.regression_priors import RegressionPriors, factor_of
@@ -70,6 +71,7 @@ def regression_model(table: PatternTable, priors: RegressionPriors) -> pm.Model:
     priors.check(table)
     causes, arms = len(table.causes), len(table.arms)
     with pm.Model(coords=_coords(table)) as model:
+        carry("regression", **_built_for(table, priors))
         data = {name: pm.Data(name, values, dims=DIMS[name]) for name, values in _pattern_data(table, priors).items()}
         baseline = smooth_curves("log_baseline", _curves(table, priors), priors.survival.smoothness, table.grid,
                                  dim="curve", step="smoothness")  # fmt: skip
@@ -101,7 +103,13 @@ def regression_model(table: PatternTable, priors: RegressionPriors) -> pm.Model:
 def regression_data(table: PatternTable, priors: RegressionPriors) -> dict[str, np.ndarray]:
     """Arrays that a refit hands to the compiled model of a table with as many patterns, strata and levels."""
     effect = effect_data(table.by_arm(), priors.survival) if len(table.arms) > 1 else {}
-    return {**_pattern_data(table, priors), **whitening(_curves(table, priors), table.grid), **effect}
+    said = made_for("regression", **_built_for(table, priors))
+    return {**_pattern_data(table, priors), **whitening(_curves(table, priors), table.grid), **effect, **said}
+
+
+def _built_for(table: PatternTable, priors: RegressionPriors) -> dict[str, Any]:
+    return {"priors": priors, "intervals": table.grid.cuts, "arms": table.arms, "causes": table.causes,
+            "strata": table.strata, "covariates": table.covariate_names, "subgroups": table.level_names}  # fmt: skip
 
 
 def pattern_log_hazard(

@@ -169,7 +169,7 @@ def test_a_bad_posterior_is_tried_again_then_refused():
     assert [attempt.draws for attempt in fitted.attempts] == [200, 400]
     assert fitted.attempts[1].target_accept > fitted.attempts[0].target_accept
     with pytest.raises(
-        ConvergenceError, match=r"not fit for a decision: R-hat .* of at is above 1.01.*Tried: 200 draws"
+        ConvergenceError, match=r"did not converge: R-hat .* of at is above 1.01.*Tried: 200 draws"
     ):
         fitted.require_convergence()
 

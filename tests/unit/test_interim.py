@@ -219,7 +219,7 @@ def test_a_fit_that_does_not_converge_decides_nothing(tmp_path, monkeypatch, cap
         model, **{**options, "draws": 20, "tune": 20, "attempts": 1}))  # fmt: skip
     assert run(monkeypatch, "interim", SPEC, "--out", tmp_path / "out") == 1
     said = capsys.readouterr().err
-    assert "Error: the fit is not fit for a decision:" in said
+    assert "Error: the fit did not converge:" in said
     assert not any(tmp_path.iterdir())
 
 

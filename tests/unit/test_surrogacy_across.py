@@ -187,7 +187,8 @@ def test_words():
     assert said["intercept"] == "95 % of hazard ratios between 0.38 and 2.7, median 1 in trials with equal odds of negativity"
     assert len(AcrossPriors().statements(bivariate=False)) == 3
     assert "each trial predicted by the others: " in repr(leave_one_out(posterior))
-    assert set(across_data(posterior)) == {"odds_ratio_data", "odds_ratio_se", "hazard_ratio_data", "hazard_ratio_se", "correlation"}
+    assert set(across_data(posterior)) == {"odds_ratio_data", "odds_ratio_se", "hazard_ratio_data", "hazard_ratio_se",
+                                           "correlation", "across_made_for"}  # fmt: skip
 
 
 def test_sensitivity_has_a_row_a_setting():

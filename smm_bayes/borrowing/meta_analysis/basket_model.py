@@ -9,6 +9,7 @@ import numpy as np
 from smm_bayes.borrowing.meta_analysis.baskets import Baskets
 from smm_bayes.borrowing.meta_analysis.kinds import Responses
 from smm_bayes.borrowing.meta_analysis.model import log_binomial, summaries_data
+from smm_bayes.survival.made_for import carry, made_for
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -44,6 +45,7 @@ def exchangeable_nonexchangeable_model(baskets: Baskets) -> pm.Model:
     coords = {"cohort": list(baskets.summaries.names), "distribution": labels, "member": [*labels, "own"]}
     centre, width = baskets.own
     with pm.Model(coords=coords) as model:
+        carry("baskets", **_built_for(baskets))
         means = baskets.mean_priors
         mean = pm.Normal("mean", [p.mean for p in means], [p.sd for p in means], dims="distribution")
         sd = _between(baskets)
@@ -60,8 +62,13 @@ def exchangeable_nonexchangeable_model(baskets: Baskets) -> pm.Model:
 
 
 def exchangeable_nonexchangeable_data(baskets: Baskets) -> dict[str, np.ndarray]:
-    """Arrays that a refit hands to the compiled model of as many cohorts."""
-    return _data(baskets)
+    """Arrays that a refit hands to the compiled model of as many cohorts with the same priors."""
+    return {**_data(baskets), **made_for("baskets", **_built_for(baskets))}
+
+
+def _built_for(baskets: Baskets) -> dict[str, Any]:
+    priors = baskets.mean_priors, baskets.sd_priors, baskets.own_priors
+    return {"priors": priors, "probabilities": baskets.probability}
 
 
 def _data(baskets: Baskets) -> dict[str, np.ndarray]:

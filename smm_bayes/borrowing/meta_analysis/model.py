@@ -9,6 +9,7 @@ import numpy as np
 from smm_bayes.borrowing.meta_analysis.analysis import MetaAnalysis
 from smm_bayes.borrowing.meta_analysis.kinds import Counts, Estimates, Responses
 from smm_bayes.borrowing.meta_analysis.summaries import Summaries
+from smm_bayes.survival.made_for import carry, made_for
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -39,6 +40,7 @@ def meta_analytic_model(analysis: MetaAnalysis) -> pm.Model:
     coords = {"trial": list(analysis.summaries.names), "stratum": list(analysis.stratum_names),
               "covariate": list(analysis.covariates)}  # fmt: skip
     with pm.Model(coords=coords) as model:
+        carry("meta_analysis", **_built_for(analysis))
         theta = analysis.mean_prior.variable("mean")
         sd = _between(analysis)
         if analysis.covariates:
@@ -54,7 +56,12 @@ def meta_analytic_model(analysis: MetaAnalysis) -> pm.Model:
 
 def meta_analytic_data(analysis: MetaAnalysis) -> dict[str, np.ndarray]:
     """Arrays that a refit hands to the compiled model of an analysis of the same shape."""
-    return summaries_data(analysis.summaries)
+    return {**summaries_data(analysis.summaries), **made_for("meta_analysis", **_built_for(analysis))}
+
+
+def _built_for(analysis: MetaAnalysis) -> dict[str, Any]:
+    priors = analysis.mean_prior, analysis.sd_priors, analysis.covariate_priors
+    return {"priors": priors, "strata": analysis.strata, "covariates": analysis.covariates}
 
 
 def summaries_data(summaries: Summaries) -> dict[str, np.ndarray]:

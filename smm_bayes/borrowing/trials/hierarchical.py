@@ -12,6 +12,7 @@ from smm_bayes.borrowing.trials.cohorts import Trials
 from smm_bayes.borrowing.trials.deviations import cohort_deviations, effect_deviation, hazard_deviation
 from smm_bayes.borrowing.trials.membership import cell_data, observe
 from smm_bayes.borrowing.trials.priors import TrialsPriors
+from smm_bayes.survival.made_for import carry, made_for
 from smm_bayes.survival.walk import Curve, smooth_curves, whitening
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def hierarchical_model(trials: Trials, priors: TrialsPriors) -> pm.Model:
     index = Index(trials, priors)
     others = [priors.survival.for_cause(cause)[1] for cause in trials.causes[1:]]
     with pm.Model(coords=_coords(trials, priors)) as model:
+        carry("trials", **_built_for(trials, priors))
         baseline = smooth_curves("log_baseline", _curves(trials, priors), priors.survival.smoothness, trials.grid,
                                  dim="cause", step="smoothness")  # fmt: skip
         pm.Deterministic("level", baseline.mean(axis=-1), dims="cause")
@@ -100,8 +102,18 @@ def hierarchical_model(trials: Trials, priors: TrialsPriors) -> pm.Model:
 
 
 def trials_data(trials: Trials, priors: TrialsPriors) -> dict[str, np.ndarray]:
-    """Arrays that a refit hands to a compiled model of trials of the same shape."""
-    return {**cell_data(trials, priors), **whitening(_curves(trials, priors), trials.grid)}
+    """Arrays that a refit hands to a compiled model of the same trials and priors; powers are in the data."""
+    coordinates = whitening(_curves(trials, priors), trials.grid)
+    return {**cell_data(trials, priors), **coordinates, **made_for("trials", **_built_for(trials, priors))}
+
+
+def _built_for(trials: Trials, priors: TrialsPriors) -> dict[str, Any]:
+    relation = priors.relation
+    how = (relation.layers(priors.between), relation.first, relation.around_current, relation.interval_by_interval)
+    causes = [priors.survival.for_cause(cause) for cause in trials.causes]
+    stated = causes, priors.survival.smoothness, priors.contrasts, priors.endpoints, priors.reference, how
+    arms = [(c.trial, c.regimen, c.role, c.series, c.endpoint) for c in trials.cohorts]
+    return {"priors": stated, "intervals": trials.grid.cuts, "causes": trials.causes, "arms": arms}
 
 
 def _curves(trials: Trials, priors: TrialsPriors) -> list[Curve]:

@@ -11,6 +11,7 @@ from smm_bayes.borrowing.trials.latent_priors import LatentPriors, ShareOfPatien
 from smm_bayes.borrowing.trials.latent_rows import HistoricalRows
 from smm_bayes.errors import Problems, SpecificationError
 from smm_bayes.survival.grid import EventTable, TimeGrid
+from smm_bayes.survival.made_for import carry, made_for
 from smm_bayes.survival.model import add_log_hazard, cell_data, coordinate_data, model_coords, observe_events
 from smm_bayes.survival.walk import spacing
 
@@ -74,6 +75,7 @@ def latent_exchangeability_model(
     table = _rows(historical, current)
     arrays = row_data(table, rows=rows)
     with pm.Model(coords=_coords(current, priors, len(arrays["count_data"]))) as model:
+        carry("latent", priors=priors)
         log_hazard = add_log_hazard(_rough(current, table, priors), priors.survival)
         observe_events(log_hazard.ravel(), current)
         others, share = _other_hazards(current, priors), _class_shares(priors)
@@ -94,7 +96,7 @@ def latent_exchangeability_data(
     """
     table = _rows(historical, current)
     coordinates = coordinate_data(_rough(current, table, priors), priors.survival)
-    return {**cell_data(current), **coordinates, **row_data(table, rows=rows)}
+    return {**cell_data(current), **coordinates, **row_data(table, rows=rows), **made_for("latent", priors=priors)}
 
 
 def row_data(table: HistoricalRows, *, rows: int | None = None) -> dict[str, np.ndarray]:

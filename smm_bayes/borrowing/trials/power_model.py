@@ -11,6 +11,7 @@ from smm_bayes.borrowing.trials.histories import HazardHistory
 from smm_bayes.borrowing.trials.power import NormalisedPowerPrior
 from smm_bayes.errors import SpecificationError
 from smm_bayes.survival.grid import EventTable
+from smm_bayes.survival.made_for import carry, made_for
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -55,6 +56,7 @@ def power_prior_model(prior: NormalisedPowerPrior, current: EventTable) -> pm.Mo
         "interval": list(history.grid.labels), "cell": list(range(history.initial.shape[1])),
     }  # fmt: skip
     with pm.Model(coords=coords) as model:
+        carry("power", **_built_for(prior))
         power = pm.Beta("power", [p.p for p in prior.priors], [p.q for p in prior.priors], dims="trial")
         sums = [pm.Data(name, values, dims=("trial", "cell")) for name, values in _earlier(history).items()]
         shape, rate = (start + (power[:, None] * added).sum(axis=0)
@@ -119,7 +121,13 @@ def _draw_events(log_hazard: np.ndarray, exposure: np.ndarray, rng: Any = None, 
 
 def power_prior_data(prior: NormalisedPowerPrior, current: EventTable) -> dict[str, np.ndarray]:
     """Arrays that a refit hands to a compiled model of as many trials and cells, and the same priors."""
-    return {**_earlier(_checked(prior)), **_current(_arm(prior, current))}
+    arrays = {**_earlier(_checked(prior)), **_current(_arm(prior, current))}
+    return {**arrays, **made_for("power", **_built_for(prior))}
+
+
+def _built_for(prior: NormalisedPowerPrior) -> dict[str, Any]:
+    history = _checked(prior)
+    return {"priors": (prior.priors, history.initial), "intervals": history.grid.cuts, "causes": history.causes}
 
 
 def sample_prior(prior: NormalisedPowerPrior, draws: int, *, rng: np.random.Generator) -> dict[str, np.ndarray]:

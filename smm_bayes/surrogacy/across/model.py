@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smm_bayes.surrogacy.across.posterior import AcrossTrials
+from smm_bayes.survival.made_for import carry, made_for
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -36,8 +37,9 @@ def across_model(analysis: AcrossTrials) -> pm.Model:
 
     priors = analysis.priors
     with pm.Model(coords={"trial": list(analysis.pairs.trials)}) as model:
+        carry("across", priors=priors, form=analysis.form)
         data = {name: pm.Data(name, values, dims="trial" if values.ndim else None)
-                for name, values in across_data(analysis).items()}  # fmt: skip
+                for name, values in _pair_data(analysis).items()}  # fmt: skip
         intercept, slope = priors.intercept.variable("intercept"), priors.slope.variable("slope")
         residual_sd = priors.residual_sd.variable("residual_sd")
         if analysis.is_bivariate:
@@ -57,7 +59,11 @@ def across_model(analysis: AcrossTrials) -> pm.Model:
 
 
 def across_data(analysis: AcrossTrials) -> dict[str, np.ndarray]:
-    """Arrays that a refit hands to the compiled model of as many trials."""
+    """Arrays that a refit hands to the compiled model of as many trials, with the same priors and form."""
+    return {**_pair_data(analysis), **made_for("across", priors=analysis.priors, form=analysis.form)}
+
+
+def _pair_data(analysis: AcrossTrials) -> dict[str, np.ndarray]:
     pairs = analysis.pairs
     return {"odds_ratio_data": pairs.log_odds_ratio, "odds_ratio_se": pairs.odds_ratio_se,
             "hazard_ratio_data": pairs.log_hazard_ratio, "hazard_ratio_se": pairs.hazard_ratio_se,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from smm_bayes.surrogacy.joint.priors import MISSING_MEAN, MISSING_SD, JointPrio
 from smm_bayes.surrogacy.joint.shape import STATES, JointShape
 from smm_bayes.surrogacy.joint.table import JointTable
 from smm_bayes.survival.grid import EventTable
+from smm_bayes.survival.made_for import MADE_FOR, carry, made_for
 from smm_bayes.survival.model import add_log_hazard, coordinate_data, model_coords
 from smm_bayes.survival.model_priors import GammaPrior, SurvivalPriors
 
@@ -117,7 +119,7 @@ def status_data(table: JointTable, priors: JointPriors) -> dict[str, np.ndarray]
         "row_assessed_data": rows.assessed.astype(float), "row_missing_data": rows.missing.astype(float),
         "missing_log_odds_data": np.array(float(priors.missing_log_odds)),
     }  # fmt: skip
-    return missing | {
+    return missing | made_for("status", **_built_for(table, priors)) | {
         "state_events_data": table.events.ravel(),
         "state_exposure_data": np.broadcast_to(table.exposure[:, None], table.events.shape).ravel(),
         "transition_data": table.transitions.ravel(),
@@ -130,6 +132,13 @@ def status_data(table: JointTable, priors: JointPriors) -> dict[str, np.ndarray]
     }
 
 
+def _built_for(table: JointTable, priors: JointPriors) -> dict[str, Any]:
+    """What the model is built for: ``missing_log_odds`` is data, but whether there is one is not."""
+    shape, missing = table.shape, None if priors.missing_log_odds is None else 0.0
+    return {"priors of MRD": replace(priors, missing_log_odds=missing), "intervals": shape.cells.cuts,
+            "visits": shape.months, "arms": shape.arms, "causes": shape.causes}  # fmt: skip
+
+
 def observe_joint(
     log_hazard: Any, table: JointTable, priors: JointPriors, *, hazards_of: HazardsOf = CONDITIONAL,
     factor: RelationFactor | None = None,
@@ -140,7 +149,9 @@ def observe_joint(
 
     shape = table.shape
     shape.check(priors.effect.timed, hazards_of, factor is not None)
-    data = {name: pm.Data(name, values, dims=DIMS.get(name)) for name, values in status_data(table, priors).items()}
+    carry("status", **_built_for(table, priors))
+    data = {name: pm.Data(name, values, dims=DIMS.get(name)) for name, values in status_data(table, priors).items()
+            if not name.endswith(MADE_FOR)}  # fmt: skip
     status = _add_status(shape, priors)
     log_ratio = _add_effect(shape, priors)
     hazards = state_hazards(log_hazard, status, log_ratio, shape, hazards_of)

@@ -31,6 +31,7 @@ from smm_bayes.surrogacy.within.global_odds_priors import GlobalOddsPriors
 from smm_bayes.surrogacy.within.global_odds_table import GlobalOddsTable
 from smm_bayes.surrogacy.within.plackett import plackett_at, plackett_below
 from smm_bayes.survival.likelihood import log_likelihood
+from smm_bayes.survival.made_for import carry, made_for
 from smm_bayes.survival.model import add_log_hazard, model_coords, model_data, observe_events
 
 if TYPE_CHECKING:
@@ -104,6 +105,7 @@ def global_odds_ratio_model(table: GlobalOddsTable, priors: GlobalOddsPriors) ->
         "association": priors.associations(arms), "row": list(range(len(table.row_known))),
     }  # fmt: skip
     with pm.Model(coords=coords) as model:
+        carry("association", priors=priors)
         log_hazard = add_log_hazard(table.table, priors.survival)
         observe_events(log_hazard.ravel(), table.table)
         logit = pm.Normal("logit_negative", priors.negative.mean, priors.negative.sd)
@@ -121,7 +123,7 @@ def global_odds_ratio_model(table: GlobalOddsTable, priors: GlobalOddsPriors) ->
 
 def global_odds_ratio_data(table: GlobalOddsTable, priors: GlobalOddsPriors) -> dict[str, np.ndarray]:
     """Arrays that a refit hands to a compiled model of the same shape and priors."""
-    return {**model_data(table.table, priors.survival), **_row_data(table)}
+    return {**model_data(table.table, priors.survival), **_row_data(table), **made_for("association", priors=priors)}
 
 
 def _row_data(table: GlobalOddsTable) -> dict[str, np.ndarray]:
