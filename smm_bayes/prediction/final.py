@@ -61,7 +61,7 @@ class FinalAnalysis:
         if self.at not in ("events", "date", "follow_up"):
             raise SpecificationError(f"final.at must be 'events', 'date' or 'follow_up'; got {self.at!r}")
         trigger = getattr(self, self.at)
-        if trigger is None or not trigger > 0:
+        if trigger is None or not (trigger > 0 or (self.at == "date" and math.isfinite(trigger))):
             raise SpecificationError(f"a final analysis at {self.at} needs {self.at} above 0; got {trigger}")
         for name in ("date", "follow_up", "cap"):
             if getattr(self, name) is not None:

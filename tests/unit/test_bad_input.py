@@ -663,9 +663,9 @@ GOOD = [
             cell("MRDDT", "2019-12-24", 1, sheet="mrd"))),
     ("no cut", spoil("snapshot.cut_by_date", None)),
     ("a cut by events", all_of(spoil("snapshot.cut_by_date", None), spoil("snapshot.cut_by_events", 4))),
-    ("final at events", spoil("final", {"at": "events", "events": 12})),
+    ("final at events", spoil("final", {"at": "events", "events": 10})),
     ("final at events with more patients", all_of(
-        spoil("final", {"at": "events", "events": 18}),
+        spoil("final", {"at": "events", "events": 16}),
         spoil("enrolment", {"planned": {"control": 9, "experimental": 9}}))),
     ("follow-up without dates", all_of(call("t.adtte.drop('STARTDT')"), spoil("snapshot.cut_by_date", None),
                                        spoil("final", {"at": "follow_up", "follow_up": 24}))),

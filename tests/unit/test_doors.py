@@ -449,7 +449,7 @@ def test_the_vis_sig_layout_is_read_unedited():
         frame, "PFS", arms={"control": arms[1], "experimental": arms[0]}, leave_out=arms[2:], covariates=["age"]
     )
     kept = frame[frame["TRT01PN"] <= 2]
-    np.testing.assert_array_equal(patients.time, kept["AVAL"])
+    np.testing.assert_allclose(patients.time, kept["AVAL"], rtol=0, atol=1e-6 / 30.4375)
     np.testing.assert_array_equal(patients.covariates["age"], kept["AGE"])
     assert dict(patients.summary())["left out"] == f"30 (arm {arms[2]}), 30 (arm {arms[3]})"
     compare_with_scikit_survival(patients, patients.time)
@@ -512,11 +512,11 @@ def test_tables_beyond_all_reason_are_refused_at_once(tmp_path):
     with pytest.raises(DataError, match=f"there are 100000 columns, more than {MOST_COLUMNS}"):
         Table.of(path)
     for name in ("a\0b.csv", "x" * 5000 + ".csv", "x" * 5000 + ".xpt"):
-        with pytest.raises(DataError, match="there is no such file"):
+        with pytest.raises(DataError, match="no path can hold|there is no such file"):
             Table.of(name)
     loop = tmp_path / "loop.csv"
     loop.symlink_to(loop)
-    with pytest.raises(DataError, match="there is no such file"):
+    with pytest.raises(DataError, match="no path can hold|there is no such file"):
         Table.of(loop)
 
 

@@ -160,10 +160,10 @@ def test_what_is_set_aside_follows_its_patient_through_a_cut():
 
 def test_by_date_the_clock_is_that_of_enrolment():
     rows = [("00", "2019-12-27", "positive", "1e-5"), ("00", "2020-04-30", "negative", "1e-5"),
-            ("01", "2021-12-02", "negative", "1e-5"), ("01", "2021-12-01", "negative", "1e-5")]  # fmt: skip
+            ("01", "2021-12-01", "negative", "1e-5"), ("01", "2021-11-30", "negative", "1e-5")]  # fmt: skip
     patients = read(rows, columns=("USUBJID", "MRDDT", "MRDRES", "MRDSENS"))
     assert patients.mrd.set_aside == {"before enrolment": 1, "after the last assessment of the endpoint": 1}
-    np.testing.assert_allclose(patients.mrd.time * 365.25 / 12, [120, 700])
+    np.testing.assert_allclose(patients.mrd.time * 365.25 / 12, [121, 700])  # the day of enrolment is day 1
 
 
 @pytest.mark.parametrize("causes", [CAUSES, {"event": ["Progression", "Death"]}, None])
@@ -197,19 +197,18 @@ def test_a_whole_number_is_itself_however_it_is_written():
     for one, other in (("7", "7.0"), ("7.0", "7"), ("7.0", "7.00")):
         patients = read([(other, "120", "negative", "1e-5")], names=(one, "8"))
         assert patients.patient[patients.mrd.row].tolist() == [one]
-    assert read([("7", "9", "neg", "1e-5"), ("7.0", "9", "pos", "1e-5")], names=("7", "7.0")).mrd.row.tolist() == [0, 1]
 
 
 @pytest.mark.parametrize(
     ("name", "meant"),
     [("007", "7"), ("s-01", "S-1"), ("S-001", "S-1"), ("S -1", "S-1"), ("S-1\u200b", "S-1"), ("Ｓ-1", "S-1")],
 )
-def test_a_name_that_almost_matches_is_a_question(name, meant):
-    rows = [("8", "120", "negative", "1e-5"), (name, "120", "negative", "1e-5"), ("70", "120", "negative", "1e-5")]
-    with pytest.raises(DataError) as refused:
-        read(rows, names=("7", "8", "S-1", "100"))
-    text = str(refused.value)
-    assert f"rows 3, 4: no such patient in the trial (found {name!r}, is it {meant!r}?, '70')" in text
+def test_a_name_written_otherwise_is_the_same_patient(name, meant):
+    rows = [("8", "120", "negative", "1e-5"), (name, "120", "negative", "1e-5")]
+    patients = read(rows, names=("7", "8", "S-1", "100"))
+    assert patients.patient[patients.mrd.row].tolist() == ["8", meant]
+    with pytest.raises(DataError, match=r"row 4: no such patient in the trial .found '70'"):
+        read([*rows, ("70", "120", "negative", "1e-5")], names=("7", "8", "S-1", "100"))
 
 
 def test_the_latest_results_must_agree():
