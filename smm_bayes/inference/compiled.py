@@ -67,7 +67,8 @@ class CompiledModel:
         What is not given is as the model holds it now, from the last refit. The compiled code checks nothing: an index
         out of range reads memory it does not own.
         """
-        cleaned = {name: self._check(name, values) for name, values in data.items()}
+        first = sorted(data, key=lambda name: not name.endswith(MADE_FOR))  # what explains the other differences
+        cleaned = {name: self._check(name, data[name]) for name in first}
         with self.model:
             for name, values in cleaned.items():
                 self.model.set_data(name, values)

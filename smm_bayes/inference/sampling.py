@@ -189,7 +189,7 @@ def check_settings(draws: int, tune: int, chains: int, attempts: int, target_acc
         ranges = (("draws", draws, 4, MOST_DRAWS), ("tune", tune, 1, MOST_DRAWS), ("chains", chains, 1, MOST_CHAINS),
                   ("attempts", attempts, 1, MOST_ATTEMPTS))  # fmt: skip
         for name, value, least, most in ranges:
-            if isinstance(value, bool) or value != int(value) or not least <= value <= most:
+            if isinstance(value, bool) or not least <= value <= most or value != int(value):
                 problems.add(f"{name} must be a whole number from {least} to {most:,}; got {value}")
         if not 0 < target_accept < 1:
             problems.add(f"target_accept must be above 0 and below 1; got {target_accept}")

@@ -51,8 +51,8 @@ def made_for(model: str, **parts: Any) -> dict[str, np.ndarray]:
     **parts
         Such as ``priors``; their names are used in the refusal.
     """
-    words = [hash_values(part)[:15] for part in parts.values()]
-    return {f"{model}{MADE_FOR}": np.array([int(word, 16) for word in words], dtype=np.int64)}
+    words = [hash_values(part)[:7] for part in parts.values()]  # PyMC's whole numbers have 32 bits
+    return {f"{model}{MADE_FOR}": np.array([int(word, 16) for word in words], dtype=np.int32)}
 
 
 def carry(model: str, **parts: Any) -> None:

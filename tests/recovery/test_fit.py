@@ -10,6 +10,7 @@ import pytest
 from smm_bayes.errors import ConvergenceError, SpecificationError
 from smm_bayes.inference import fit
 from smm_bayes.inference.convergence import Convergence
+from smm_bayes.inference.sampling import whole_draws
 from smm_bayes.survival import (
     BaselinePrior,
     EventTable,
@@ -187,8 +188,26 @@ def test_ctrl_c_gives_an_incomplete_fit_that_is_refused(smooth, priors):
     finally:
         signal.signal(signal.SIGINT, before)
     assert not fitted.convergence.complete
+    assert all(np.isfinite(values).all() for values in fitted.posterior.data_vars.values())
     with pytest.raises(ConvergenceError, match="interrupted"):
         fitted.require_convergence()
+
+
+@pytest.mark.parametrize(
+    ("done", "chains", "draws"),
+    [([5, 5, 5], [0, 1, 2], 5), ([9, 7, 8], [0, 1, 2], 7), ([9, 0, 9], [0, 2], 9), ([9, 1, 8], [0, 2], 8),
+     ([0, 0, 3], [2], 3), ([0, 0, 0], [], 0)],
+)  # fmt: skip
+def test_an_interrupted_fit_keeps_whole_draws(done, chains, draws):
+    """Chains of different length come padded with NaN; one that has just begun does not cost those that are done."""
+    import xarray as xr
+
+    filled = np.where(np.arange(max(*done, 1)) < np.array(done)[:, None], 1.0, np.nan)
+    group = xr.Dataset({"energy": (("chain", "draw"), filled)}, coords={"chain": range(3)})
+    kept = whole_draws(xr.DataTree.from_dict({"posterior": group, "sample_stats": group, "data": xr.Dataset()}))
+    assert kept["posterior"]["chain"].values.tolist() == chains
+    assert kept["posterior"].sizes["draw"] == draws
+    assert np.isfinite(kept["posterior"]["energy"].values).all()
 
 
 def test_progress_is_told(smooth, priors):
