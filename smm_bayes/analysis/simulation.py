@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from smm_bayes.errors import Problems, SpecificationError
+from smm_bayes.errors import Problems, SmmBayesError, SpecificationError
 from smm_bayes.prediction.simulate import ARMS, CAUSES, MrdPlan, TrialDesign, simulate_trial
 from smm_bayes.reading import read_toml
 from smm_bayes.survival.grid import TimeGrid
@@ -222,14 +224,19 @@ class Declaration(Section):
         return patients
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Write the snapshot of a declaration."""
     parser = argparse.ArgumentParser(prog="python -m smm_bayes.analysis.simulation", description=main.__doc__)
     parser.add_argument("declaration", type=Path, help="TOML file with the truth, each number with its facts")
     parser.add_argument("--out", type=Path, required=True, help="folder for the two tables")
-    given = parser.parse_args()
-    print(Declaration.load(given.declaration).write(given.out))
+    given = parser.parse_args(arguments)
+    try:
+        print(Declaration.load(given.declaration).write(given.out))
+    except SmmBayesError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

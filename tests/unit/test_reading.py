@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from smm_bayes.analysis.forecast import load_forecast
+from smm_bayes.analysis.forecast import main as forecast
 from smm_bayes.analysis.simulation import Declaration
+from smm_bayes.analysis.simulation import main as simulate
 from smm_bayes.analysis.spec import AnalysisSpec
 from smm_bayes.errors import DataError, SmmBayesError, SpecificationError
 from smm_bayes.evidence.declared import load_declarations
@@ -66,6 +68,17 @@ def test_toml_that_is_too_much_is_refused_in_one_sentence(name, case, tmp_path):
     assert "\n" not in text
     assert len(text) < 600
     assert refused.value.exit_code == 2
+
+
+def test_the_commands_say_one_sentence(tmp_path, capsys):
+    (tmp_path / "forecast.toml").write_text(TOO_MUCH["arrays 500 deep"][0])
+    for main, arguments in ((simulate, [str(tmp_path / "forecast.toml"), "--out", str(tmp_path)]),
+                            (forecast, [str(tmp_path)])):  # fmt: skip
+        assert main(arguments) == 2
+        out, error = capsys.readouterr()
+        assert out == ""
+        assert error.startswith("error: ")
+        assert len(error.splitlines()) == 1
 
 
 def test_what_is_allowed_is_read(tmp_path):
