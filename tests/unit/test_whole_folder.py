@@ -114,6 +114,21 @@ def test_results_are_exchanged_in_one_step(tmp_path):
     assert (tmp_path / "b" / "old").exists()
 
 
+def test_results_are_never_away_while_they_are_replaced(tmp_path, monkeypatch):
+    out, rename = tmp_path / "out", os.rename
+    write(out, "t1")
+
+    def watched(*places):
+        try:
+            rename(*places)
+        finally:
+            assert out.exists()
+
+    monkeypatch.setattr(module.os, "rename", watched)
+    write(out, "t2")
+    assert tag_of(out) == "t2" * 4
+
+
 def test_the_current_folder_and_those_above_it_are_refused(tmp_path, monkeypatch):
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
