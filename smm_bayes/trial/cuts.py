@@ -87,7 +87,7 @@ def cut_by_events(patients: Patients, events: int, *causes: str) -> Patients:
     if patients.enrolled is None:
         raise DataError("a data cut needs the calendar time of enrolment; give column STARTDT (or 'enrolled')")
     counted = patients.count_only(*causes) if causes else patients
-    when = np.sort(on_clock(patients.enrolled + patients.follow_up)[counted.event])
+    when = np.sort((patients.enrolled + patients.follow_up)[counted.event])
     if not 1 <= events <= len(when):
         raise DataError(f"a cut at {events} events, but the patients have {len(when)}; choose a number from 1 to that")
     return cut_by_date(patients, float(when[events - 1]))

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from smm_bayes.errors import DataError
-from smm_bayes.prediction.final import FinalAnalysis, FinalData
+from smm_bayes.prediction.completion import Completion
+from smm_bayes.prediction.final import Enrolment, FinalAnalysis, FinalData
 from smm_bayes.surrogacy import MrdSchedule
 from smm_bayes.surrogacy.joint.table import JointTable
 from smm_bayes.survival import TimeGrid
@@ -55,8 +56,8 @@ def by_days(arm, enrolled, time, cause):
 
 
 def by_dates(arm, enrolled, time, cause):
-    """As courses give them: a time is the difference of two dates."""
-    start, end = enrolled / DAYS_PER_MONTH, (enrolled + time) / DAYS_PER_MONTH
+    """As courses give them: a time is the difference of two dates, here with the rounding errors of another origin."""
+    start, end = ((day + 1000) / DAYS_PER_MONTH - 1000 / DAYS_PER_MONTH for day in (enrolled, enrolled + time))
     never = np.full(len(arm), np.nan)
     dead = cause == 1
     courses = Courses(
@@ -202,6 +203,22 @@ def test_visits_and_progression_on_one_day(door):
     by_hand = [[((arm == a) & (cause == c) & (time > 140) & (time <= visit)).sum() for c in (0, 1)] for a in (0, 1)]
     np.testing.assert_array_equal(before, by_hand)
     assert table.transitions.sum() == (time > visit).sum()
+
+
+def test_who_is_censored_at_the_event_that_triggers_the_analysis_is_at_risk_of_it():
+    """Two patients enrolled on one day, one of each arm: the first event drawn has both at risk, in every trial."""
+    first, size = np.zeros(2, int), 2000
+    for day in (0, 17, 101, 333):
+        patients = patients_of(np.array([0, 1]), (first + day) / DAYS_PER_MONTH, np.array([40, 40]) / DAYS_PER_MONTH,
+                               first - 1, data_cutoff=(day + 40) / DAYS_PER_MONTH)  # fmt: skip
+        plan = Completion.plan(
+            patients, np.full((1, 2, 2, 4), np.log(0.02)), GRID, np.zeros(size), final=FinalAnalysis("events", events=1),
+            enrolment=Enrolment(), complete=("administrative",), dropout=False, seed=day, final_grid=None,
+        )  # fmt: skip
+        found = plan.run(0, size)
+        assert (found.events.sum(axis=(1, 2)) == 1).all()
+        np.testing.assert_array_equal(found.variance, 0.25)
+        np.testing.assert_array_equal(np.abs(found.score), 0.5)
 
 
 def test_an_event_at_time_zero_is_none():

@@ -10,6 +10,7 @@ from smm_bayes.reporting.plots import kaplan_meier
 from smm_bayes.survival import GammaHazards, PiecewiseExponential, TimeGrid, log_likelihood, maximum_likelihood
 from smm_bayes.survival.piecewise import cumulative_incidence
 from smm_bayes.trial import Patients
+from smm_bayes.trial.calendar import TICKS_PER_MONTH
 from smm_bayes.trial.table import Table, read_csv
 
 HERE = Path(__file__).parent
@@ -127,7 +128,8 @@ def test_predictive_probabilities_of_goldilocks(enrolment, key, error):
     table = grid.tabulate(patients)
     for row in known["suff"]:
         cell = (row["treatment"], int(row["interval"]) - 1)
-        assert table.exposure[cell] == pytest.approx(row["tot_time"], rel=1e-10)
+        # the reference adds times that are on no clock; each patient's is at most half a tick away
+        assert table.exposure[cell] == pytest.approx(row["tot_time"], rel=0, abs=len(patients) / 2 / TICKS_PER_MONTH)
         assert table.events[cell[0], 0, cell[1]] == row["tot_events"]
     posterior = GammaHazards.prior(table, *known["prior_gamma"]).update(table)
     draws = posterior.sample(40_000, rng=np.random.default_rng(5))[None]
