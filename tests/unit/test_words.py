@@ -81,6 +81,7 @@ def test_the_answer_says_probability_error_and_events(ratio):
     decision = SimpleNamespace(
         probability_of_success=0.2834, mcse=0.0041, success_rule="one-sided log-rank p below 0.05", final_analysis="at 40 events",
         events=SimpleNamespace(observed=17), information_fraction=0.425, hazard_ratio=ratio, data="simulated",
+        trigger="", fit_check=None,
     )  # fmt: skip
     said = words.answer(SimpleNamespace(decision=decision))
     assert (
