@@ -20,7 +20,7 @@ checks = pytest.mark.checks_key
 EVIDENCE = {
     "reference": "observation", "reconstructions": 3, "regimens": {"control": "Rd", "experimental": "KRd"},
     "trial": [{"name": "QuiRedex", "file": str(TABLE), "arms": {"control": "observation", "experimental": "Rd"},
-               "counts": [["progression"], ["death"]], "endpoint": "end-organ", "facts": ["quiredex-009"]}],
+               "counts": [["progression"], ["death"]], "endpoint": "end-organ"}],
     "contrast": [{"regimen": "Rd", "versus": "observation", "median": 0.4, "upper": 1.2},
                  {"regimen": "KRd", "versus": "Rd", "median": 0.9, "upper": 2.7}],
     "endpoint": {"end-organ": {"median": 1.3, "upper": 1.7}},
@@ -171,3 +171,43 @@ def test_facts_set_apart_are_used_only_with_a_reason(spec_file) -> None:
     with pytest.raises(SpecificationError, match="no interval") as refused:
         spec_file.inputs(changes, evidence=EVIDENCE | {"quarantined": {"ecog-e1911-003": "for this test"}}, mrd=mrd)
     assert "is quarantined" not in str(refused.value)
+
+
+ROWS = """STUDYID,USUBJID,PARAMCD,AVAL,AVALU,CNSR,EVNTDESC,CNSDTDSC,TRT01P
+OLD,1,TTP,300,DAYS,0,PD,,Placebo
+OLD,2,TTP,500,DAYS,0,Death,,Placebo
+OLD,3,TTP,400,DAYS,0,PD,,Active
+OLD,4,TTP,900,DAYS,1,,Lost to follow-up,Active
+"""
+
+
+@checks("evidence.trial.table", "evidence.trial.source", "evidence.trial.ignores", "evidence.trial.provenance")
+def test_real_patients_of_an_earlier_trial(model_of, spec_file) -> None:
+    """Its events and patient-months are those of the rows; a death that is ignored ends the time at risk."""
+    (spec_file.folder / "old.csv").write_text(ROWS)
+    table = {"file": "old.csv", "parameter": "TTP", "provenance": "real", "causes": {"progression": ["PD"],
+             "death": ["Death"]}, "arms": {"control": "Placebo", "experimental": "Active"}}  # fmt: skip
+    trial = {"name": "OLD", "arms": {"control": "observation", "experimental": "Rd"}, "counts": [["progression"]],
+             "ignores": ["death"], "table": table, "source": "A registry", "endpoint": "end-organ"}  # fmt: skip
+    model = model_of(trial=[trial])
+    control, experimental = model.trials[0].cohorts[:2]
+    assert [cohort.events.sum() for cohort in (control, experimental)] == [1, 1]
+    assert control.exposure.sum() == pytest.approx(800 / 30.4375)
+    assert experimental.exposure.sum() == pytest.approx(1300 / 30.4375)
+    assert (model.sources[0].provenance, model.sources[0].source) == ("real", "A registry")
+    with pytest.raises(SpecificationError, match="death"):
+        model_of(trial=[trial | {"ignores": []}])
+    with pytest.raises(SpecificationError, match="provenance"):
+        model_of(trial=[trial | {"provenance": "real"}])
+
+
+@checks("any prior: facts", "any prior: facts_against")
+def test_an_assumption_names_facts_that_there_are(model_of) -> None:
+    contrast = [dict(one) for one in EVIDENCE["contrast"]]
+    contrast[0] |= {"facts": ["quiredex-009"], "facts_against": ["quiredex-010"]}
+    assert model_of(contrast=contrast).trials
+    for key in ("facts", "facts_against"):
+        with pytest.raises(SpecificationError, match="quiredex-9999"):
+            model_of(contrast=[contrast[0] | {key: ["quiredex-9999"]}, contrast[1]])
+    with pytest.raises(SpecificationError, match="quiredex-010"):
+        model_of(contrast=[contrast[0] | {"facts": ["quiredex-010"]}, contrast[1]])

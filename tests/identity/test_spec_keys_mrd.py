@@ -26,7 +26,7 @@ PAIRS = ["perseus-003", "perseus-004", "cepheus-003", "cepheus-004", "gmmg-hd7-0
 # patient, day of the sample, result, limit, assay
 SAMPLES = [("000", 122, "NEGATIVE", 1e-5, "flow"), ("001", 122, "POSITIVE", 1e-5, "flow"),
            ("002", 150, "NEGATIVE", 1e-5, "flow"), ("040", 110, "NEGATIVE", 1e-5, "flow"),
-           ("041", 122, "NEGATIVE", 1e-5, "sequencing")]  # fmt: skip
+           ("041", 122, "NEGATIVE", 1e-5, "sequencing"), ("003", 122, "POSITIVE", 1e-4, "flow")]  # fmt: skip
 
 
 def assert_quantile(draws: np.ndarray, probability: float, value: float) -> None:
@@ -71,8 +71,9 @@ def test_results_of_one_assay_and_limit(joint) -> None:
     assert status(joint(), "041") == 1
     with pytest.raises(SmmBayesError, match="sequencing2"):
         joint(assay="sequencing2")
+    assert [status(joint(), name) for name in ("000", "001", "003")] == [1, 0, 0]
     coarser = joint(sensitivity=1e-4)  # negative at 1e-5 is negative at 1e-4; positive at 1e-5 says nothing of it
-    assert [status(coarser, name) for name in ("000", "001")] == [1, -1]
+    assert [status(coarser, name) for name in ("000", "001", "003")] == [1, -1, 0]
 
 
 @checks("mrd.prior.hazard_ratio.median", "mrd.prior.hazard_ratio.upper", "mrd.prior.share.median",

@@ -12,6 +12,8 @@ import numpy as np
 import pydantic
 import pytest
 
+from smm_bayes.analysis.sections import AssumedSection
+from smm_bayes.analysis.snapshot_section import SnapshotSection
 from smm_bayes.analysis.spec import AnalysisSpec
 from smm_bayes.errors import SmmBayesError, SpecificationError
 from smm_bayes.trial.calendar import DAYS_PER_MONTH
@@ -33,8 +35,11 @@ def assert_share(events: np.ndarray, number: int, share: float) -> None:
 
 
 def keys(model: type[pydantic.BaseModel], prefix: str = "") -> typing.Iterator[str]:
-    """Every key of a section and of the sections in it, dotted."""
+    """Every key of a section and of the sections in it, dotted; what many sections share is named once."""
     for name, field in model.model_fields.items():
+        if name in AssumedSection.model_fields and issubclass(model, AssumedSection):
+            yield f"any prior: {name}"
+            continue
         kinds, sections = [field.annotation], []
         while kinds:
             kind = kinds.pop()
@@ -42,8 +47,9 @@ def keys(model: type[pydantic.BaseModel], prefix: str = "") -> typing.Iterator[s
                 sections.append(kind)
             else:
                 kinds.extend(typing.get_args(kind))
-        if not sections:
+        if not sections or (prefix and SnapshotSection in sections):  # with the keys of section snapshot
             yield prefix + name
+            continue
         for section in sections:
             yield from keys(section, f"{prefix}{name}.")
 

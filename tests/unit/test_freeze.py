@@ -15,7 +15,8 @@ from smm_bayes.analysis.spec import AnalysisSpec
 from smm_bayes.analysis.verify import verify
 from smm_bayes.cli import _logged
 from smm_bayes.errors import DataError, SpecificationError
-from smm_bayes.files import collecting, read_bytes, sealed, sha256, write_whole
+from smm_bayes.files import collecting, sealed, sha256, write_whole
+from smm_bayes.reading import read_bytes
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "models/krd_vs_rd/spec.toml"
