@@ -92,7 +92,8 @@ def test_whole_words_and_phrases_decide(reason, text):
 def test_events_are_told_from_what_did_not_happen():
     assert all(meaning_of(text).event for text in ("Disease progression", "Died", "DEATH", "Relapsed", "PD"))
     assert not any(meaning_of(text).event for text in ("No progression", "Progression-free", "Before progression",
-                                                       "Without documented progression or death", "Progressively"))  # fmt: skip
+                                                       "Without documented progression or death", "Progressively",
+                                                       "Updated address", "Deadline passed"))  # fmt: skip
 
 
 def test_what_is_not_known_is_asked_for_once_with_the_key_that_settles_it():
@@ -465,6 +466,7 @@ def test_lower_case_names_and_floats_that_pandas_made():
         patients = Patients.from_frame(source, arms=numbers, censoring="administrative")
         assert patients.arm.tolist() == [0, 1]
         assert patients.event.tolist() == [True, False]
+    assert Patients.from_frame(frame, arms=numbers, censoring="administrative").patient.tolist() == ["1", "2"]
 
 
 def test_zeros_that_sas_writes():
@@ -474,6 +476,7 @@ def test_zeros_that_sas_writes():
     for tiny in (zero, "1e-320", "0.0009"):
         refused(text.replace(",100,DAYS", f",{tiny},DAYS"), "'AVAL', row 3: an event at time 0")
         assert read(text.replace(",300,DAYS", f",{tiny},DAYS"), first_day=0).time[2] == 0
+    assert read(text.replace(",DAYS,1,", ",DAYS,0.9999999999999,")).events == 2
     refused(text.replace(",DAYS,0,", ",DAYS,1e-6,"), "'CNSR', rows 2, 3: not a whole number")
 
 
