@@ -10,6 +10,7 @@ import numpy as np
 from smm_bayes.errors import DataError
 from smm_bayes.evidence.pseudo import CheckTable, PseudoArm, check
 from smm_bayes.evidence.summaries import ArmSummary, FollowUp, half_unit
+from smm_bayes.trial.curves import NEAR_HALF
 
 __all__ = ["ArmSummary", "CheckTable", "FollowUp", "PseudoArm", "check", "reconstruct"]
 
@@ -28,8 +29,11 @@ class _Checkpoint:
     steps: float = np.inf
 
 
-def _checkpoints(summary: ArmSummary) -> list[_Checkpoint]:
-    """Every number about the curve as a window at a time, in order; a median is two, before and after it."""
+def _checkpoints(summary: ArmSummary, flat: bool = False) -> list[_Checkpoint]:
+    """Every number about the curve as a window at a time, in order; a median is two, before and after it.
+
+    With ``flat`` the curve may be at exactly one half before the median, which is then the middle of that piece.
+    """
     found = [
         _Checkpoint(time, survival - half_unit(digits), survival + half_unit(digits),
                     f"survival {survival:.{digits}f} at {time:g} months")
@@ -41,7 +45,9 @@ def _checkpoints(summary: ArmSummary) -> list[_Checkpoint]:
         what = f"median {summary.median_text}"
         crowded = any(before < point.time < after for point in found)
         steps = np.inf if crowded else 0.35 * summary.n * (after - before) / value  # events expected within the print
-        found += [_Checkpoint(before, 0.5 + 2e-9, 1.0, what, steps), _Checkpoint(after, 0.0, 0.5, what, steps)]
+        edge = -NEAR_HALF if flat else 2 * NEAR_HALF
+        found += [_Checkpoint(before, 0.5 + edge, 1.0, what, steps),
+                  _Checkpoint(after, 0.0, 0.5 + flat * NEAR_HALF, what, steps)]  # fmt: skip
     elif summary.median == "not reached":
         found = [_Checkpoint(p.time, max(p.low, 0.5 + 2e-9), p.high, p.what) for p in found]
     found.sort(key=lambda point: point.time)
@@ -198,7 +204,7 @@ def reconstruct(summary: ArmSummary, *, rng: np.random.Generator, attempts: int 
     rng : numpy.random.Generator
     attempts : int
         Draws of the patients before giving up; in the second half the tail, the neighbourhood of the median and
-        leaving need only be possible, not likely.
+        leaving need only be possible, not likely, and the median may be the middle of a piece at exactly one half.
 
     Returns
     -------
@@ -215,13 +221,13 @@ def reconstruct(summary: ArmSummary, *, rng: np.random.Generator, attempts: int 
     a choice, not knowledge: use many reconstructions and see what changes. A summary that only a rare pattern of
     censoring can meet may be refused (1 of 500 simulated trials with 15 to 130 patients was).
     """
-    points = _checkpoints(summary)
+    usual, rare = _checkpoints(summary), _checkpoints(summary, flat=True)
     missed: Counter[str] = Counter()
     lost = rng.uniform(0, summary.lost)
     for number in range(attempts):
         likely = number < attempts // 2
         attempt = _Attempt(summary, lost, likely, rng)
-        failed = next((point for point in points if not attempt.fill(point, likely)), None)
+        failed = next((point for point in (usual if likely else rare) if not attempt.fill(point, likely)), None)
         if failed is not None:
             missed[failed.what] += 1
             lost = rng.uniform(0, summary.lost)

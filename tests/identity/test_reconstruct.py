@@ -157,6 +157,17 @@ def test_reconstructions_differ_in_what_is_open(declared):
     assert np.ptp(spread) > 1
 
 
+def test_a_median_that_is_the_middle_of_a_flat_piece_is_met():
+    """Four patients with events at 1, 2, 3 and 4: half survive from 2 to 3, so 2.5 is printed."""
+    true = SurvivalCurve(np.array([1.0, 2.0, 3.0, 4.0]), np.array([0.75, 0.5, 0.25, 0.0]))
+    assert true.median == 2.5
+    told = summary(n=4, events=4, median=(2.5, 1), milestones=((2.2, 0.5, 2),), follow_up=FollowUp(24, 48), lost=0.0)
+    made = reconstruct(told, rng=np.random.default_rng(3))
+    assert check(made).all_within
+    assert made.curve.at(2.2) == 0.5
+    assert abs(made.curve.median - 2.5) <= 0.05
+
+
 def test_hazard_ratios_that_the_summaries_allow(declared):
     rng = np.random.default_rng(18)
     arms = declared["quiredex_2013_ttp"].summaries
