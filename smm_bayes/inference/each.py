@@ -90,7 +90,9 @@ def fit_each(
                          chains=PART_CHAINS, cores=workers, number=number + 1, told=progress is not None)  # fmt: skip
 
     for first in range(attempts):
-        parts, used, complete = [], [], True
+        parts: list[Any] = []
+        used: list[Attempt] = []
+        complete = True
         ahead: Run | None = None
         try:
             for index, values in enumerate(data):

@@ -515,11 +515,11 @@ def test_tables_beyond_all_reason_are_refused_at_once(tmp_path):
     with pytest.raises(DataError, match=f"there are 100000 columns, more than {MOST_COLUMNS}"):
         Table.of(path)
     for name in ("a\0b.csv", "x" * 5000 + ".csv", "x" * 5000 + ".xpt"):
-        with pytest.raises(DataError, match="no path can hold|there is no such file"):
+        with pytest.raises(DataError, match=r"no path can hold|too long|lead back|there is no such file"):
             Table.of(name)
     loop = tmp_path / "loop.csv"
     loop.symlink_to(loop)
-    with pytest.raises(DataError, match="no path can hold|there is no such file"):
+    with pytest.raises(DataError, match=r"no path can hold|too long|lead back|there is no such file"):
         Table.of(loop)
 
 
