@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ import numpy as np
 
 from smm_bayes.errors import DataError, Problems
 from smm_bayes.trial.calendar import DAYS_PER_MONTH, calendar_time, months_per, on_clock
+from smm_bayes.trial.identity import ByName
 from smm_bayes.trial.table import Table, dates, is_missing, numbers, require, texts
 
 if TYPE_CHECKING:
@@ -278,30 +278,14 @@ def _assessments(
 
 
 def _patients(table: Table, patients: Mapping[str, int], problems: Problems) -> np.ndarray:
-    """Position of each row's patient; -1 where there is none, with the one that was perhaps meant."""
-    names = texts(table, "USUBJID", problems)
-    whole = {_without_decimals(name): index for name, index in patients.items()}
-    row = np.array([patients.get(name, whole.get(_without_decimals(name), -1)) for name in names], dtype=int)
+    """Position of each row's patient, names in their normal form; -1 where there is none."""
+    names, position = texts(table, "USUBJID", problems), ByName(patients.items())
+    row = np.array([position.get(name, -1) for name in names], dtype=int)
     unknown = [bool(name) and index < 0 for name, index in zip(names, row, strict=True)]
-    alike: dict[str, str] = {_alike(name): name for name in patients}
-    found = [f"{name!r}, is it {alike[_alike(name)]!r}?" if _alike(name) in alike else repr(name)
-             for name, none in zip(names, unknown, strict=True) if none]  # fmt: skip
+    found = [repr(name) for name, none in zip(names, unknown, strict=True) if none]
     problems.add_rows("USUBJID", table.where(unknown), "no such patient in the trial",
                       "write the identifier as the patients' table does, or drop the row", _listed(found))  # fmt: skip
     return row
-
-
-def _without_decimals(name: str) -> str:
-    """Write a whole number as one: software that knows no integers writes patient 7 as 7.0."""
-    whole = re.fullmatch(r"(\d+)\.0+", name)
-    return whole[1] if whole else name
-
-
-def _alike(name: str) -> str:
-    """One form of all identifiers that differ by case, width, blanks, invisible letters or leading zeros only."""
-    text = unicodedata.normalize("NFKC", _without_decimals(name)).casefold()
-    text = "".join(one for one in text if not one.isspace() and unicodedata.category(one) != "Cf")
-    return re.sub(r"(?<!\d)0+(?=\d)", "", text)
 
 
 def _listed(words: Sequence[str]) -> str:
@@ -322,11 +306,11 @@ def _within_follow_up(
     """Set aside what was assessed before enrolment, or after the event or the censoring."""
     known = mrd.row >= 0
     end = np.where(known, time[mrd.row], np.nan)
-    over = known & (mrd.time > end + 1e-9)
+    over = known & (mrd.time > end)
     dead = over & (np.zeros(len(mrd), dtype=bool) if died is None else died[mrd.row])
     found = _listed([cell for cell, hit in zip(table.cells(column), dead, strict=True) if hit])
     problems.add_rows(column, table.where(dead), "MRD after the patient's death", "correct one of the days", found)
-    before = known & (mrd.time < -1e-9)
+    before = known & (mrd.time < 0)
     kept = mrd.put_aside({BEFORE: before, AFTER_EVENT: over & event[mrd.row], AFTER_CENSORING: over}, end)
     return replace(kept, time=np.maximum(kept.time, 0.0))
 
