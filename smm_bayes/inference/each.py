@@ -14,6 +14,7 @@ from smm_bayes.inference.compiled import compile_model
 from smm_bayes.inference.convergence import diagnose_parts
 from smm_bayes.inference.fingerprint import hash_arrays
 from smm_bayes.inference.sampling import (
+    Attempt,
     Fit,
     FitProgress,
     Run,
@@ -90,7 +91,9 @@ def fit_each(
                          chains=PART_CHAINS, cores=workers, number=number + 1, told=progress is not None)  # fmt: skip
 
     for first in range(attempts):
-        parts, used, complete = [], [], True
+        parts: list[xr.DataTree] = []
+        used: list[tuple[Attempt, str]] = []
+        complete = True
         ahead: Run | None = None
         try:
             for index, values in enumerate(data):
