@@ -104,7 +104,7 @@ class CompiledModel:
 
     def _same_parts(self, name: str, old: np.ndarray, new: np.ndarray) -> np.ndarray:
         """Refuse data that were made for something else than what is compiled."""
-        parts = [str(part) for part in self.model.coords[self.model.named_vars_to_dims[name][0]] or ()]
+        parts = [str(part) for part in self.model.coords[f"{name}_parts"] or ()]
         if new.shape == old.shape:
             parts = [part for part, same in zip(parts, new == old, strict=True) if not same]
         if parts:

@@ -272,7 +272,7 @@ def whole_draws(trace: Any) -> Any:
     done = np.isfinite(trace["sample_stats"]["energy"].transpose("chain", "draw").values).sum(axis=1)
     longest = np.sort(done)[::-1]
     draws = int(longest[np.argmax(longest * np.arange(1, len(done) + 1))])
-    chains = np.flatnonzero(done >= max(draws, 1))
+    chains = np.flatnonzero((done > 0) & (done >= draws))
     return trace.isel(chain=chains, draw=slice(draws), missing_dims="ignore")
 
 

@@ -12,7 +12,7 @@ from smm_bayes.prediction.paths import HiddenPaths
 from smm_bayes.prediction.trigger import Outlook
 from smm_bayes.survival.grid import TimeGrid
 from smm_bayes.trial.calendar import ticks
-from smm_bayes.trial.patients import Patients
+from smm_bayes.trial.patients import UNKNOWN, Patients
 
 AUXILIARY = 2**63  # key of the stream for rates, beyond any replicate
 
@@ -67,6 +67,7 @@ class Completion:
     ) -> Completion:  # fmt: skip
         """Check everything and draw the rates."""
         _refuse_delayed_entry(patients)
+        _refuse_unknown_reasons(patients)
         final.counted(patients.causes)
         new_arms = enrolment.new_arms(patients)
         if patients.enrolled is None and (final.at != "follow_up" or not final.truncate):
@@ -125,6 +126,16 @@ class Completion:
             np.empty((4, size)), np.zeros((5, size + 1), np.int64),
         )  # fmt: skip
         return out
+
+
+def _refuse_unknown_reasons(patients: Patients) -> None:
+    """Ask who is still followed, where the table of patients does not say why they were censored."""
+    if unknown := int(np.sum(patients.censoring == UNKNOWN)):
+        raise SpecificationError(
+            f"whether the {unknown} censored patients are still followed is not known: the table gives no reasons. If "
+            'they are, say so: snapshot.censoring = {1 = "administrative"}, or censoring="administrative" when a plain '
+            "table is read"
+        )
 
 
 def _refuse_delayed_entry(patients: Patients) -> None:

@@ -59,7 +59,6 @@ def carry(model: str, **parts: Any) -> None:
     """Add to the model being built what it is built for, as :func:`made_for` gives it with its data."""
     import pymc as pm
 
-    dim = f"{model}_part"
-    pm.modelcontext(None).add_coord(dim, list(parts))
     for name, values in made_for(model, **parts).items():
-        pm.Data(name, values, dims=dim)
+        pm.modelcontext(None).add_coord(f"{name}_parts", list(parts))  # no dim, so that no plot shows it
+        pm.Data(name, values)

@@ -23,13 +23,14 @@ if TYPE_CHECKING:
 
 PROVENANCES = ("real", "reconstructed", "simulated")
 REASONS = ("administrative", "lost", "withdrawn", "new_therapy", "other")
+UNKNOWN = "unknown"  # the table says nothing of why its patients were censored
 ROLES = ("control", "experimental")
 
 
 def say_reasons(reasons: np.ndarray) -> str:
     """Count the patients who are censored by reason, those still followed first."""
-    names = {"administrative": "still followed", "new_therapy": "new therapy"}
-    counts = [(names.get(reason, reason), int(np.sum(reasons == reason))) for reason in REASONS]
+    names = {"administrative": "still followed", "new_therapy": "new therapy", UNKNOWN: "for a reason not stated"}
+    counts = [(names.get(reason, reason), int(np.sum(reasons == reason))) for reason in (*REASONS, UNKNOWN)]
     return ", ".join(f"{name} {number}" for name, number in counts if number)
 
 
@@ -52,7 +53,8 @@ class Patients:
         Position in ``causes``; -1 where censored.
     censoring : numpy.ndarray of str
         Reason for censoring (one of ``administrative``, ``lost``, ``withdrawn``, ``new_therapy``, ``other``);
-        empty where there was an event. Only administrative censoring says that the patient is still followed.
+        empty where there was an event, ``unknown`` where the table holds no reasons at all. Only administrative
+        censoring says that the patient is still followed.
     enrolled : numpy.ndarray of float or None
         Calendar time of enrolment, when the patient came under observation, in months since ``origin``; None if the
         table has no dates. Time zero is at ``enrolled - entry``.

@@ -21,7 +21,7 @@ from smm_bayes.trial.columns import (
 from smm_bayes.trial.cutoff import Ends, check_cutoff
 from smm_bayes.trial.door import assemble, read_causes, read_entry
 from smm_bayes.trial.identity import normal_form
-from smm_bayes.trial.patients import REASONS, Patients
+from smm_bayes.trial.patients import REASONS, UNKNOWN, Patients
 from smm_bayes.trial.reasons import Declared, check_reasons, reason_in
 from smm_bayes.trial.selection import select_rows
 from smm_bayes.trial.table import Table, first_of, numbers, texts
@@ -218,7 +218,9 @@ def _reasons(
     meaning: str | Mapping[str, str] | None,
     problems: Problems,
 ) -> np.ndarray:
-    """Reason for censoring, empty for events; what is not known is asked for."""
+    """Reason for censoring, empty for events; unknown in a table without reasons, and asked for where some are given."""
+    if column not in table and not meaning:
+        return np.where(event, "", UNKNOWN).astype(object)
     declared = Declared.of({} if isinstance(meaning, str) else meaning).texts
     given = table.words(column)
     rest = meaning if isinstance(meaning, str) else ""

@@ -11,7 +11,7 @@ import numpy as np
 
 from smm_bayes.errors import Problems
 from smm_bayes.trial.identity import ByName, normal_form
-from smm_bayes.trial.patients import REASONS
+from smm_bayes.trial.patients import REASONS, UNKNOWN
 from smm_bayes.trial.table import Table
 
 HIGHEST_USUAL_CODE = 9
@@ -244,7 +244,7 @@ def read_reasons(
     censoring: Mapping[int, str] | Mapping[str, str] | None,
     problems: Problems,
 ) -> np.ndarray:
-    """Give the reason for censoring of every row of an ADTTE table; empty for events.
+    """Give the reason for censoring of every row of an ADTTE table; empty for events, unknown without any words.
 
     What is not known, and what contradicts CNSR or the other words of the row, is noted with the key that settles it.
 
@@ -262,6 +262,8 @@ def read_reasons(
     problems : Problems
     """
     declared, known = Declared.of(censoring), ByName(causes.items())
+    if not censoring and columns["event"] not in table and columns["censoring"] not in table:
+        return np.where(code > 0, UNKNOWN, "").astype(object)
     cells = [table.words(columns["event"]), table.words(columns["censoring"])]
     rows = [Described(int(number), *words) for number, *words in zip(code, *cells, strict=True)]
     reasons = [row.reason(declared) if row.code > 0 else "" for row in rows]

@@ -84,6 +84,8 @@ def test_an_interruption_of_a_later_part_is_an_incomplete_fit(model, monkeypatch
     assert not fitted.convergence.passed
     assert "sampling was interrupted" in fitted.convergence.reasons
     assert len(seen) == 2
+    assert fitted.posterior.sizes["chain"] == 2  # of the part that is done, whole
+    assert np.isfinite(fitted.posterior["at"].values).all()
 
 
 def test_an_error_of_a_caller_stops_what_runs_ahead(model):

@@ -10,6 +10,7 @@ import numpy as np
 import pymc as pm
 import pytest
 
+from smm_bayes.analysis.sections import SamplingSection
 from smm_bayes.errors import SpecificationError
 from smm_bayes.inference import fit
 from smm_bayes.inference.compiled import CompiledModel
@@ -126,6 +127,12 @@ def test_settings_without_end_are_refused():
             check_settings(**{**good, "target_accept": value})
     with pytest.raises(SpecificationError, match="3 problems"):
         fit(piecewise_exponential_model(TABLE, PRIORS), seed=1, draws=10**9, tune=10**9, chains=10**6)
+
+
+def test_a_specification_has_the_limits_too():
+    for name, value in (("draws", 10**9), ("tune", 10**9), ("chains", 10**6)):
+        with pytest.raises(ValueError, match=f"{name}\n.*less than or equal to"):
+            SamplingSection(**{name: value})
 
 
 def test_the_machine_and_the_package_are_named(monkeypatch):
