@@ -224,7 +224,7 @@ def _note_contradictions(
     wrong = ~agrees & ~before
     found = next(
         (
-            f"{day:.0f} days, and {cell} {unit}"
+            f"{day:.0f} days against {cell} {unit}s"
             for day, cell, unit, hit in zip(apart, table.cells(columns["time"]), units, wrong, strict=True)
             if hit
         ),
@@ -233,7 +233,7 @@ def _note_contradictions(
     problems.add_rows(
         columns["end"],
         table.where(wrong),
-        f"{columns['end']} − {columns['start']} contradicts {columns['time']}, as the other rows count",
+        f"{columns['end']} − {columns['start']} contradicts {columns['time']}",
         "correct the dates, the time or its unit; where only the first day is counted otherwise, say how "
         "the dates are to be counted: first_day = 1 (or 0)",
         found,

@@ -190,7 +190,7 @@ def test_months_by_the_usual_conventions_are_the_days_of_adt(divisor, digits):
 
 def test_rows_that_count_otherwise_are_named_and_the_key_settles_it():
     text = PILOT.replace(",302,", ",301,")
-    refused(text, r"'ADT', row 5: ADT − STARTDT contradicts AVAL.*found 301 days, and 301 day.*first_day = 1")
+    refused(text, r"'ADT', row 5: ADT − STARTDT contradicts AVAL.*found 301 days against 301 days.*first_day = 1")
     patients = read(text, first_day=1)
     assert ends(patients) == ends(read(PILOT))
     np.testing.assert_array_equal(patients.time, read(PILOT).time)
@@ -205,7 +205,7 @@ S1,003,PFS,Progression-free survival (Months),3.3,DAYS,0,2020-02-01,2020-05-10,D
 S1,004,PFS,Progression-free survival (Months),9.9,DAYS,1,2020-03-01,2020-12-26,,Ongoing,Rd
 """
     refused(text, "2 problems", r"'AVALU', rows 2, 3, 4, 5: another unit than 'PARAM' says .*'DAYS' with",
-            r"'ADT', rows 2, 3, 4, 5: ADT − STARTDT contradicts AVAL.*364 days, and 12.0 day")  # fmt: skip
+            r"'ADT', rows 2, 3, 4, 5: ADT − STARTDT contradicts AVAL.*364 days against 12.0 days")  # fmt: skip
     refused(text.replace("(Months)", "at 12 months"), "1 problem: column 'ADT'")
     assert read(text.replace("DAYS", "")).first_day in (0, 1)
     refused(text.replace("DAYS", ""), "another unit than unit = 'day' states", unit="day")
@@ -236,6 +236,8 @@ def test_the_data_cutoff_is_stated():
 def test_one_who_was_not_seen_for_long_among_many_is_asked_about():
     rows = [f"S1,Q{n:02d},PFS,{400 - n},DAYS,1,2020-01-05,,,Ongoing,KRd" for n in range(30)]
     assert len(read(PILOT + "\n".join(rows))) == 34
+    many = [row.replace(f",{400 - n},", ",20,") if n < 9 else row for n, row in enumerate(rows)]
+    assert len(read(PILOT + "\n".join(many))) == 34  # the last date is no cut-off
     early = rows[5].replace(",395,", ",20,")
     refused(PILOT + "\n".join([*rows, early.replace("Q05", "Q99")]), "row 36: still followed, but not seen")
 
