@@ -28,6 +28,7 @@ from smm_bayes.borrowing.trials.priors import TrialsPriors
 from smm_bayes.errors import Problems, SpecificationError
 from smm_bayes.prediction.final import Enrolment, FinalAnalysis
 from smm_bayes.prediction.success import Combined, EventCount, SuccessRule, rule_from
+from smm_bayes.prediction.trigger import refuse_past
 from smm_bayes.survival.effects import EFFECTS, Effect, Varying, Waning
 from smm_bayes.survival.grid import TimeGrid
 from smm_bayes.survival.model_priors import GammaPrior, SurvivalPriors
@@ -277,7 +278,7 @@ class AnalysisSpec(Section):
         Raises
         ------
         SpecificationError
-            When a date has nothing to count from.
+            When a date has nothing to count from, or is before the data cut.
         """
         final = self.final
 
@@ -286,7 +287,9 @@ class AnalysisSpec(Section):
                 return None
             if patients.origin is None or patients.data_cutoff is None:
                 raise SpecificationError(f"final.{key} needs the patients' dates to count from; give column STARTDT")
-            return calendar_time(date, patients.origin)
+            time = calendar_time(date, patients.origin)
+            refuse_past(key, time, patients)
+            return time
 
         cap = months("cap", final.cap)
         return FinalAnalysis(

@@ -221,6 +221,25 @@ def test_who_is_censored_at_the_event_that_triggers_the_analysis_is_at_risk_of_i
         np.testing.assert_array_equal(np.abs(found.score), 0.5)
 
 
+def test_dates_of_one_day_are_one_date_in_courses():
+    """Progression and death on one day, each computed from another origin: it is a progression, and a cut knows it."""
+    days, size = np.arange(200, 600), 400
+    noisy = [(days + shift) / DAYS_PER_MONTH - shift / DAYS_PER_MONTH for shift in (0, 1000, 7777)]
+    assert (noisy[1] != noisy[0]).any()
+    courses = Courses(
+        patient=np.arange(size).astype(str), arm=days % 2, enrolled=np.zeros(size), response=None,
+        progression=noisy[1], new_therapy=None, second_progression=None, death=noisy[0], last_assessment=noisy[2],
+        last_alive=noisy[0], censoring=np.full(size, "", dtype=object), arms=("control", "experimental"),
+        arm_names=("Rd", "KRd"), data_cutoff=noisy[0].max(), origin=ORIGIN,
+    )  # fmt: skip
+    found = PFS.patients(courses)
+    assert (found.cause == 0).all()
+    np.testing.assert_array_equal(found.time, days / DAYS_PER_MONTH)
+    for day in (200, 333, 471):
+        cut = courses.cut_by_date(ORIGIN + datetime.timedelta(days=day))
+        assert np.isfinite(cut.progression).sum() == np.isfinite(cut.death).sum() == day - 199
+
+
 def test_an_event_at_time_zero_is_none():
     """A time that is less than half a tick, which would be an event at the start."""
     arm, enrolled, time, _ = whole_days(1, 6)
