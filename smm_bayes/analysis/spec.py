@@ -31,6 +31,7 @@ from smm_bayes.errors import Problems, SpecificationError
 from smm_bayes.files import sha256
 from smm_bayes.prediction.final import Enrolment, FinalAnalysis
 from smm_bayes.prediction.success import Combined, EventCount, SuccessRule, rule_from
+from smm_bayes.prediction.trigger import refuse_past
 from smm_bayes.reading import LARGEST_TEXT, parse_toml, read_bytes, resolved, shown
 from smm_bayes.survival.effects import EFFECTS, Effect, Varying, Waning
 from smm_bayes.survival.grid import TimeGrid
@@ -287,7 +288,7 @@ class AnalysisSpec(Section):
         Raises
         ------
         SpecificationError
-            When a date has nothing to count from.
+            When a date has nothing to count from, or is before the data cut.
         """
         final = self.final
 
@@ -296,7 +297,9 @@ class AnalysisSpec(Section):
                 return None
             if patients.origin is None or patients.data_cutoff is None:
                 raise SpecificationError(f"final.{key} needs the patients' dates to count from; give column STARTDT")
-            return calendar_time(date, patients.origin)
+            time = calendar_time(date, patients.origin)
+            refuse_past(key, time, patients)
+            return time
 
         cap = months("cap", final.cap)
         return FinalAnalysis(

@@ -69,12 +69,23 @@ class Outlook:
         cutoff = patients.data_cutoff
         if cutoff is not None:
             for key, time in (("date", final.date), ("cap", final.cap)):
-                if time is not None and _day(time) < _day(cutoff):
-                    raise SpecificationError(f"final.{key} {_when(time, patients)} is before the data cut "
-                                             f"({_when(cutoff, patients)}); choose a later date")  # fmt: skip
+                refuse_past(key, time, patients)
             date = None if final.date is None else max(final.date, cutoff)
             final = replace(final, date=date, cap=max(final.cap, cutoff))
         return cls(final, _sentence(patients, final, len(enrolment.new_arms(patients)), complete))
+
+
+def refuse_past(key: str, time: float | None, patients: Patients) -> None:
+    """Refuse a date of the final analysis on a day before that of the data cut-off.
+
+    Raises
+    ------
+    SpecificationError
+    """
+    cutoff = patients.data_cutoff
+    if time is not None and cutoff is not None and _day(time) < _day(cutoff):
+        raise SpecificationError(f"final.{key} {_when(time, patients)} is before the data cut "
+                                 f"({_when(cutoff, patients)}); choose a later date")  # fmt: skip
 
 
 def observed_events(patients: Patients, final: FinalAnalysis) -> int:

@@ -218,7 +218,7 @@ def _reasons(
     meaning: str | Mapping[str, str] | None,
     problems: Problems,
 ) -> np.ndarray:
-    """Reason for censoring, empty for events; unknown in a table without reasons, and asked for where some are given."""
+    """Reason for censoring, empty for events; unknown in a table without reasons, asked for where some are given."""
     if column not in table and not meaning:
         return np.where(event, "", UNKNOWN).astype(object)
     declared = Declared.of({} if isinstance(meaning, str) else meaning).texts

@@ -1,6 +1,7 @@
 """Whole days against whole numbers: cuts, log-rank, Cox and tables of trials by dates, counted by hand."""
 
 import datetime
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from smm_bayes.prediction.completion import Completion
 from smm_bayes.prediction.final import Enrolment, FinalAnalysis, FinalData
 from smm_bayes.surrogacy import MrdSchedule
 from smm_bayes.surrogacy.joint.table import JointTable
+from smm_bayes.surrogacy.within.landmark import latest_status
 from smm_bayes.survival import TimeGrid
 from smm_bayes.survival.cure_table import CureTable
 from smm_bayes.survival.patterns import PatternTable
@@ -219,6 +221,41 @@ def test_who_is_censored_at_the_event_that_triggers_the_analysis_is_at_risk_of_i
         assert (found.events.sum(axis=(1, 2)) == 1).all()
         np.testing.assert_array_equal(found.variance, 0.25)
         np.testing.assert_array_equal(np.abs(found.score), 0.5)
+
+
+def test_dates_of_one_day_are_one_date_in_courses():
+    """Progression and death on one day, each computed from another origin: it is a progression, and a cut knows it."""
+    days, size = np.arange(200, 600), 400
+    noisy = [(days + shift) / DAYS_PER_MONTH - shift / DAYS_PER_MONTH for shift in (0, 1000, 7777)]
+    assert (noisy[1] != noisy[0]).any()
+    courses = Courses(
+        patient=np.arange(size).astype(str), arm=days % 2, enrolled=np.zeros(size), response=None,
+        progression=noisy[1], new_therapy=None, second_progression=None, death=noisy[0], last_assessment=noisy[2],
+        last_alive=noisy[0], censoring=np.full(size, "", dtype=object), arms=("control", "experimental"),
+        arm_names=("Rd", "KRd"), data_cutoff=noisy[0].max(), origin=ORIGIN,
+    )  # fmt: skip
+    found = PFS.patients(courses)
+    assert (found.cause == 0).all()
+    np.testing.assert_array_equal(found.time, days / DAYS_PER_MONTH)
+    for day in (200, 333, 471):
+        cut = courses.cut_by_date(ORIGIN + datetime.timedelta(days=day))
+        assert np.isfinite(cut.progression).sum() == np.isfinite(cut.death).sum() == day - 199
+
+
+def test_mrd_on_the_last_day_and_on_the_day_of_the_landmark_is_known():
+    """Results and visits whose months were computed from another origin."""
+    for shift in (1000, 3001, 7777):
+        for day in range(180, 230):
+            noisy = (day + shift) / DAYS_PER_MONTH - shift / DAYS_PER_MONTH
+            patients = patients_of(np.array([0, 1]), np.zeros(2), np.array([day, 400]) / DAYS_PER_MONTH,
+                                   np.array([0, -1]), data_cutoff=400 / DAYS_PER_MONTH)  # fmt: skip
+            mrd = MrdAssessments(np.arange(2), np.full(2, noisy), np.ones(2, bool), np.full(2, 1e-5))
+            patients = replace(patients, mrd=mrd)
+            assert len(cut_by_date(patients, ORIGIN + datetime.timedelta(days=day)).mrd) == 2
+            assert latest_status(patients, day / DAYS_PER_MONTH).tolist() == [1, 1]
+            status = MrdSchedule((noisy,), before=3.0, after=0.0).assign(patients)
+            assert status.at_risk[:, 0].tolist() == [False, True]
+            assert (status.code == 1).all()
 
 
 def test_an_event_at_time_zero_is_none():

@@ -401,6 +401,11 @@ SPECS = [
      r"final\.date 2019-01-01 is before the data cut \(2021-07-01\); choose a later date"),
     ("final cap before the cut", spoil("final.cap", datetime.date(2021, 1, 1)),
      r"final\.cap 2021-01-01 is before the data cut \(2021-07-01\); choose a later date"),
+    ("final events out of reach", spoil("final", {"at": "events", "events": 11}),
+     r"final\.events is 11 and cannot be reached any more: 5 events so far, 5 patients still followed and 0 to come make "
+     r"at most 10 events; correct it, say in prediction\.complete who is still followed, or give final\.cap"),
+    ("more patients than any trial has", spoil("enrolment", {"planned": {"control": 99_999_999_999, "experimental": 9}}),
+     in_spec(r"enrolment\.planned is 99,999,999,999 control, 9 experimental; a trial has from 0 to 100,000 patients")),
     ("more final events than patients", spoil("final", {"at": "events", "events": 13}),
      r"final\.events is 13, more than the 12 patients there will be; correct it, or plan"),
     ("final events 0", spoil("final", {"at": "events", "events": 0}),
@@ -681,7 +686,7 @@ GOOD = [
             cell("MRDDT", "2019-12-24", 1, sheet="mrd"))),
     ("no cut", spoil("snapshot.cut_by_date", None)),
     ("a cut by events", all_of(spoil("snapshot.cut_by_date", None), spoil("snapshot.cut_by_events", 4))),
-    ("final at events", spoil("final", {"at": "events", "events": 10})),
+    ("final at events", spoil("final", {"at": "events", "events": 10})),  # 5 so far and 5 still followed
     ("final at events with more patients", all_of(
         spoil("final", {"at": "events", "events": 16}),
         spoil("enrolment", {"planned": {"control": 9, "experimental": 9}}))),
