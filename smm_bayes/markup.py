@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LITERAL = 'class="mathjax_ignore tex2jax_ignore"'  # a dollar sign in a name begins no formula
-WIDE = 8  # columns from which a table is printed on a page turned sideways
+WIDE = 6  # columns from which a table is printed on a page turned sideways
 
 
 def text(value: object) -> str:
@@ -48,7 +49,7 @@ def table(
 
 
 def frame(values: pd.DataFrame, *, index: bool = True, number: str = "{:.3g}") -> str:
-    """Show a pandas frame whole: no row, column or long text is cut short."""
+    """Show a pandas frame whole: no row, column or long text is cut short. What is not a number is left empty."""
     labels = values.index.nlevels if index else 0
     keys = [key if isinstance(key, tuple) else (key,) for key in values.index]
     rows = [[*(key if index else ()), *(_cell(cell, number) for cell in row)]
@@ -58,7 +59,9 @@ def frame(values: pd.DataFrame, *, index: bool = True, number: str = "{:.3g}") -
 
 
 def _cell(value: object, number: str) -> str:
-    return number.format(value) if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return "" if math.isnan(value) else number.format(value)
+    return str(value)
 
 
 def _cells(values: Iterable[object], tag: str) -> str:

@@ -117,7 +117,7 @@ class PredictiveCheck:
         inside = f"events of {self.inside.sum()} of {len(self.inside)} cells inside their 95 % limits"
         verdict = "The data look like data from the model"
         if self.misfits:
-            found = [f"{name} (p {self.p_values[name]:.3f})" for name in self.misfits]
+            found = [f"{name} (p {self.p_values[name]:.2g})" for name in self.misfits]
             verdict = f"The model does not fit {listed(found)}"
         return f"{verdict} ({smallest}; {inside})."
 

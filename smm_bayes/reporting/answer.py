@@ -30,9 +30,8 @@ def printed(interim: Interim, *, seed: int) -> str:
     """
     decision = interim.decision
     first = condition_rows(decision)
-    rest = [row for row in interim.prediction.summary() if row[0] != SAID_BEFORE and row not in first]
     parts = {
-        "": Rows([*first, *interim.inputs.patients.summary(), *rest]),
+        "": Rows([*first, *interim.inputs.patients.summary(), *prediction_rows(interim)]),
         "Probability of success with other evidence:": source_rows(decision),
         "Borrowed, and conflict with what the others predict:": borrowing_rows(decision),
         "Probability of success by source of information:": ladder_rows(decision),
@@ -42,6 +41,12 @@ def printed(interim: Interim, *, seed: int) -> str:
         "What happened:": outcome_rows(interim),
     }  # fmt: skip
     return "\n\n".join(f"{heading}\n{rows}".lstrip("\n") for heading, rows in parts.items() if rows)
+
+
+def prediction_rows(interim: Interim) -> Rows:
+    """Give what is predicted apart from what stands among the answer's conditions."""
+    first = condition_rows(interim.decision)
+    return Rows(row for row in interim.prediction.summary() if row[0] != SAID_BEFORE and row not in first)
 
 
 @dataclass(frozen=True)
@@ -105,4 +110,4 @@ def limits(interim: Interim) -> Section:
     if decision.mrd is not None and decision.mrd.relation is not None:
         said.append("The relation across trials comes from other trials. That it holds here is assumed, by the "
                     "transport that is stated.")  # fmt: skip
-    return Section("", (Rows((str(number), sentence) for number, sentence in enumerate(said, 1)),))
+    return paragraphs(*said)

@@ -31,14 +31,12 @@ def literal[**P, R](draw: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(draw)
     def drawn(*args: P.args, **kwargs: P.kwargs) -> R:
-        import matplotlib as mpl
         from matplotlib.artist import Artist
         from matplotlib.text import Text
 
-        with mpl.rc_context({"text.parse_math": False}):
-            found = draw(*args, **kwargs)
+        found = draw(*args, **kwargs)
         for text in found.findobj(Text) if isinstance(found, Artist) else ():
-            text.set_parse_math(False)  # axes that were given have texts already
+            text.set_parse_math(False)
         return found
 
     return drawn

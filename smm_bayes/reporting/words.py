@@ -171,7 +171,7 @@ def input_rows(decision: Decision) -> Rows:
     rows.append(("seed", str(inputs.seed)))
     rows.append(("package", package_words(inputs.package)))
     rows.append(("versions", ", ".join(f"{name} {version}" for name, version in inputs.versions.items())))
-    evidence = "; ".join(f"{s.name} ({s.trust}): {s.source}" for s in decision.sources) or "none"
+    evidence = "; ".join(f"{s.name} ({s.trust}): {s.source}" for s in decision.sources if s.source) or "none"
     rows.append(("outside evidence", evidence))
     return rows
 
