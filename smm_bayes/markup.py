@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LITERAL = 'class="mathjax_ignore tex2jax_ignore"'  # a dollar sign in a name begins no formula
-WIDE = 6  # columns from which a table is printed on a page turned sideways
+WIDE = 6  # columns from which a table is printed in small letters
 
 
 def text(value: object) -> str:

@@ -113,7 +113,7 @@ class PredictiveCheck:
 
     def sentence(self) -> str:
         """Say what fits and what does not, with the cells that :attr:`events` holds."""
-        smallest = f"smallest of {len(self.discrepancies)} p-values {min(self.p_values.values()):.3f}"
+        smallest = f"smallest of {len(self.discrepancies)} p-values {min(self.p_values.values()):.2g}"
         inside = f"events of {self.inside.sum()} of {len(self.inside)} cells inside their 95 % limits"
         verdict = "The data look like data from the model"
         if self.misfits:

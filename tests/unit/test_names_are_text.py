@@ -3,6 +3,9 @@
 import ast
 import html
 import json
+import re
+import shutil
+import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -197,6 +200,28 @@ def test_rendered_page_runs_and_loads_nothing(tmp_path):
     text = judge(page)
     assert text.count(EVERY) >= len(KINDS)
     assert ("img", "alt", EVERY) in Seen(page).attributes
+
+
+@pytest.mark.skipif(not (shutil.which("chromium") and shutil.which("pdftotext")), reason="no browser to print with")
+def test_printed_page_loses_no_column(tmp_path):
+    import nbformat.v4 as nb
+
+    words = [f"col{number}" for number in range(14)]
+    wide = markup.frame(pd.DataFrame([[f"{word} is a long name" for word in words]] * 3, columns=words))
+    data = {"text/html": wide, "text/plain": ""}
+    output = nb.new_output("execute_result", data=data, execution_count=1)
+    path = tmp_path / "report.ipynb"
+    path.write_text(json.dumps(nb.new_notebook(cells=[nb.new_code_cell("table", outputs=[output])])))
+    (tmp_path / "report.html").write_text(render(path))
+    printed = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}",
+               f"--print-to-pdf={tmp_path / 'page.pdf'}", (tmp_path / "report.html").as_uri()]  # fmt: skip
+    subprocess.run(printed, check=True, capture_output=True, timeout=240)
+    pages = ["pdftotext", "-bbox", tmp_path / "page.pdf", "-"]
+    text = subprocess.run(pages, check=True, capture_output=True, text=True).stdout
+    width = float(re.search(r'<page width="([\d.]+)"', text)[1])
+    right = [float(edge) for edge in re.findall(r'xMax="([\d.]+)" yMax="[\d.]+">col\d+<', text)]
+    assert len(right) == 4 * len(words)
+    assert max(right) < width
 
 
 SPEC = r"""
