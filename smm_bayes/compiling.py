@@ -72,7 +72,7 @@ def _writable(place: str) -> Path | None:
 def find_a_home() -> None:
     """Let other packages keep their files in a temporary folder where there is no home that can be written to.
 
-    PyTensor cannot be imported without a folder for compiled code; Matplotlib, IPython and Jupyter want one each. What
+    PyTensor compiles nothing without a folder for compiled code; Matplotlib, IPython and Jupyter want one each. What
     the user has set stays. The folder is removed at the end, so that every run compiles anew.
     """
     flags = os.environ.get("PYTENSOR_FLAGS", "")
