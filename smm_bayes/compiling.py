@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 import threading
+import warnings
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -72,13 +73,18 @@ def _writable(place: str) -> Path | None:
 def find_a_home() -> None:
     """Let other packages keep their files in a temporary folder where there is no home that can be written to.
 
-    PyTensor cannot be imported without a folder for compiled code; Matplotlib, IPython and Jupyter want one each. What
+    PyTensor compiles nothing without a folder for compiled code; Matplotlib, IPython and Jupyter want one each. What
     the user has set stays. The folder is removed at the end, so that every run compiles anew.
     """
     flags = os.environ.get("PYTENSOR_FLAGS", "")
     if "compiledir" in flags or _writable("~/.pytensor/numba"):
         return
-    folder = tempfile.mkdtemp(prefix="smm_bayes-")
+    try:
+        folder = tempfile.mkdtemp(prefix="smm_bayes-")
+    except OSError:
+        warnings.warn("no folder can be written to, so that no model can be compiled; set TMPDIR to one that can",
+                      stacklevel=2)  # fmt: skip
+        return
     atexit.register(_remove, folder, os.getpid())
     os.environ["PYTENSOR_FLAGS"] = ",".join([*filter(None, [flags]), f"base_compiledir={folder}/pytensor"])
     for name in ("MPLCONFIGDIR", "IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR"):

@@ -13,7 +13,7 @@ USES_EVERYTHING = """
 import numpy as np
 import smm_bayes.design.kernels, smm_bayes.borrowing.mixtures.counts_kernel
 from smm_bayes.prediction.kernels import log_rank
-import matplotlib.pyplot, nutpie, pymc
+import matplotlib.pyplot, nutpie, pymc, pytensor.link.numba.cache  # which makes its folder
 print(round(log_rank(np.array([1.0, 2, 3]), np.ones(3, bool), np.array([True, False, True]))[1], 4))
 print(log_rank._cache.cache_path)
 """

@@ -10,6 +10,8 @@ import numpy as np
 import pymc as pm
 import pytest
 
+from smm_bayes.analysis import read_inputs
+from smm_bayes.analysis.designs import VARIANTS
 from smm_bayes.analysis.sections import SamplingSection
 from smm_bayes.errors import SpecificationError
 from smm_bayes.inference import fit
@@ -28,7 +30,7 @@ from smm_bayes.survival import (
     piecewise_exponential_model,
 )
 from smm_bayes.survival.effects import Varying, Waning
-from smm_bayes.survival.made_for import hash_values
+from smm_bayes.survival.made_for import MADE_FOR, hash_values
 
 ROOT = Path(__file__).parents[2]
 GRID = TimeGrid((12, 24))
@@ -113,6 +115,29 @@ def test_data_made_for_other_intervals_arms_or_causes_are_refused():
                         ("causes", replace(TABLE, causes=("death",)))):  # fmt: skip
         with pytest.raises(SpecificationError, match=f"made for other {part} than are compiled"):
             compiled.with_data(model_data(other, GammaPrior()))
+
+
+def _joint_with_earlier_trials():
+    inputs = read_inputs(ROOT / "models/krd_vs_rd/spec.toml")
+    return inputs.joint.build(), inputs.joint.data()[0]
+
+
+def _of_a_design(name):
+    design, rng = VARIANTS[name](), np.random.default_rng(1)
+    return design.build(), design.simulate(design.prior(1, rng=rng), rng=rng).data()[0]
+
+
+@pytest.mark.parametrize("name", [*VARIANTS, "joint with earlier trials"])
+def test_every_model_says_what_it_was_built_for(name):
+    model, data = _of_a_design(name) if name in VARIANTS else _joint_with_earlier_trials()
+    compiled, said = NotCompiled(model), [key for key in data if key.endswith(MADE_FOR)]
+    assert said
+    assert set(said) == {variable.name for variable in model.data_vars if variable.name.endswith(MADE_FOR)}
+    for key, values in data.items():
+        compiled._check(key, values)  # its own data are taken
+    for key in said:
+        with pytest.raises(SpecificationError, match="were made for other"):
+            compiled.with_data({**data, key: data[key] + 1})
 
 
 def test_settings_without_end_are_refused():
