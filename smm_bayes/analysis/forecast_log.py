@@ -8,25 +8,16 @@ was published elsewhere: in the history of the repository, on a card, in a test.
 
 from __future__ import annotations
 
-import datetime
-import hashlib
-import json
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from smm_bayes.errors import SpecificationError
+from smm_bayes.analysis.log import append
+from smm_bayes.analysis.log import read_log as read_chain
+from smm_bayes.errors import DataError, SpecificationError
 from smm_bayes.inference.fingerprint import hash_file
-from smm_bayes.reading import read_text
 
 LOG = "forecasts.log.jsonl"
-
-
-def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Add the hash of what an object holds, by which an edited one is known."""
-    kept = {name: value for name, value in content.items() if name != "seal"}
-    return {**kept, "seal": hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()}
 
 
 def read_log(folder: str | Path) -> list[dict[str, Any]]:
@@ -37,31 +28,15 @@ def read_log(folder: str | Path) -> list[dict[str, Any]]:
     SpecificationError
         Naming the first entry that is not as it was written.
     """
-    path = Path(folder) / LOG
-    if not os.path.lexists(path):
-        return []
-    found: list[dict[str, Any]] = []
-    for number, line in enumerate(read_text(path, SpecificationError, what="a log").splitlines(keepends=True), 1):
-        try:
-            entry = json.loads(line)
-            good = _line(sealed(entry)) == line and entry["after"] == (found[-1]["seal"] if found else "")
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            good = False
-        if not good:
-            raise SpecificationError(f"{path}: entry {number} was changed, or one before it was removed; restore it")
-        found.append(entry)
-    return found
+    try:
+        return read_chain(Path(folder) / LOG)
+    except DataError as error:
+        raise SpecificationError(str(error)) from None
 
 
 def enter(path: Path, seal: str) -> None:
     """Put a record that was just written at the end of the log of its folder."""
-    there, log = read_log(path.parent), path.parent / LOG
-    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    entry = sealed({"at": now, "record": path.name, "sha256": hash_file(path), "sealed_as": seal,
-                    "after": there[-1]["seal"] if there else ""})  # fmt: skip
-    temporary = log.with_suffix(".tmp")
-    temporary.write_text("".join(map(_line, [*there, entry])))
-    os.replace(temporary, log)
+    append(path.parent / LOG, {"record": path.name, "sha256": hash_file(path), "sealed_as": seal})
 
 
 def vouch(folder: str | Path, records: Sequence[Path]) -> None:
@@ -84,7 +59,3 @@ def vouch(folder: str | Path, records: Sequence[Path]) -> None:
     if len(entries) > len(records):
         raise SpecificationError(f"{folder}: {entries[len(records)].get('record')} is in {LOG} and no longer there; "
                                  "restore it")  # fmt: skip
-
-
-def _line(entry: Mapping[str, Any]) -> str:
-    return json.dumps(entry) + "\n"

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from smm_bayes.analysis.forecast_log import LOG as FORECASTS
 from smm_bayes.analysis.freeze import check_frozen
 from smm_bayes.analysis.log import read_log
 from smm_bayes.analysis.pinned import DECISION, MANIFEST, POSTERIOR, check_answer, check_folder
 from smm_bayes.errors import SmmBayesError, SpecificationError
+from smm_bayes.evidence.origin import check_reconstruction
+from smm_bayes.reading import read_json
 
 FROZEN, LOG, RECORD = ".frozen.json", ".log.jsonl", "forecast.json"
 SKIPPED = frozenset({"__pycache__", "node_modules", "site-packages"})
@@ -123,25 +125,29 @@ def _folders(path: Path) -> Iterator[tuple[Path, list[str]]]:
 def _in_folder(folder: Path, names: list[str], *, alone: bool) -> Iterator[tuple[Path, Callable[[Path], str]]]:
     if MANIFEST in names or DECISION in names:
         yield folder, check_run
-    specs = {name.removesuffix(end) for name in names for end in (FROZEN, LOG) if name.endswith(end)}
+    ends = [(name, end) for name in names for end in (FROZEN, LOG) if name.endswith(end) and name != FORECASTS]
+    specs = {name.removesuffix(end) for name, end in ends}
     if alone:
         specs |= {name.removesuffix(".toml") for name in names if (folder / name).with_suffix(FROZEN).exists()}
     for stem in sorted(specs):
         yield folder / f"{stem}.toml", check_frozen if (folder / f"{stem}.toml").exists() else _lone_log
     if any(name == RECORD or (name.startswith("forecast_") and name.endswith(".json")) for name in names):
         yield folder, check_forecasts
-    reconstructions = _reconstruction_check()
-    if reconstructions is not None:
-        tables = [folder / name for name in names if name.endswith(".csv")]
-        yield from ((table, reconstructions) for table in tables if table.with_suffix(".json").exists())
+    tables = [folder / name for name in names if name.endswith(".csv")]
+    yield from ((table, check_reconstruction) for table in tables if _has_record(table.with_suffix(".json")))
+
+
+def _has_record(path: Path) -> bool:
+    """Whether a JSON file is the record of a reconstruction that can be checked: it holds hashes of what it is of."""
+    if not path.is_file():
+        return False
+    try:
+        content = read_json(path)
+    except SmmBayesError:
+        return False
+    return content.get("provenance") == "reconstructed" and "sha256" in content
 
 
 def _lone_log(spec: Path) -> str:
     entries = read_log(spec.with_suffix(LOG))
     raise SpecificationError(f"{spec}: has {len(entries)} entries on its log, but is not there; restore it")
-
-
-def _reconstruction_check() -> Callable[[Path], str] | None:
-    """Give the check of a reconstruction's table against the hashes beside it, where the evidence room has it."""
-    check = getattr(importlib.import_module("smm_bayes.evidence.made"), "check_reconstruction", None)
-    return check if callable(check) else None

@@ -18,8 +18,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from smm_bayes.errors import DataError
 from smm_bayes.evidence import pseudo, reconstruct, summaries
-from smm_bayes.evidence.declared import Declaration
+from smm_bayes.evidence.declared import Declaration, load_declarations
 from smm_bayes.evidence.facts import Fact
+from smm_bayes.reading import read_json
 from smm_bayes.trial import curves
 
 MAKERS: tuple[ModuleType, ...] = (reconstruct, summaries, pseudo, curves)  # what turns summaries into patients
@@ -135,9 +136,7 @@ def read_origin(table: str | Path) -> Origin | None:
     if not os.path.isfile(path):  # also False where no file can have such a name
         return None
     try:
-        return Origin.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); check the file's permissions") from None
+        return Origin.model_validate(read_json(path, what="the record of a table"))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
@@ -145,6 +144,22 @@ def read_origin(table: str | Path) -> Origin | None:
             f"{path}: is no record of what {Path(table).name} was made from ({where}: {first['msg'].lower()}); make "
             "table and record anew with smm-bayes reconstruct, or correct the path"
         ) from None
+
+
+def check_reconstruction(table: Path) -> str:
+    """Compare a table of reconstructions, the facts and the code with those of its record; say what it is.
+
+    Raises
+    ------
+    DataError
+        Naming everything that has changed since.
+    """
+    origin = read_origin(table)
+    if origin is None:
+        raise DataError(f"{table}: has no record of what it was made from beside it; make both anew")
+    if changed := origin.differences(table, load_declarations()):
+        raise DataError(f"{table}: {'; '.join(changed)}")
+    return f"{origin.number} reconstructions of {origin.trial}, {origin.endpoint}"
 
 
 def told_apart(

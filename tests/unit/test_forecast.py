@@ -19,6 +19,7 @@ from smm_bayes.analysis.forecast import (
 )
 from smm_bayes.analysis.forecast_log import LOG, read_log
 from smm_bayes.errors import SpecificationError
+from smm_bayes.files import as_json
 from smm_bayes.inference.fingerprint import hash_file
 
 ROOT = Path(__file__).parents[2]
@@ -129,7 +130,7 @@ def test_a_record_or_a_log_that_is_missing_is_known(copied):
 @pytest.mark.parametrize(
     ("text", "words"),
     [("", "the file is empty"), ("forecast", "not readable as JSON"), ("[]", "no object"), ("{}", "was edited"),
-     ('{"seal": 1}', "was edited"), (json.dumps(sealed({"a": 1})), "no list of quantities"),
+     ('{"seal": 1}', "was edited"), (as_json(sealed({"a": 1})), "no list of quantities"),
      ('{"quantities": [1], "quantities": []}', "the key 'quantities' is there twice")],
 )  # fmt: skip
 def test_what_is_no_record_is_refused_in_one_sentence(text, words, tmp_path):
