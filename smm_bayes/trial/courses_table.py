@@ -26,6 +26,7 @@ from smm_bayes.trial.columns import (
 from smm_bayes.trial.courses import ORIGINS, Courses, breaches
 from smm_bayes.trial.cutoff import Ends, check_cutoff, check_future
 from smm_bayes.trial.identity import ByName
+from smm_bayes.trial.patients import UNKNOWN
 from smm_bayes.trial.reasons import check_reasons, meaning_of
 from smm_bayes.trial.selection import select_rows
 from smm_bayes.trial.table import Table, dates, first_of, is_missing
@@ -99,7 +100,7 @@ def read_courses(
     PD2DT        second documented progression, whatever the treatment (optional)
     PDNTXDT      first progression after NTXDT (optional; otherwise read off PDDT and PD2DT)
     NTXASDT      last assessment of the disease no later than NTXDT, wherever there is an NTXDT (optional)
-    DCSREAS      why a patient who is alive is no longer followed; empty for who is still followed (optional)
+    DCSREAS      why a patient who is alive is no longer followed; empty for a patient still followed (optional)
     ENRLDT       study entry, where it may be before RANDDT (optional)
     RFICDT       informed consent (optional)
     STRATUM      stratum (optional)
@@ -240,12 +241,11 @@ def _check_order(table: Table, at: Mapping[str, str], when: Mapping[str, np.ndar
 def _reasons(
     table: Table, at: Mapping[str, str], alive: np.ndarray, meaning: Mapping[str, str], problems: Problems
 ) -> np.ndarray:
-    """Why who is alive is no longer followed; empty for the dead, whatever their cell says."""
+    """Why patients who are alive are no longer followed; empty for the dead, unknown in a table without reasons."""
     column, declared = at["censoring"], ByName((text, why) for text, why in meaning.items() if text.strip())
     nothing = next((why for text, why in meaning.items() if not text.strip()), "administrative")
-    if column not in table and not any(not text.strip() for text in meaning):
-        problems.add(f"column '{column}' is missing: it holds the reason for leaving the trial, empty for who is still "
-                     'followed; add it, or say that all alive are: censoring = {"" = "administrative"}')  # fmt: skip
+    if column not in table and not meaning:
+        return np.where(alive, UNKNOWN, "").astype(object)
     given = table.words(column)
     reason = [(declared.get(text) or meaning_of(text).reason) if text else nothing for text in given]
     silent = np.array([bool(text) and not why for text, why in zip(given, reason, strict=True)], dtype=bool)

@@ -229,7 +229,8 @@ def second_line(after=None, without=(), **changes):
     if after is not None:
         columns["PDNTXDT"] = [day(after.get(name)) for name in ends]
     kept = {name: cells for name, cells in columns.items() if name not in without}
-    return Courses.from_table(Table("courses", kept, list(range(2, len(ends) + 2))), arms={"experimental": "Active"})
+    return Courses.from_table(Table("courses", kept, list(range(2, len(ends) + 2))), arms={"experimental": "Active"},
+                              censoring={"": "administrative"})  # fmt: skip
 
 
 def test_pfs2_is_progression_after_second_line_treatment():

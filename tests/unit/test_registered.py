@@ -69,7 +69,8 @@ def courses():
     columns = {"STUDYID": ["SMM"] * len(BY_DAY), "USUBJID": list(BY_DAY), "TRT01P": ["Active"] * len(BY_DAY),
                "RANDDT": [day(0)] * len(BY_DAY)}  # fmt: skip
     columns |= {name: [day(days[n]) for days in BY_DAY.values()] for n, name in enumerate(COLUMNS)}
-    return Courses.from_table(Table("courses", columns, list(range(2, 12))), arms={"experimental": "Active"})
+    return Courses.from_table(Table("courses", columns, list(range(2, 12))), arms={"experimental": "Active"},
+                              censoring={"": "administrative"})  # fmt: skip
 
 
 def key(endpoint):
