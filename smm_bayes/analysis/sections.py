@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from smm_bayes.prediction.final import Enrolment
+from smm_bayes.prediction.final import MOST_PLANNED, Enrolment
 from smm_bayes.survival.grid import TimeGrid
 from smm_bayes.survival.priors import YEAR, BaselinePrior, SmoothnessPrior
 from smm_bayes.trial.endpoints import CHOICES, ENDPOINTS, Endpoint
@@ -19,7 +19,6 @@ from smm_bayes.trial.table import YEARS
 LEAST, MOST = 1e-9, 1e9  # size of any number that is not 0
 SHORTEST = 1e-6  # median or limit of a prior, in months or as a ratio
 LARGEST_WHOLE = 2**32 - 1  # seeds go up to it
-LARGEST_TRIAL = 100_000  # patients
 LONGEST = 1000  # characters of a name or path
 
 
@@ -56,6 +55,13 @@ def _countable(value: int) -> int:
     return value
 
 
+def _patients_of_arm(value: object) -> object:
+    value = _number(value)
+    if isinstance(value, int | float) and not 0 <= value <= MOST_PLANNED:
+        raise ValueError(f"a trial has from 0 to {MOST_PLANNED:,} patients")
+    return value
+
+
 def _printable(value: str) -> str:
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in value):
         raise ValueError("must not hold control characters")
@@ -67,6 +73,7 @@ def _printable(value: str) -> str:
 Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False), AfterValidator(_of_a_size)]
 Scale = Annotated[Number, Field(gt=0), AfterValidator(_not_too_small)]
 Whole = Annotated[int, BeforeValidator(_number), AfterValidator(_countable)]
+PatientsOfArm = Annotated[int, BeforeValidator(_patients_of_arm)]
 Date = Annotated[datetime.date, BeforeValidator(_date)]
 Word = Annotated[str, Field(min_length=1), AfterValidator(_printable)]
 Role = Literal["control", "experimental"]
@@ -262,7 +269,7 @@ class FinalSection(Section):
 class EnrolmentSection(Section):
     """Patients planned in all; without this section enrolment is closed."""
 
-    planned: dict[Role, Annotated[Whole, Field(ge=0, le=LARGEST_TRIAL)]]
+    planned: dict[Role, PatientsOfArm]
     prior_rate: Scale = 1.0
     prior_months: Scale = 1.0
 
