@@ -33,7 +33,7 @@ import numpy as np
 
 from smm_bayes.survival.grid import EventTable, TimeGrid
 from smm_bayes.survival.piecewise import PiecewiseExponential
-from smm_bayes.trial.curves import SurvivalCurve, kaplan_meier
+from smm_bayes.trial.curves import SurvivalCurve, kaplan_meier, product_limit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -221,7 +221,7 @@ def _measure(time: np.ndarray, cause: np.ndarray, patients: Patients, refit: _Re
         survival[arm] = kaplan_meier(time[rows], cause[rows] >= 0, entry[rows] if entry.any() else None)
         for c, name in enumerate(patients.causes):
             residual = exposure[rows] @ hazards[a, c]
-            curve = residuals[name, arm] = kaplan_meier(residual, cause[rows] == c)
+            curve = residuals[name, arm] = product_limit(residual, cause[rows] == c)
             last = _last(residual)
             discrepancies[f"residuals: {name}, {arm}"] = _distance(curve, last)
             reach[name, arm] = -np.expm1(-last)
@@ -282,7 +282,7 @@ def residual_distance(residual: np.ndarray, event: np.ndarray) -> float:
     residual : numpy.ndarray, shape (patient,)
     event : numpy.ndarray of bool, shape (patient,)
     """
-    return _distance(kaplan_meier(residual, event), _last(residual))
+    return _distance(product_limit(residual, event), _last(residual))
 
 
 def _distance(curve: SurvivalCurve, last: float) -> float:

@@ -77,8 +77,17 @@ def kaplan_meier(time: np.ndarray, event: np.ndarray, entry: np.ndarray | None =
     ----------
     Kaplan EL, Meier P. J Am Stat Assoc 1958;53:457-81, doi:10.1080/01621459.1958.10501452.
     """
+    return product_limit(on_clock(np.asarray(time, dtype=float)), event, _entered(entry))
+
+
+def product_limit(time: np.ndarray, event: np.ndarray, entry: np.ndarray | None = None) -> SurvivalCurve:
+    """Estimate as :func:`kaplan_meier` of numbers that are no months, such as residuals: they are taken as they are."""
     steps, deaths, at_risk = _risk_sets(time, event, entry)
     return SurvivalCurve(steps, np.cumprod(1 - deaths / at_risk))
+
+
+def _entered(entry: np.ndarray | None) -> np.ndarray | None:
+    return None if entry is None else on_clock(np.asarray(entry, dtype=float))
 
 
 def kaplan_meier_limits(
@@ -104,7 +113,7 @@ def kaplan_meier_limits(
     """
     from statistics import NormalDist
 
-    _, deaths, at_risk = _risk_sets(time, event, entry)
+    _, deaths, at_risk = _risk_sets(on_clock(np.asarray(time, dtype=float)), event, _entered(entry))
     survival = np.cumprod(1 - deaths / at_risk)
     with np.errstate(divide="ignore", invalid="ignore"):
         spread = NormalDist().inv_cdf((1 + level) / 2) * np.sqrt(np.cumsum(deaths / (at_risk * (at_risk - deaths))))
@@ -117,11 +126,11 @@ def _risk_sets(
     time: np.ndarray, event: np.ndarray, entry: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Times with events, how many there are, and how many patients are at risk then."""
-    time, event = on_clock(np.asarray(time, dtype=float)), np.asarray(event, dtype=bool)
+    time, event = np.asarray(time, dtype=float), np.asarray(event, dtype=bool)
     steps, deaths = np.unique(time[event], return_counts=True)
     at_risk = len(time) - np.searchsorted(np.sort(time), steps, side="left")
     if entry is not None:
-        entered = np.sort(on_clock(np.asarray(entry, dtype=float)))
+        entered = np.sort(np.asarray(entry, dtype=float))
         at_risk = at_risk - (len(time) - np.searchsorted(entered, steps, side="left"))
     return steps, deaths, at_risk
 

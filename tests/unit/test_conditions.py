@@ -110,7 +110,7 @@ def test_what_is_due_stands_first():
     decision = Decision(**GROUNDS, trigger=due, fit_check=MISFIT, assumptions=["No patient is assumed lost."])
     rows = condition_rows(decision)
     assert rows[0] == ("final analysis", due)
-    assert [label for label, _ in rows][1:] == ["probability of success", "convergence", "fit to the data", "assumed"]
+    assert [label for label, _ in rows][1:] == ["probability of success", "convergence", "fit to the data", "specification", "assumed"]
     assert answer(SimpleNamespace(decision=decision)).startswith(due)
     assert json.loads(decision.model_dump_json())["trigger"] == due
     assert condition_rows(Decision(**GROUNDS))[0][0] == "probability of success"
