@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from smm_bayes.errors import DataError, Problems
+from smm_bayes.trial.calendar import on_clock
 from smm_bayes.trial.curves import SurvivalCurve
 from smm_bayes.trial.table import Table, numbers, read_csv, require
 
@@ -44,6 +45,7 @@ class DigitisedCurve:
     unordered: int = 0
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "time", on_clock(np.asarray(self.time, dtype=float)))
         SurvivalCurve(self.time, self.survival)  # checks and freezes
 
     @classmethod
