@@ -105,11 +105,11 @@ def test_interrupted_at_any_stage_nothing_is_left_and_no_process_lives_on(tmp_pa
     family = children(process.pid)
     assert family or after == "loading the sampler"
     process.send_signal(number)
-    out, said = process.communicate(timeout=60)
+    out, said = process.communicate(timeout=300)
     assert (process.returncode, out) == (130, "")
     assert said.splitlines()[-1] == "Interrupted; nothing was written."
     assert "Traceback" not in said
-    deadline = time.monotonic() + 20  # a kernel looks for its parent once a second
+    deadline = time.monotonic() + 90  # on a busy machine; a kernel looks for its parent once a second
     while any(map(alive, family)) and time.monotonic() < deadline:
         time.sleep(0.2)
     assert not [one for one in family if alive(one)]
