@@ -48,10 +48,10 @@ notebooks: $(READY)
 	  --ExecutePreprocessor.record_timing=False notebooks/*.ipynb
 
 validate: $(READY)
-	$(BIN)/python -P -m smm_bayes.analysis.validate models
-	$(BIN)/python -P -m smm_bayes.analysis.mrd.null models/variants
-	$(BIN)/python -P -m smm_bayes.design.tables models/variants
-	$(BIN)/python -P -m smm_bayes.surrogacy.across.coverage models/variants
+	$(BIN)/python -P -m smm_bayes.validation.validate models
+	$(BIN)/python -P -m smm_bayes.validation.null models/variants
+	$(BIN)/python -P -m smm_bayes.validation.tables models/variants
+	$(BIN)/python -P -m smm_bayes.validation.coverage models/variants
 
 benchmark: $(READY)
 	$(BIN)/python benchmarks/speed.py

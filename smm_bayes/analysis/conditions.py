@@ -31,7 +31,7 @@ def fit_verdict(inputs: InterimInputs, log_hazard: xr.DataArray, *, seed: int) -
     seed : int
     """
     from smm_bayes.analysis.decision import FitVerdict
-    from smm_bayes.inference.predictive import DIMS, predictive_check
+    from smm_bayes.survival.replicated import DIMS, predictive_check
 
     draws = log_hazard.transpose(*DIMS).to_numpy()
     found = predictive_check(draws.reshape(-1, *draws.shape[2:]), inputs.patients, inputs.spec.grid,

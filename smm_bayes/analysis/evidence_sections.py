@@ -13,8 +13,8 @@ from smm_bayes.borrowing.trials.history import patient_arms
 from smm_bayes.borrowing.trials.priors import BetweenTrials, Contrast, TrialsPriors
 from smm_bayes.borrowing.trials.relations import Commensurate, Exchangeable, Power, Relation, Robust
 from smm_bayes.evidence.origin import told_apart
+from smm_bayes.priors.clinical import HazardRatioPrior, SpreadPrior
 from smm_bayes.survival.model_priors import SurvivalPriors
-from smm_bayes.survival.priors import HazardRatioPrior, SpreadPrior
 
 METHODS: dict[str, type[Relation]] = {
     "exchangeable": Exchangeable, "robust": Robust, "commensurate": Commensurate, "power": Power,

@@ -30,12 +30,12 @@ from smm_bayes.inference.fingerprint import versions
 from smm_bayes.prediction.final import FinalAnalysis
 from smm_bayes.prediction.probability import probability_of_success
 from smm_bayes.prediction.success import EventCount
+from smm_bayes.priors.clinical import BaselinePrior, HazardRatioPrior, SmoothnessPrior
 from smm_bayes.reading import read_sealed, read_toml
 from smm_bayes.survival.effects import EFFECTS
 from smm_bayes.survival.grid import TimeGrid
 from smm_bayes.survival.model_priors import SurvivalPriors
 from smm_bayes.survival.piecewise import PiecewiseExponential
-from smm_bayes.survival.priors import BaselinePrior, HazardRatioPrior, SmoothnessPrior
 from smm_bayes.trial.calendar import calendar_time
 from smm_bayes.trial.patients import Patients
 

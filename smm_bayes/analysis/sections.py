@@ -10,8 +10,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from smm_bayes.prediction.final import MOST_PLANNED, Enrolment
+from smm_bayes.priors.clinical import YEAR, BaselinePrior, SmoothnessPrior
 from smm_bayes.survival.grid import TimeGrid
-from smm_bayes.survival.priors import YEAR, BaselinePrior, SmoothnessPrior
 from smm_bayes.trial.endpoints import CHOICES, ENDPOINTS, Endpoint
 from smm_bayes.trial.patients import REASONS
 from smm_bayes.trial.table import YEARS

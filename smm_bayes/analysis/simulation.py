@@ -16,8 +16,8 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from smm_bayes.analysis.simulated_trial import ARMS, CAUSES, MrdPlan, TrialDesign, simulate_trial
 from smm_bayes.errors import Problems, SmmBayesError, SpecificationError
-from smm_bayes.prediction.simulate import ARMS, CAUSES, MrdPlan, TrialDesign, simulate_trial
 from smm_bayes.reading import read_toml
 from smm_bayes.survival.grid import TimeGrid
 from smm_bayes.trial.patients import Patients

@@ -32,11 +32,11 @@ from smm_bayes.files import sha256
 from smm_bayes.prediction.final import Enrolment, FinalAnalysis
 from smm_bayes.prediction.success import Combined, EventCount, SuccessRule, rule_from
 from smm_bayes.prediction.trigger import refuse_past
+from smm_bayes.priors.clinical import HazardRatioPrior, SmoothnessPrior
 from smm_bayes.reading import LARGEST_TEXT, parse_toml, read_bytes, resolved, shown
 from smm_bayes.survival.effects import EFFECTS, Effect, Varying, Waning
 from smm_bayes.survival.grid import TimeGrid
 from smm_bayes.survival.model_priors import GammaPrior, SurvivalPriors
-from smm_bayes.survival.priors import HazardRatioPrior, SmoothnessPrior
 from smm_bayes.trial.calendar import calendar_time
 from smm_bayes.trial.patients import Patients
 

@@ -1,23 +1,5 @@
 """Borrowing from earlier trials."""
 
-from smm_bayes.borrowing.decisions import (
-    BinaryArm,
-    Criterion,
-    NormalArm,
-    OneSampleDesign,
-    OneSampleRule,
-    PoissonArm,
-    SuccessRegion,
-    TrialEffects,
-    TwoSampleDesign,
-    TwoSampleRule,
-    above,
-    below,
-    effects_given_sd,
-    exchangeable_effects,
-    joint_probability_of_success,
-    probability_of_difference,
-)
 from smm_bayes.borrowing.meta_analysis import (
     Baskets,
     ExchangeableNonexchangeable,
@@ -39,20 +21,6 @@ from smm_bayes.borrowing.meta_analysis import (
     meta_analytic_data,
     meta_analytic_model,
     meta_analytic_predictive,
-)
-from smm_bayes.borrowing.mixtures import (
-    BetaMixture,
-    CountPredictive,
-    CountUpdates,
-    GammaMixture,
-    Mixture,
-    MultivariateNormalMixture,
-    NormalMixture,
-    divergence,
-    fit_mixture,
-    fit_multivariate,
-    largest_gap,
-    sam_weight,
 )
 from smm_bayes.borrowing.trials.arm_history import ArmHistory, smooth_initial
 from smm_bayes.borrowing.trials.arm_prior import ArmPrior, arm_prior, normalised_power_arm_prior
@@ -76,20 +44,14 @@ from smm_bayes.borrowing.trials.priors import BetweenTrials, Contrast, TrialsPri
 from smm_bayes.borrowing.trials.relations import POOLED, SEPARATE, Commensurate, Exchangeable, Power, Relation, Robust
 
 __all__ = [
-    "POOLED", "SEPARATE", "ArmHistory", "ArmPrior", "Baskets", "BetaMixture", "BetaPower", "BetweenTrials",
-    "BinaryArm", "Cohort", "Commensurate", "Conflict", "Contrast", "CountPredictive", "CountUpdates", "Criterion",
-    "Exchangeable", "ExchangeableNonexchangeable", "Fixed", "GammaMixture", "HalfCauchy", "HalfNormal",
+    "POOLED", "SEPARATE", "ArmHistory", "ArmPrior", "Baskets", "BetaPower", "BetweenTrials", "Cohort", "Commensurate",
+    "Conflict", "Contrast", "Exchangeable", "ExchangeableNonexchangeable", "Fixed", "HalfCauchy", "HalfNormal",
     "HalfStudentT", "HazardHistory", "HistoricalRows", "LatentPriors", "LogNormal", "MetaAnalysis",
-    "MetaAnalyticCombined", "MetaAnalyticPredictive", "Mixture", "MultivariateNormalMixture", "Normal",
-    "NormalArm", "NormalMixture", "NormalisedPowerPrior", "OneSampleDesign", "OneSampleRule", "PoissonArm",
-    "Power", "PowerPosterior", "PowerPrior", "Relation", "ResponseHistory", "Robust", "SDPrior", "ShareOfPatients",
-    "SuccessRegion", "TrialEffects", "Trials", "TrialsPriors", "TwoSampleDesign", "TwoSampleRule", "Uniform",
-    "above", "arm_conflicts", "arm_prior", "below", "conflicts", "divergence", "effects_given_sd",
-    "equally_likely", "exchangeable_effects", "exchangeable_nonexchangeable", "exchangeable_nonexchangeable_data",
-    "exchangeable_nonexchangeable_model", "exchangeable_patients", "fit_mixture", "fit_multivariate",
-    "hierarchical_model", "joint_probability_of_success", "largest_gap", "latent_exchangeability_data",
-    "latent_exchangeability_model", "latent_log_likelihood", "memberships", "meta_analytic_combined",
-    "meta_analytic_data", "meta_analytic_model", "meta_analytic_predictive", "normalised_power_arm_prior",
-    "power_prior_data", "power_prior_model", "probability_of_difference", "sam_weight", "smooth_initial",
-    "trials_data",
+    "MetaAnalyticCombined", "MetaAnalyticPredictive", "Normal", "NormalisedPowerPrior", "Power", "PowerPosterior",
+    "PowerPrior", "Relation", "ResponseHistory", "Robust", "SDPrior", "ShareOfPatients", "Trials", "TrialsPriors",
+    "Uniform", "arm_conflicts", "arm_prior", "conflicts", "equally_likely", "exchangeable_nonexchangeable",
+    "exchangeable_nonexchangeable_data", "exchangeable_nonexchangeable_model", "exchangeable_patients",
+    "hierarchical_model", "latent_exchangeability_data", "latent_exchangeability_model", "latent_log_likelihood",
+    "memberships", "meta_analytic_combined", "meta_analytic_data", "meta_analytic_model", "meta_analytic_predictive",
+    "normalised_power_arm_prior", "power_prior_data", "power_prior_model", "smooth_initial", "trials_data",
 ]  # fmt: skip

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from smm_bayes.borrowing.mixtures import MultivariateNormalMixture
 from smm_bayes.borrowing.trials.arm_prior import NODES, ArmHistory, arm_prior, normalised_power_arm_prior
 from smm_bayes.borrowing.trials.priors import BetweenTrials
 from smm_bayes.borrowing.trials.relations import POOLED, SEPARATE, Commensurate, Exchangeable, Power, Robust
 from smm_bayes.errors import SpecificationError
+from smm_bayes.priors.mixtures import MultivariateNormalMixture
 
 CLOSE = 1e-4  # variance of what keeps hazards of two arms from being exactly proportional
 

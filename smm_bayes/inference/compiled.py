@@ -13,8 +13,8 @@ import numpy as np
 
 from smm_bayes.errors import SpecificationError
 from smm_bayes.inference.densities import Densities
+from smm_bayes.inference.made_for import MADE_FOR
 from smm_bayes.inference.model_hash import hash_model
-from smm_bayes.survival.made_for import MADE_FOR
 
 if TYPE_CHECKING:
     import pymc as pm

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from smm_bayes.borrowing.mixtures import MultivariateNormalMixture
     from smm_bayes.borrowing.trials.arm_prior import ArmPrior
     from smm_bayes.borrowing.trials.cohorts import Cohort
+    from smm_bayes.priors.mixtures import MultivariateNormalMixture
     from smm_bayes.survival.grid import TimeGrid
 
 WHOLE = "all"

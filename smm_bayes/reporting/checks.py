@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smm_bayes.inference.check import MAX_PARETO_K, FitCheck
 from smm_bayes.reporting.plots import BAND, COLOURS, _risk_table, literal, new_axes, plot_events
+from smm_bayes.survival.check import MAX_PARETO_K, FitCheck
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

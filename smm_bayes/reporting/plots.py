@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from smm_bayes.inference.predictive import events_check as events_check
 from smm_bayes.prediction.probability import Prediction
 from smm_bayes.survival.estimands import survival_curve
 from smm_bayes.survival.grid import TimeGrid
+from smm_bayes.survival.replicated import events_check as events_check
 from smm_bayes.trial import curves
 from smm_bayes.trial.patients import Patients
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smm_bayes.borrowing import BetaMixture, GammaMixture, Mixture, NormalMixture
 from smm_bayes.errors import SpecificationError
+from smm_bayes.priors.mixtures import BetaMixture, GammaMixture, Mixture, NormalMixture
 from smm_bayes.reporting.plots import literal, new_axes
 
 if TYPE_CHECKING:

@@ -1,5 +1,6 @@
 """Piecewise-constant hazards: time grid, events and exposure, distribution, PyMC model, estimands."""
 
+from smm_bayes.priors.clinical import BaselinePrior, HazardRatioPrior, SmoothnessPrior, SpreadPrior
 from smm_bayes.survival.cure import cure_data, cure_log_likelihood, cure_model
 from smm_bayes.survival.cure_estimands import CureEstimands, MixtureCure
 from smm_bayes.survival.cure_priors import CuredPrior, CurePriors, LateHazardPrior, OddsRatioPrior
@@ -14,7 +15,6 @@ from smm_bayes.survival.model import model_data, piecewise_exponential_model
 from smm_bayes.survival.model_priors import GammaPrior, SurvivalPriors
 from smm_bayes.survival.patterns import PatternTable
 from smm_bayes.survival.piecewise import PiecewiseExponential, cumulative_incidence
-from smm_bayes.survival.priors import BaselinePrior, HazardRatioPrior, SmoothnessPrior, SpreadPrior
 from smm_bayes.survival.regression import regression_data, regression_model
 from smm_bayes.survival.regression_priors import CovariatePrior, RegressionPriors
 from smm_bayes.survival.schedule import VisitSchedule

@@ -25,10 +25,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from smm_bayes.inference.made_for import carry, made_for
 from smm_bayes.survival.cure_priors import CurePriors
 from smm_bayes.survival.cure_table import CureTable
 from smm_bayes.survival.likelihood import log_likelihood
-from smm_bayes.survival.made_for import carry, made_for
 from smm_bayes.survival.model import HAZARDS, hazards_for, model_data, observe_events, smooth_log_hazard
 from smm_bayes.survival.walk import FLOOR, Curve, last_interval, smooth_curves, whitening
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from smm_bayes.errors import Problems, SpecificationError
+from smm_bayes.priors.clinical import HazardRatioPrior, MedianTimePrior, RatioPrior, SharePrior, SmoothnessPrior
 from smm_bayes.survival.grid import TimeGrid
 from smm_bayes.survival.model_priors import SurvivalPriors
-from smm_bayes.survival.priors import HazardRatioPrior, MedianTimePrior, RatioPrior, SharePrior, SmoothnessPrior
 from smm_bayes.survival.walk import draw_walk, last_interval
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from smm_bayes.errors import SpecificationError
+from smm_bayes.priors.clinical import Z_UPPER, SmoothnessPrior
 from smm_bayes.survival.grid import TimeGrid
-from smm_bayes.survival.priors import Z_UPPER, SmoothnessPrior
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from smm_bayes.inference.made_for import carry, made_for
 from smm_bayes.survival.effects import Varying, Waning
 from smm_bayes.survival.grid import EventTable
-from smm_bayes.survival.made_for import carry, made_for
 from smm_bayes.survival.model_priors import GammaPrior, SurvivalPriors
 from smm_bayes.survival.walk import Curve, smooth_curves, whitening
 

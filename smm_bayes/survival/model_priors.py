@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from smm_bayes.errors import SpecificationError
+from smm_bayes.priors.clinical import BaselinePrior, HazardRatioPrior, SmoothnessPrior
 from smm_bayes.survival.effects import Effect, Proportional, Separate, Varying, Waning
 from smm_bayes.survival.gamma import GammaHazards
 from smm_bayes.survival.grid import TimeGrid
-from smm_bayes.survival.priors import BaselinePrior, HazardRatioPrior, SmoothnessPrior
 from smm_bayes.survival.walk import draw_walk
 
 

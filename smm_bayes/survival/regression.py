@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smm_bayes.errors import SpecificationError
-from smm_bayes.survival.made_for import carry, made_for
+from smm_bayes.inference.made_for import carry, made_for
 from smm_bayes.survival.model import effect_data, log_hazard_ratios
 from smm_bayes.survival.patterns import PatternTable
 from smm_bayes.survival.regression_priors import RegressionPriors, factor_of

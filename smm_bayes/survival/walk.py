@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 
 from smm_bayes.errors import SpecificationError
+from smm_bayes.priors.clinical import YEAR
 from smm_bayes.survival.grid import TimeGrid
-from smm_bayes.survival.priors import YEAR
 
 if TYPE_CHECKING:
     import pymc as pm
 
-    from smm_bayes.survival.priors import SmoothnessPrior
+    from smm_bayes.priors.clinical import SmoothnessPrior
 
 FLOOR = 0.05  # events that an interval without events counts for in the coordinates; the posterior does not see it
 

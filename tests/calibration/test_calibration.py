@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from smm_bayes.analysis.calibrate import COUNTED, design_hash
-from smm_bayes.analysis.validate import Calibration, ranks_of
 from smm_bayes.inference.calibration import calibrated, rank_of, uniformity
+from smm_bayes.validation.calibrate import COUNTED, design_hash
+from smm_bayes.validation.validate import Calibration, ranks_of
 
 ROOT = Path(__file__).parents[2]
 STORED = Calibration.all(ROOT / "models")
@@ -123,9 +123,9 @@ def test_the_hash_sees_what_is_computed_and_not_how_it_is_written(monkeypatch):
     """A prior, a data cut, a likelihood that is wrong by a thousandth: each gives another hash; a rewrite does not."""
     from dataclasses import replace
 
-    from smm_bayes.analysis.designs import InterimDesign
     from smm_bayes.analysis.interim import read_inputs
     from smm_bayes.survival import SmoothnessPrior, model
+    from smm_bayes.validation.designs import InterimDesign
 
     design = InterimDesign(read_inputs(ROOT / "models/mgus2/spec.toml"))
     known = design_hash(design)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from smm_bayes.analysis.mrd.null import (
+from smm_bayes.validation.null import (
     COLUMNS,
     REPLICATES,
     SUMMARY,
@@ -33,7 +33,7 @@ def rows():
 def test_the_stored_table_is_of_this_code():
     said = json.loads((STORED / SUMMARY).read_text())
     assert said["complete"]
-    assert said["design"] == null_hash(), "run python -m smm_bayes.analysis.mrd.null models/variants"
+    assert said["design"] == null_hash(), "run python -m smm_bayes.validation.null models/variants"
     assert said["table"] == hashlib.sha256((STORED / TABLE).read_bytes()).hexdigest()
     assert said["replicates"] == REPLICATES
 
@@ -92,7 +92,7 @@ def test_fits_are_made_again_within_monte_carlo_error(rows):
 
 def test_a_run_goes_on_where_it_stopped(tmp_path, monkeypatch):
     """Rows of the same design stay; of another they are made anew."""
-    from smm_bayes.analysis.mrd import null as mrd_null
+    from smm_bayes.validation import null as mrd_null
 
     made = []
 

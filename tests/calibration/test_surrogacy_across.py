@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from smm_bayes.inference.calibration import calibrated
-from smm_bayes.surrogacy.across import coverage
-from smm_bayes.surrogacy.across.coverage import (
+from smm_bayes.validation import coverage
+from smm_bayes.validation.coverage import (
     BIVARIATE,
     DANIELS_HUGHES,
     DRAWS,

@@ -17,9 +17,9 @@ from smm_bayes.borrowing import (
     normalised_power_arm_prior,
     smooth_initial,
 )
-from smm_bayes.borrowing.mixtures import MultivariateNormalMixture
 from smm_bayes.borrowing.trials.arm_laplace import half_normal_rule
 from smm_bayes.borrowing.trials.relations import POOLED, SEPARATE, Commensurate, Exchangeable, Power, Robust
+from smm_bayes.priors.mixtures import MultivariateNormalMixture
 from smm_bayes.survival import BaselinePrior, EventTable, GammaPrior, SpreadPrior, TimeGrid
 
 ONE = TimeGrid()

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from smm_bayes.inference import predictive
-from smm_bayes.inference.predictive import follow_up_limits, predictive_check, replicate, residual_distance
 from smm_bayes.survival import EventTable, GammaHazards, PiecewiseExponential, TimeGrid
+from smm_bayes.survival import replicated as predictive
+from smm_bayes.survival.replicated import follow_up_limits, predictive_check, replicate, residual_distance
 from smm_bayes.trial import Patients
 from smm_bayes.trial.curves import kaplan_meier
 

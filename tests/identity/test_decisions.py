@@ -10,12 +10,10 @@ from scipy.integrate import quad
 from scipy.optimize import brentq
 from scipy.special import expit, logit
 
-from smm_bayes.borrowing import (
-    BetaMixture,
+from smm_bayes.priors.mixtures import BetaMixture, GammaMixture, NormalMixture
+from smm_bayes.response.exact import (
     BinaryArm,
-    GammaMixture,
     NormalArm,
-    NormalMixture,
     OneSampleDesign,
     OneSampleRule,
     PoissonArm,
@@ -29,8 +27,8 @@ from smm_bayes.borrowing import (
     joint_probability_of_success,
     probability_of_difference,
 )
-from smm_bayes.borrowing.decisions.difference import table_of_differences
-from smm_bayes.borrowing.decisions.posteriors import Posteriors
+from smm_bayes.response.exact.difference import table_of_differences
+from smm_bayes.response.exact.posteriors import Posteriors
 
 UNIFORM = BetaMixture([1], [1], [1])
 ROBUST = BetaMixture([0.8, 0.2], [4, 1], [16, 1])

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from scipy.special import expit
 
-from smm_bayes.borrowing import ArmHistory, BetweenTrials, MultivariateNormalMixture, smooth_initial
+from smm_bayes.borrowing import ArmHistory, BetweenTrials, smooth_initial
 from smm_bayes.design import (
     LogRatioPrior,
     Method,
@@ -22,14 +22,15 @@ from smm_bayes.design import (
     operating_characteristics,
     ratio_posterior,
     stopping_errors,
-    tables,
 )
 from smm_bayes.design.methods import with_experimental
 from smm_bayes.design.scenarios import BLOCK, Block
 from smm_bayes.design.two_arm import TwoArmTrials
+from smm_bayes.priors.mixtures import MultivariateNormalMixture
 from smm_bayes.survival import BaselinePrior, TimeGrid
 from smm_bayes.survival.piecewise import PiecewiseExponential
 from smm_bayes.trial import Patients, cut_by_date
+from smm_bayes.validation import tables
 
 STORED = Path(__file__).parents[2] / "models/variants"
 METHODS, DESIGN = tables.setting()
@@ -126,7 +127,7 @@ def test_methods_that_doubt_are_close_to_the_update_of_all_trials_together(name)
 
 def test_self_adapting_weight_is_that_of_the_rates():
     """The weight of history before the data are used again, against the mixtures' function for one hazard."""
-    from smm_bayes.borrowing import GammaMixture, sam_weight
+    from smm_bayes.priors.mixtures import GammaMixture, sam_weight
 
     method = SINGLE["self-adapting mixture"]
     centre = float(np.exp(method.centre[0]))

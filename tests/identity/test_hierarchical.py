@@ -6,16 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import expit, logit, polygamma
 
-from smm_bayes.borrowing import (
-    BetweenTrials,
-    Cohort,
-    Contrast,
-    MultivariateNormalMixture,
-    Trials,
-    TrialsPriors,
-    hierarchical_model,
-    trials_data,
-)
+from smm_bayes.borrowing import BetweenTrials, Cohort, Contrast, Trials, TrialsPriors, hierarchical_model, trials_data
 from smm_bayes.borrowing.trials.conflict import arm_conflicts, conflicts, information
 from smm_bayes.borrowing.trials.hierarchical import (
     cell_log_likelihood,
@@ -25,6 +16,7 @@ from smm_bayes.borrowing.trials.hierarchical import (
 )
 from smm_bayes.borrowing.trials.relations import POOLED, SEPARATE, Commensurate, Exchangeable, Power, Robust
 from smm_bayes.errors import SpecificationError
+from smm_bayes.priors.mixtures import MultivariateNormalMixture
 from smm_bayes.survival import BaselinePrior, HazardRatioPrior, SpreadPrior, SurvivalPriors, TimeGrid
 
 GRID = TimeGrid((6, 12, 24, 36))

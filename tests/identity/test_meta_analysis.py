@@ -10,14 +10,11 @@ from scipy.special import expit
 from scipy.stats import kstest, norm
 
 from smm_bayes.borrowing import (
-    BetaMixture,
     Fixed,
-    GammaMixture,
     HalfCauchy,
     HalfNormal,
     LogNormal,
     Normal,
-    NormalMixture,
     Uniform,
     exchangeable_nonexchangeable,
     exchangeable_nonexchangeable_data,
@@ -26,10 +23,11 @@ from smm_bayes.borrowing import (
     meta_analytic_data,
     meta_analytic_model,
     meta_analytic_predictive,
-)  # fmt: skip
+)
 from smm_bayes.borrowing.meta_analysis.approximation import FAMILIES, _negative
 from smm_bayes.borrowing.meta_analysis.kinds import Counts, Estimates, Responses
 from smm_bayes.borrowing.meta_analysis.marginal import log_marginal
+from smm_bayes.priors.mixtures import BetaMixture, GammaMixture, NormalMixture
 
 RATES = {"responders": [23, 12, 19, 9, 0], "patients": [107, 44, 51, 39, 15]}
 COUNTS = {"events": [3, 5, 0, 9], "exposure": [10.0, 5, 10, 8], "sd_prior": HalfNormal(0.4)}

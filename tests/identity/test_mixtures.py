@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, stats
 
-from smm_bayes.borrowing import BetaMixture, GammaMixture, NormalMixture, divergence, largest_gap, sam_weight
-from smm_bayes.borrowing.mixtures.information import information
+from smm_bayes.priors.mixtures import BetaMixture, GammaMixture, NormalMixture, divergence, largest_gap, sam_weight
+from smm_bayes.priors.mixtures.effective_sample_size import information
 
 EXTREME = {
     "beta of a hundredth": BetaMixture([1], [0.01], [0.01]),

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from smm_bayes.inference.densities import Densities
+from smm_bayes.priors.clinical import HazardRatioPrior
 from smm_bayes.surrogacy import (
     JointLaw,
     JointPriors,
@@ -21,7 +22,6 @@ from smm_bayes.surrogacy import (
     survival_after,
 )
 from smm_bayes.survival import BaselinePrior, GammaPrior, SurvivalPriors, TimeGrid
-from smm_bayes.survival.priors import HazardRatioPrior
 from smm_bayes.trial import Patients
 
 CAUSES = ("progression", "death")

@@ -8,9 +8,9 @@ import xarray as xr
 
 from smm_bayes.analysis.mrd.model import WithMrd
 from smm_bayes.errors import SpecificationError
+from smm_bayes.priors.clinical import HazardRatioPrior
 from smm_bayes.surrogacy import MISSING, NOT_YET, JointLaw, JointPriors, MrdSchedule, MrdStatus
 from smm_bayes.survival.grid import TimeGrid
-from smm_bayes.survival.priors import HazardRatioPrior
 
 SCHEDULE = MrdSchedule((6.0, 12.0), 1.0, 1.0)
 LEVEL, MORE = np.array([-1.0, 0.5]), 1.5  # log odds of a missing result by visit; more where negative

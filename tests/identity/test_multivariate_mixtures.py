@@ -7,8 +7,7 @@ import pytest
 from scipy import stats
 from scipy.special import softmax
 
-from smm_bayes.borrowing import GammaMixture, MultivariateNormalMixture, NormalMixture
-from smm_bayes.borrowing.mixtures import counts
+from smm_bayes.priors.mixtures import GammaMixture, MultivariateNormalMixture, NormalMixture, counts
 
 THREE = MultivariateNormalMixture(
     [0.5, 0.3, 0.2], [[-4, -3.5, -3.8], [-3, -3, -3], [-4, -4, -4.5]],

@@ -9,9 +9,7 @@ from scipy import integrate, stats
 from scipy.special import betaln, digamma
 
 from smm_bayes.borrowing import (
-    BetaMixture,
     BetaPower,
-    GammaMixture,
     HazardHistory,
     NormalisedPowerPrior,
     PowerPrior,
@@ -21,6 +19,7 @@ from smm_bayes.borrowing import (
 )
 from smm_bayes.borrowing.trials.power_model import sample_prior
 from smm_bayes.inference.densities import Densities
+from smm_bayes.priors.mixtures import BetaMixture, GammaMixture
 from smm_bayes.survival import EventTable, GammaHazards, GammaPrior, TimeGrid
 
 GRID, CAUSES = TimeGrid((6, 12)), ("progression", "death")

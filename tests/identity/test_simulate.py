@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from smm_bayes.analysis.simulated_trial import simulate_trial
 from smm_bayes.analysis.simulation import Declaration
 from smm_bayes.errors import SpecificationError
-from smm_bayes.prediction.simulate import simulate_trial
 from smm_bayes.trial import Patients
 
 ROOT = Path(__file__).parents[2]

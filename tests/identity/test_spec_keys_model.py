@@ -133,7 +133,7 @@ def test_sampler_settings_reach_the_sampler(spec_file) -> None:
 
 @checks("calibration.replicates")
 def test_calibration_is_as_long_as_it_says(spec_file) -> None:
-    from smm_bayes.analysis.validate import Calibration
+    from smm_bayes.validation.validate import Calibration
 
     spec_file.followed(5).inputs({"calibration.replicates": 321})
     path = spec_file.folder / "spec.toml"

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from smm_bayes.borrowing.meta_analysis.priors import Normal
-from smm_bayes.borrowing.meta_analysis.sd_priors import Fixed, HalfCauchy, HalfNormal, LogNormal, Uniform
+from smm_bayes.priors.clinical import RatioPrior
+from smm_bayes.priors.normal import Normal
+from smm_bayes.priors.spread import Fixed, HalfCauchy, HalfNormal, LogNormal, Uniform
 from smm_bayes.surrogacy import (
     AcrossPriors,
     AcrossTrials,
@@ -30,7 +31,6 @@ from smm_bayes.surrogacy import (
 )
 from smm_bayes.surrogacy.across.marginal import given
 from smm_bayes.surrogacy.across.model import _draw, _log_density
-from smm_bayes.survival.priors import RatioPrior
 
 FLAT = 1e3
 

@@ -5,8 +5,8 @@ import datetime
 import numpy as np
 import pytest
 
+from smm_bayes.analysis.simulated_trial import DAY, MrdPlan, TrialDesign, simulate_trial
 from smm_bayes.inference import fit
-from smm_bayes.prediction.simulate import DAY, MrdPlan, TrialDesign, simulate_trial
 from smm_bayes.surrogacy import (
     GlobalOddsPriors,
     GlobalOddsTable,

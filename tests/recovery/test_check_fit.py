@@ -8,8 +8,7 @@ import pytest
 import xarray as xr
 
 from smm_bayes.errors import SpecificationError
-from smm_bayes.inference import fit, predictive
-from smm_bayes.inference.check import check_fit, compare_fits
+from smm_bayes.inference import fit
 from smm_bayes.reporting.checks import plot_check
 from smm_bayes.survival import (
     BaselinePrior,
@@ -21,6 +20,8 @@ from smm_bayes.survival import (
     patient_log_likelihood,
     piecewise_exponential_model,
 )
+from smm_bayes.survival import replicated as predictive
+from smm_bayes.survival.check import check_fit, compare_fits
 from smm_bayes.trial import Patients
 
 FINE, ONE = TimeGrid((4, 8, 12, 16, 20, 24, 28)), TimeGrid(())

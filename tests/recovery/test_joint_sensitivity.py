@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from smm_bayes.priors.clinical import HazardRatioPrior
 from smm_bayes.surrogacy import (
     AssayError,
     JointLaw,
@@ -15,7 +16,6 @@ from smm_bayes.surrogacy import (
     simulate_joint,
 )
 from smm_bayes.survival import BaselinePrior, SurvivalPriors, TimeGrid
-from smm_bayes.survival.priors import HazardRatioPrior
 
 GRID, SCHEDULE, CAUSES = TimeGrid((12,)), MrdSchedule((6.0,), 0.5, 0.5), ("progression",)
 SURVIVAL = SurvivalPriors({"progression": BaselinePrior(24, 96)})

@@ -14,7 +14,7 @@ from smm_bayes.borrowing import (
     meta_analytic_data,
     meta_analytic_model,
     meta_analytic_predictive,
-)  # fmt: skip
+)
 from smm_bayes.borrowing.meta_analysis.distribution import LINE
 from smm_bayes.borrowing.meta_analysis.draws import Draws
 from smm_bayes.borrowing.meta_analysis.engines import Sampled

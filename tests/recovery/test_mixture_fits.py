@@ -4,17 +4,18 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from smm_bayes.borrowing import (
+from smm_bayes.priors.mixtures import (
     BetaMixture,
     GammaMixture,
     MultivariateNormalMixture,
     NormalMixture,
     divergence,
+    em_climb,
+    em_families,
     fit_mixture,
     fit_multivariate,
     largest_gap,
 )
-from smm_bayes.borrowing.mixtures import em_climb, em_families
 
 TRUE = {
     "beta": BetaMixture([0.6, 0.3, 0.1], [40, 8, 1], [60, 20, 1]),

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from smm_bayes.inference.sampling import fit
+from smm_bayes.priors.clinical import HazardRatioPrior
 from smm_bayes.surrogacy import Relation, Transport, Transported
 from smm_bayes.surrogacy.joint import JointLaw, JointPriors, JointShape, JointTable, joint_model, simulate_joint
 from smm_bayes.surrogacy.joint.factor import RelationFactor
 from smm_bayes.surrogacy.visits.schedule import MrdSchedule
 from smm_bayes.survival import BaselinePrior, SurvivalPriors, TimeGrid
-from smm_bayes.survival.priors import HazardRatioPrior
 
 CAUSES, GRID, SCHEDULE = ("progression",), TimeGrid((12,)), MrdSchedule((6.0,), 0.5, 0.5)
 SURVIVAL = SurvivalPriors({"progression": BaselinePrior(24, 96)})

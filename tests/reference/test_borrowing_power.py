@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from smm_bayes.borrowing import BetaMixture, PowerPrior, ResponseHistory
+from smm_bayes.borrowing import PowerPrior, ResponseHistory
+from smm_bayes.priors.mixtures import BetaMixture
 
 NUMBERS = json.loads((Path(__file__).parent / "borrowing_power.json").read_text())
 

@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from smm_bayes.borrowing import (
-    BetaMixture,
+from smm_bayes.priors.mixtures import BetaMixture, NormalMixture
+from smm_bayes.response.exact import (
     BinaryArm,
     NormalArm,
-    NormalMixture,
     OneSampleDesign,
     OneSampleRule,
     TwoSampleDesign,

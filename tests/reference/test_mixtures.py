@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import optimize, stats
 
-from smm_bayes.borrowing import BetaMixture, GammaMixture, NormalMixture, sam_weight
+from smm_bayes.priors.mixtures import BetaMixture, GammaMixture, NormalMixture, sam_weight
 
 REFERENCE = json.loads((Path(__file__).parent / "borrowing_mixtures.json").read_text())
 SIZES = REFERENCE["effective_sample_size"]

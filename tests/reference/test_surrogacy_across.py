@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from statsmodels.api import WLS, add_constant
 
-from smm_bayes.borrowing.meta_analysis.priors import Normal
 from smm_bayes.evidence import load_facts
+from smm_bayes.priors.normal import Normal
 from smm_bayes.surrogacy import (
     CORRELATIONS,
     AcrossTrials,

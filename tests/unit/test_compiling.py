@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 
 USES_EVERYTHING = """
 import numpy as np
-import smm_bayes.design.kernels, smm_bayes.borrowing.mixtures.counts_kernel
+import smm_bayes.design.kernels, smm_bayes.priors.mixtures.counts_kernel
 from smm_bayes.prediction.kernels import log_rank
 import matplotlib.pyplot, nutpie, pymc, pytensor.link.numba.cache  # which makes its folder
 print(round(log_rank(np.array([1.0, 2, 3]), np.ones(3, bool), np.array([True, False, True]))[1], 4))

@@ -12,10 +12,10 @@ from smm_bayes.analysis.conditions import assumptions, fit_verdict
 from smm_bayes.analysis.decision import ConflictEntry, Decision, FitVerdict, Source
 from smm_bayes.borrowing.trials.cohorts import Cohort
 from smm_bayes.borrowing.trials.conflict import _compare, information, information_error
-from smm_bayes.inference.predictive import predictive_check
 from smm_bayes.reporting.borrowing import borrowing_rows, borrowing_table
 from smm_bayes.reporting.words import answer, condition_rows, fit_to_data, source_rows, with_error
 from smm_bayes.survival import GammaHazards, TimeGrid
+from smm_bayes.survival.replicated import predictive_check
 from smm_bayes.trial import cut_by_date
 
 MISFIT = FitVerdict(verdict="use with caution", checked="event times", p_values={"events": 0.003}, least_p_value=0.05,

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from smm_bayes.analysis.designs import VARIANTS
 from smm_bayes.errors import SpecificationError
 from smm_bayes.survival import (
     BaselinePrior,
@@ -24,6 +23,7 @@ from smm_bayes.survival import (
     cure_summary,
 )
 from smm_bayes.survival.walk import draw_walk, last_interval, whitening
+from smm_bayes.validation.designs import VARIANTS
 
 GRID = TimeGrid((6, 24))
 PRIORS = CurePriors(CuredPrior(0.25, 0.6), LateHazardPrior(18, 54),

@@ -9,13 +9,12 @@ import sys
 import numpy as np
 import pytest
 
-from smm_bayes.borrowing import (
-    BetaMixture,
+from smm_bayes.errors import SpecificationError
+from smm_bayes.priors.mixtures import BetaMixture, GammaMixture, NormalMixture
+from smm_bayes.response.exact import (
     BinaryArm,
     Criterion,
-    GammaMixture,
     NormalArm,
-    NormalMixture,
     OneSampleDesign,
     OneSampleRule,
     PoissonArm,
@@ -28,7 +27,6 @@ from smm_bayes.borrowing import (
     joint_probability_of_success,
     probability_of_difference,
 )
-from smm_bayes.errors import SpecificationError
 
 BETA = BetaMixture([0.8, 0.2], [4, 1], [16, 1])
 GAMMA = GammaMixture([1], [2], [10])
@@ -172,7 +170,7 @@ def test_effects_refuse():
 
 
 def test_examples():
-    module = importlib.import_module("smm_bayes.borrowing.decisions.designs")
+    module = importlib.import_module("smm_bayes.response.exact.designs")
     assert doctest.testmod(module).failed == 0
 
 

@@ -11,10 +11,10 @@ from smm_bayes.design import (
     operating_characteristics,
     ratio_posterior,
     stopping_errors,
-    tables,
 )
 from smm_bayes.errors import SpecificationError
 from smm_bayes.survival import TimeGrid
+from smm_bayes.validation import tables
 
 METHODS, DESIGN = tables.setting()
 HAZARD = np.log(tables.HAZARD)

@@ -11,12 +11,12 @@ import pymc as pm
 import pytest
 
 from smm_bayes.analysis import read_inputs
-from smm_bayes.analysis.designs import VARIANTS
 from smm_bayes.analysis.sections import SamplingSection
 from smm_bayes.errors import SpecificationError
 from smm_bayes.inference import fit
 from smm_bayes.inference.compiled import CompiledModel
 from smm_bayes.inference.fingerprint import machine, package_state
+from smm_bayes.inference.made_for import MADE_FOR, hash_values
 from smm_bayes.inference.model_hash import hash_model
 from smm_bayes.inference.sampling import Attempt, check_settings, fingerprint_of
 from smm_bayes.survival import (
@@ -30,7 +30,7 @@ from smm_bayes.survival import (
     piecewise_exponential_model,
 )
 from smm_bayes.survival.effects import Varying, Waning
-from smm_bayes.survival.made_for import MADE_FOR, hash_values
+from smm_bayes.validation.designs import VARIANTS
 
 ROOT = Path(__file__).parents[2]
 GRID = TimeGrid((12, 24))

@@ -14,7 +14,7 @@ from smm_bayes.borrowing import (
     exchangeable_nonexchangeable,
     meta_analytic_combined,
     meta_analytic_predictive,
-)  # fmt: skip
+)
 from smm_bayes.errors import SpecificationError
 
 GOOD = {"responders": [3, 5, 0], "patients": [10, 12, 9]}

@@ -9,7 +9,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from smm_bayes.borrowing import (
+from smm_bayes.errors import SpecificationError
+from smm_bayes.priors.mixtures import (
     BetaMixture,
     GammaMixture,
     MultivariateNormalMixture,
@@ -20,7 +21,6 @@ from smm_bayes.borrowing import (
     largest_gap,
     sam_weight,
 )
-from smm_bayes.errors import SpecificationError
 from smm_bayes.reporting.priors import plot_prior, prior_curves
 
 BETA = BetaMixture([0.4, 0.6], [3, 20], [7, 30])

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from smm_bayes.errors import DataError, SpecificationError
+from smm_bayes.priors.clinical import HazardRatioPrior
 from smm_bayes.surrogacy import (
     AssayError,
     Fading,
@@ -23,7 +24,6 @@ from smm_bayes.surrogacy import (
 )
 from smm_bayes.surrogacy.visits.status import MISSING, NEGATIVE, NOT_YET, POSITIVE
 from smm_bayes.survival import GammaPrior, TimeGrid
-from smm_bayes.survival.priors import HazardRatioPrior
 from smm_bayes.trial import Courses, Patients
 from smm_bayes.trial.endpoints import DURATION_OF_RESPONSE, OS, PFS, PFS2
 from smm_bayes.trial.mrd import MrdAssessments

@@ -8,6 +8,7 @@ import xarray as xr
 from matplotlib.colors import to_hex
 
 from smm_bayes.errors import SpecificationError
+from smm_bayes.priors.clinical import HazardRatioPrior
 from smm_bayes.reporting import mrd, plots
 from smm_bayes.surrogacy import (
     CoxRatio,
@@ -31,7 +32,6 @@ from smm_bayes.surrogacy import (
     survival_after,
 )
 from smm_bayes.survival import BaselinePrior, SurvivalPriors, TimeGrid
-from smm_bayes.survival.priors import HazardRatioPrior
 from smm_bayes.trial import Patients
 
 GRID, SCHEDULE, CAUSES = TimeGrid((12,)), MrdSchedule((4.0, 8.0), 0.5, 0.5), ("progression", "death")

@@ -20,10 +20,10 @@ import pandas as pd
 import pytest
 
 from smm_bayes import cli, markup
-from smm_bayes.borrowing.mixtures import GammaMixture
-from smm_bayes.borrowing.mixtures.mixture import Mixture
 from smm_bayes.evidence.facts import Facts
 from smm_bayes.prediction.result import Prediction
+from smm_bayes.priors.mixtures import GammaMixture
+from smm_bayes.priors.mixtures.mixture import Mixture
 from smm_bayes.reporting import plots
 from smm_bayes.reporting.answer import Section, section
 from smm_bayes.reporting.report import render

@@ -7,10 +7,10 @@ import sys
 import numpy as np
 import pytest
 
-from smm_bayes.borrowing.meta_analysis.priors import Normal
-from smm_bayes.borrowing.meta_analysis.sd_priors import HalfNormal
 from smm_bayes.errors import SpecificationError
 from smm_bayes.evidence.facts import Fact, Facts
+from smm_bayes.priors.normal import Normal
+from smm_bayes.priors.spread import HalfNormal
 from smm_bayes.surrogacy import (
     AcrossPriors,
     AcrossTrials,
@@ -26,7 +26,7 @@ from smm_bayes.surrogacy import (
     sensitivity,
     summarise,
 )
-from smm_bayes.surrogacy.across import coverage
+from smm_bayes.validation import coverage
 
 
 def fact(name, trial, arm, endpoint, measure, value, lower=None, upper=None, **more):

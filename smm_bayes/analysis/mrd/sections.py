@@ -9,9 +9,10 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from smm_bayes.analysis.sections import LogNormalSection, Number, Section, Whole, Word
-from smm_bayes.borrowing.meta_analysis.priors import Normal
-from smm_bayes.borrowing.meta_analysis.sd_priors import HalfNormal
 from smm_bayes.evidence.vocabulary import PRIMARY
+from smm_bayes.priors.clinical import HazardRatioPrior, RatioPrior
+from smm_bayes.priors.normal import Normal
+from smm_bayes.priors.spread import HalfNormal
 from smm_bayes.surrogacy.across.transport import Transport
 from smm_bayes.surrogacy.joint.effects import Constant, Fading, InteractionPrior, Lost, MrdEffect
 from smm_bayes.surrogacy.joint.priors import (
@@ -22,7 +23,6 @@ from smm_bayes.surrogacy.joint.priors import (
     StatusPriors,
 )
 from smm_bayes.surrogacy.visits.schedule import MrdSchedule
-from smm_bayes.survival.priors import HazardRatioPrior, RatioPrior
 
 EVENTS, MRD, SURROGACY = "events", "mrd", "surrogacy"
 Positive = Annotated[Number, Field(gt=0)]

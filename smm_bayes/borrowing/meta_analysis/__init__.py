@@ -10,8 +10,8 @@ from smm_bayes.borrowing.meta_analysis.exchangeable import ExchangeableNonexchan
 from smm_bayes.borrowing.meta_analysis.make import meta_analytic_combined, meta_analytic_predictive
 from smm_bayes.borrowing.meta_analysis.model import meta_analytic_data, meta_analytic_model
 from smm_bayes.borrowing.meta_analysis.predictive import MetaAnalyticCombined, MetaAnalyticPredictive
-from smm_bayes.borrowing.meta_analysis.priors import Normal, SDPrior
-from smm_bayes.borrowing.meta_analysis.sd_priors import Fixed, HalfCauchy, HalfNormal, HalfStudentT, LogNormal, Uniform
+from smm_bayes.priors.normal import Normal, SDPrior
+from smm_bayes.priors.spread import Fixed, HalfCauchy, HalfNormal, HalfStudentT, LogNormal, Uniform
 
 __all__ = [
     "Baskets", "ExchangeableNonexchangeable", "Fixed", "HalfCauchy", "HalfNormal", "HalfStudentT", "LogNormal",

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from smm_bayes.borrowing.meta_analysis.priors import Normal, SDPrior
-from smm_bayes.borrowing.meta_analysis.sd_priors import Fixed
 from smm_bayes.borrowing.meta_analysis.summaries import Summaries
 from smm_bayes.errors import Problems, SpecificationError
+from smm_bayes.priors.normal import Normal, SDPrior
+from smm_bayes.priors.spread import Fixed
 
 
 @dataclass(frozen=True, eq=False)

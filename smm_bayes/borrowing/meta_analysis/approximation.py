@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from smm_bayes.borrowing.meta_analysis.distribution import Distribution
-from smm_bayes.borrowing.mixtures.beta import BetaMixture
-from smm_bayes.borrowing.mixtures.gamma import GammaMixture
-from smm_bayes.borrowing.mixtures.mixture import Mixture
-from smm_bayes.borrowing.mixtures.normal import NormalMixture
 from smm_bayes.errors import SpecificationError
+from smm_bayes.priors.mixtures.beta import BetaMixture
+from smm_bayes.priors.mixtures.gamma import GammaMixture
+from smm_bayes.priors.mixtures.mixture import Mixture
+from smm_bayes.priors.mixtures.normal import NormalMixture
 
 LARGEST = 4
 DRAWS = 4000  # what the criterion takes the distribution to be known by

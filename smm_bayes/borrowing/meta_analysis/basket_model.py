@@ -9,7 +9,7 @@ import numpy as np
 from smm_bayes.borrowing.meta_analysis.baskets import Baskets
 from smm_bayes.borrowing.meta_analysis.kinds import Responses
 from smm_bayes.borrowing.meta_analysis.model import log_binomial, summaries_data
-from smm_bayes.survival.made_for import carry, made_for
+from smm_bayes.inference.made_for import carry, made_for
 
 if TYPE_CHECKING:
     import pymc as pm

@@ -17,11 +17,11 @@ from smm_bayes.borrowing.meta_analysis.composite import Blend
 from smm_bayes.borrowing.meta_analysis.distribution import Distribution, Known, Tabulated
 from smm_bayes.borrowing.meta_analysis.engines import response_coordinate
 from smm_bayes.borrowing.meta_analysis.marginal import log_marginal, stretched
-from smm_bayes.borrowing.meta_analysis.panels import choose_panels, panel_points, refine
 from smm_bayes.borrowing.meta_analysis.predict import tabulate
-from smm_bayes.borrowing.meta_analysis.priors import Normal
-from smm_bayes.borrowing.meta_analysis.sd_priors import Fixed
 from smm_bayes.borrowing.meta_analysis.surface import Regression, Surface, sd_coordinate
+from smm_bayes.numerics.panels import choose_panels, panel_points, refine
+from smm_bayes.priors.normal import Normal
+from smm_bayes.priors.spread import Fixed
 
 MEANS = {1: 121, 2: 61}  # points of a mean, by how many exchangeable distributions there are
 TOLERANCE = {1: 1e-4, 2: 1e-2}

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from smm_bayes.borrowing.meta_analysis.panels import PER_PANEL, PanelPolynomial, panel_points
 from smm_bayes.errors import SpecificationError
+from smm_bayes.numerics.panels import PER_PANEL, PanelPolynomial, panel_points
 
 BISECTIONS, NEWTON = 12, 4  # to find a quantile within its panel
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from smm_bayes.borrowing.meta_analysis.distribution import Coordinate, Distribution, Tabulated
-from smm_bayes.borrowing.meta_analysis.panels import choose_panels, refine
+from smm_bayes.numerics.panels import choose_panels, refine
 
 NODES = 24  # of Gauss-Hermite quadrature around a draw
 

@@ -14,9 +14,9 @@ from smm_bayes.borrowing.meta_analysis.draws import Draws, KernelDraws
 from smm_bayes.borrowing.meta_analysis.kinds import Counts, Estimates
 from smm_bayes.borrowing.meta_analysis.marginal import log_marginal
 from smm_bayes.borrowing.meta_analysis.predict import tabulate, tabulate_mean
-from smm_bayes.borrowing.meta_analysis.priors import SDPrior
 from smm_bayes.borrowing.meta_analysis.summaries import Summaries
 from smm_bayes.borrowing.meta_analysis.surface import Regression, Surface, explore
+from smm_bayes.priors.normal import SDPrior
 
 if TYPE_CHECKING:
     from smm_bayes.inference.sampling import Fit

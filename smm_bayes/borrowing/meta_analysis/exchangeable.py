@@ -11,8 +11,8 @@ from smm_bayes.borrowing.meta_analysis.basket_quadrature import BasketQuadrature
 from smm_bayes.borrowing.meta_analysis.baskets import Baskets
 from smm_bayes.borrowing.meta_analysis.composite import Wrapped
 from smm_bayes.borrowing.meta_analysis.distribution import Distribution
-from smm_bayes.borrowing.meta_analysis.priors import Normal, SDPrior
-from smm_bayes.borrowing.meta_analysis.sd_priors import HalfNormal
+from smm_bayes.priors.normal import Normal, SDPrior
+from smm_bayes.priors.spread import HalfNormal
 
 if TYPE_CHECKING:
     import pandas as pd

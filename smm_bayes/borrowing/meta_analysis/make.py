@@ -10,9 +10,9 @@ from smm_bayes.borrowing.meta_analysis.engines import Engine, Quadrature, Sample
 from smm_bayes.borrowing.meta_analysis.kinds import KINDS, read_summaries
 from smm_bayes.borrowing.meta_analysis.model import meta_analytic_model
 from smm_bayes.borrowing.meta_analysis.predictive import MetaAnalyticCombined, MetaAnalyticPredictive, new_trial
-from smm_bayes.borrowing.meta_analysis.priors import Normal, SDPrior
-from smm_bayes.borrowing.meta_analysis.sd_priors import HalfNormal
 from smm_bayes.errors import SpecificationError
+from smm_bayes.priors.normal import Normal, SDPrior
+from smm_bayes.priors.spread import HalfNormal
 
 Method = Literal["quadrature", "mcmc"]
 

@@ -9,7 +9,7 @@ import numpy as np
 from smm_bayes.borrowing.meta_analysis.analysis import MetaAnalysis
 from smm_bayes.borrowing.meta_analysis.kinds import Counts, Estimates, Responses
 from smm_bayes.borrowing.meta_analysis.summaries import Summaries
-from smm_bayes.survival.made_for import carry, made_for
+from smm_bayes.inference.made_for import carry, made_for
 
 if TYPE_CHECKING:
     import pymc as pm

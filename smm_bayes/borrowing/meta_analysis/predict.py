@@ -10,8 +10,8 @@ import numpy as np
 
 from smm_bayes.borrowing.meta_analysis.distribution import LINE, Coordinate, Tabulated
 from smm_bayes.borrowing.meta_analysis.marginal import STRETCH, unstretch
-from smm_bayes.borrowing.meta_analysis.panels import choose_panels, refine
 from smm_bayes.borrowing.meta_analysis.surface import Surface
+from smm_bayes.numerics.panels import choose_panels, refine
 
 FINER = 4  # points of the mean are made so many times denser before normal densities are put on them
 NARROW = 0.4  # a standard deviation below so many scales of the mean is integrated the other way round

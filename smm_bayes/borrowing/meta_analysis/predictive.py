@@ -14,11 +14,11 @@ from smm_bayes.borrowing.meta_analysis.composite import Wrapped
 from smm_bayes.borrowing.meta_analysis.distribution import Distribution
 from smm_bayes.borrowing.meta_analysis.engines import Engine
 from smm_bayes.borrowing.meta_analysis.kinds import Counts, Responses
-from smm_bayes.borrowing.mixtures.beta import BetaMixture
-from smm_bayes.borrowing.mixtures.gamma import GammaMixture
-from smm_bayes.borrowing.mixtures.mixture import Mixture
-from smm_bayes.borrowing.mixtures.normal import NormalMixture
 from smm_bayes.errors import Problems, SpecificationError
+from smm_bayes.priors.mixtures.beta import BetaMixture
+from smm_bayes.priors.mixtures.gamma import GammaMixture
+from smm_bayes.priors.mixtures.mixture import Mixture
+from smm_bayes.priors.mixtures.normal import NormalMixture
 
 if TYPE_CHECKING:
     import pandas as pd

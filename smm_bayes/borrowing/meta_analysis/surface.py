@@ -14,10 +14,10 @@ import numpy as np
 
 from smm_bayes.borrowing.meta_analysis.distribution import Coordinate, Distribution, Known, Tabulated
 from smm_bayes.borrowing.meta_analysis.marginal import log_marginal, reach, rough_marginal, stretched, unstretch
-from smm_bayes.borrowing.meta_analysis.panels import PanelPolynomial, choose_panels, panel_points, refine
-from smm_bayes.borrowing.meta_analysis.priors import Normal, SDPrior
-from smm_bayes.borrowing.meta_analysis.sd_priors import Fixed
 from smm_bayes.borrowing.meta_analysis.summaries import Summaries
+from smm_bayes.numerics.panels import PanelPolynomial, choose_panels, panel_points, refine
+from smm_bayes.priors.normal import Normal, SDPrior
+from smm_bayes.priors.spread import Fixed
 
 STEP = 0.42  # of the stretched scale of the mean, at most
 COEFFICIENTS = 17

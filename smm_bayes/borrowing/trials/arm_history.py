@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from smm_bayes.borrowing.mixtures import MultivariateNormalMixture
 from smm_bayes.borrowing.trials.cohorts import Cohort, Trials
 from smm_bayes.errors import Problems, SpecificationError
+from smm_bayes.priors.clinical import BaselinePrior
+from smm_bayes.priors.mixtures import MultivariateNormalMixture
 from smm_bayes.survival.grid import TimeGrid
-from smm_bayes.survival.priors import BaselinePrior
 from smm_bayes.survival.walk import spacing
 
 

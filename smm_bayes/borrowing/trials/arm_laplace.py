@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from smm_bayes.borrowing.mixtures import MultivariateNormalMixture
 from smm_bayes.borrowing.trials.arm_history import ArmHistory
+from smm_bayes.priors.mixtures import MultivariateNormalMixture
 
 STEPS = 200  # of Newton's method
 CLOSE = 1e-18  # of twice the rise that a step still promises, against the height

@@ -26,16 +26,16 @@ from typing import Any
 
 import numpy as np
 
-from smm_bayes.borrowing.mixtures import MultivariateNormalMixture
-from smm_bayes.borrowing.mixtures.counts import check_counts
 from smm_bayes.borrowing.trials.arm_history import ArmHistory as ArmHistory
 from smm_bayes.borrowing.trials.arm_history import smooth_initial as smooth_initial
 from smm_bayes.borrowing.trials.arm_laplace import ArmComponent, half_normal_rule
 from smm_bayes.borrowing.trials.priors import BetweenTrials
 from smm_bayes.borrowing.trials.relations import Layer, Relation
 from smm_bayes.errors import SpecificationError
+from smm_bayes.priors.clinical import SpreadPrior
+from smm_bayes.priors.mixtures import MultivariateNormalMixture
+from smm_bayes.priors.mixtures.counts import check_counts
 from smm_bayes.survival.grid import TimeGrid
-from smm_bayes.survival.priors import SpreadPrior
 
 NODES = 10  # of each standard deviation between trials
 LARGEST = 20_000  # components

@@ -9,11 +9,11 @@ from functools import partial
 
 import numpy as np
 
-from smm_bayes.borrowing.mixtures import MultivariateNormalMixture
 from smm_bayes.borrowing.trials.cohorts import Cohort, Trials
 from smm_bayes.borrowing.trials.hierarchical import cohort_log_hazard
 from smm_bayes.borrowing.trials.priors import TrialsPriors
 from smm_bayes.inference.monte_carlo import mean_error, reciprocal_variance_error
+from smm_bayes.priors.mixtures import MultivariateNormalMixture
 
 WHOLE = "all"  # intervals
 DRAWS = 1000

@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from smm_bayes.borrowing.mixtures import Mixture
 from smm_bayes.errors import SpecificationError
+from smm_bayes.priors.mixtures import Mixture
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smm_bayes.borrowing.trials.relations import Layer
-from smm_bayes.survival.priors import SpreadPrior
+from smm_bayes.priors.clinical import SpreadPrior
 
 if TYPE_CHECKING:
     from smm_bayes.borrowing.trials.cohorts import Trials

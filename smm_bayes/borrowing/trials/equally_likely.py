@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from smm_bayes.borrowing.mixtures import MultivariateNormalMixture
 from smm_bayes.borrowing.trials.arm_prior import ArmPrior
 from smm_bayes.errors import SpecificationError
+from smm_bayes.priors.mixtures import MultivariateNormalMixture
 
 
 def equally_likely(priors: Sequence[ArmPrior]) -> ArmPrior:

@@ -12,7 +12,7 @@ from smm_bayes.borrowing.trials.cohorts import Trials
 from smm_bayes.borrowing.trials.deviations import cohort_deviations, effect_deviation, hazard_deviation
 from smm_bayes.borrowing.trials.membership import cell_data, observe
 from smm_bayes.borrowing.trials.priors import TrialsPriors
-from smm_bayes.survival.made_for import carry, made_for
+from smm_bayes.inference.made_for import carry, made_for
 from smm_bayes.survival.walk import Curve, smooth_curves, whitening
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from smm_bayes.borrowing.mixtures import BetaMixture, GammaMixture
 from smm_bayes.borrowing.trials.conjugate import History
 from smm_bayes.errors import Problems, SpecificationError
+from smm_bayes.priors.mixtures import BetaMixture, GammaMixture
 from smm_bayes.survival.gamma import GammaHazards
 from smm_bayes.survival.grid import EventTable, TimeGrid
 from smm_bayes.survival.model_priors import GammaPrior

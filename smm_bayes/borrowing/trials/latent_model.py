@@ -10,8 +10,8 @@ import numpy as np
 from smm_bayes.borrowing.trials.latent_priors import LatentPriors, ShareOfPatients
 from smm_bayes.borrowing.trials.latent_rows import HistoricalRows
 from smm_bayes.errors import Problems, SpecificationError
+from smm_bayes.inference.made_for import carry, made_for
 from smm_bayes.survival.grid import EventTable, TimeGrid
-from smm_bayes.survival.made_for import carry, made_for
 from smm_bayes.survival.model import add_log_hazard, cell_data, coordinate_data, model_coords, observe_events
 from smm_bayes.survival.walk import spacing
 

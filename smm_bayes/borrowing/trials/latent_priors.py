@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from smm_bayes.errors import Problems, SpecificationError
+from smm_bayes.priors.clinical import BaselinePrior
 from smm_bayes.survival.grid import TimeGrid
 from smm_bayes.survival.model_priors import SurvivalPriors
-from smm_bayes.survival.priors import BaselinePrior
 from smm_bayes.survival.walk import draw_walk
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from smm_bayes.borrowing.mixtures import NormalMixture
 from smm_bayes.borrowing.trials.latent_priors import ShareOfPatients
 from smm_bayes.errors import SpecificationError
-from smm_bayes.survival.priors import BaselinePrior
+from smm_bayes.priors.clinical import BaselinePrior
+from smm_bayes.priors.mixtures import NormalMixture
 
 POINTS, SHARES, WIDTH = 120, 20, 5.5
 
@@ -44,7 +44,7 @@ def latent_hazard_prior(
     """
     from scipy.special import betaincinv
 
-    from smm_bayes.borrowing.mixtures import fit_mixture
+    from smm_bayes.priors.mixtures import fit_mixture
 
     time, event, share = np.asarray(time, float), np.asarray(event, float), share or ShareOfPatients()
     if time.ndim != 1 or not len(time) or time.shape != event.shape or not np.all(time > 0) or share.cut:

@@ -33,10 +33,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from smm_bayes.borrowing.mixtures import Mixture
 from smm_bayes.borrowing.trials.conjugate import History
 from smm_bayes.borrowing.trials.histories import HazardHistory
 from smm_bayes.errors import SpecificationError
+from smm_bayes.priors.mixtures import Mixture
 from smm_bayes.survival.gamma import GammaHazards
 from smm_bayes.survival.grid import EventTable
 

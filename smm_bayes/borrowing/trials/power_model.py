@@ -10,8 +10,8 @@ from smm_bayes.borrowing.trials.conjugate import draw_log_gamma
 from smm_bayes.borrowing.trials.histories import HazardHistory
 from smm_bayes.borrowing.trials.power import NormalisedPowerPrior
 from smm_bayes.errors import SpecificationError
+from smm_bayes.inference.made_for import carry, made_for
 from smm_bayes.survival.grid import EventTable
-from smm_bayes.survival.made_for import carry, made_for
 
 if TYPE_CHECKING:
     import pymc as pm

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from smm_bayes.borrowing.mixtures import Mixture
 from smm_bayes.borrowing.trials.conjugate import draw_log_gamma
 from smm_bayes.borrowing.trials.histories import HazardHistory
 from smm_bayes.borrowing.trials.power_margin import PowerMargin, beta_rule
 from smm_bayes.errors import SpecificationError
+from smm_bayes.priors.mixtures import Mixture
 
 if TYPE_CHECKING:
     from smm_bayes.borrowing.trials.power import BetaPower, NormalisedPowerPrior

@@ -11,8 +11,8 @@ from smm_bayes.borrowing.trials.cohorts import Trials
 from smm_bayes.borrowing.trials.deviations import sample_deviations
 from smm_bayes.borrowing.trials.relations import Exchangeable, Relation
 from smm_bayes.errors import SpecificationError
+from smm_bayes.priors.clinical import HazardRatioPrior, SpreadPrior
 from smm_bayes.survival.model_priors import SurvivalPriors
-from smm_bayes.survival.priors import HazardRatioPrior, SpreadPrior
 
 
 @dataclass(frozen=True)

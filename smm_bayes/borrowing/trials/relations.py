@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from smm_bayes.errors import SpecificationError
-from smm_bayes.survival.priors import Z_UPPER, SpreadPrior
+from smm_bayes.priors.clinical import Z_UPPER, SpreadPrior
 
 if TYPE_CHECKING:
     from smm_bayes.borrowing.trials.priors import BetweenTrials

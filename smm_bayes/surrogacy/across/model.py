@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from smm_bayes.inference.made_for import carry, made_for
 from smm_bayes.surrogacy.across.posterior import AcrossTrials
-from smm_bayes.survival.made_for import carry, made_for
 
 if TYPE_CHECKING:
     import pymc as pm

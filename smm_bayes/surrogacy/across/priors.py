@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from smm_bayes.borrowing.meta_analysis.priors import Normal, SDPrior
-from smm_bayes.borrowing.meta_analysis.sd_priors import HalfNormal
 from smm_bayes.errors import Problems, SpecificationError
+from smm_bayes.priors.normal import Normal, SDPrior
+from smm_bayes.priors.spread import HalfNormal
 
 
 @dataclass(frozen=True)

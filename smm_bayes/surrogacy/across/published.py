@@ -8,9 +8,9 @@ from statistics import NormalDist
 
 import numpy as np
 
-from smm_bayes.borrowing.meta_analysis.priors import Normal, SDPrior
 from smm_bayes.errors import Problems, SpecificationError
 from smm_bayes.evidence.facts import Fact, Facts
+from smm_bayes.priors.normal import Normal, SDPrior
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from functools import cached_property
 
 import numpy as np
 
-from smm_bayes.borrowing.meta_analysis.priors import SDPrior
-from smm_bayes.borrowing.meta_analysis.sd_priors import Fixed
+from smm_bayes.priors.normal import SDPrior
+from smm_bayes.priors.spread import Fixed
 from smm_bayes.surrogacy.across.marginal import Given, given
 from smm_bayes.surrogacy.across.pairs import TrialPairs
 from smm_bayes.surrogacy.across.priors import AcrossPriors

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smm_bayes.borrowing.meta_analysis.priors import Normal, SDPrior
 from smm_bayes.errors import Problems, SpecificationError
+from smm_bayes.priors.normal import Normal, SDPrior
 from smm_bayes.surrogacy.across.posterior import AcrossTrials
 from smm_bayes.surrogacy.across.published import PublishedRegression
 from smm_bayes.surrogacy.across.summary import thresholds

@@ -17,12 +17,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from smm_bayes.borrowing.meta_analysis.priors import Normal, SDPrior
-from smm_bayes.borrowing.meta_analysis.sd_priors import HalfNormal
 from smm_bayes.errors import Problems, SpecificationError
+from smm_bayes.priors.clinical import RatioPrior
+from smm_bayes.priors.normal import Normal, SDPrior
+from smm_bayes.priors.spread import HalfNormal
 from smm_bayes.surrogacy.across.predictive import Predicted
 from smm_bayes.surrogacy.across.relation import Relation
-from smm_bayes.survival.priors import RatioPrior
 
 LIMITS = (0.025, 0.5, 0.975)
 FLAG = 0.1  # probability of lying outside the trials' range from which it is said loudly

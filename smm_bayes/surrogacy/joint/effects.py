@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from smm_bayes.errors import SpecificationError
-from smm_bayes.survival.priors import Z_UPPER, RatioPrior
+from smm_bayes.priors.clinical import Z_UPPER, RatioPrior
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from smm_bayes.inference.made_for import MADE_FOR, carry, made_for
 from smm_bayes.surrogacy.joint.hazards import CONDITIONAL, HazardsOf, check_hazards_of
 from smm_bayes.surrogacy.joint.priors import MISSING_MEAN, MISSING_SD, JointPriors
 from smm_bayes.surrogacy.joint.shape import STATES, JointShape
 from smm_bayes.surrogacy.joint.table import JointTable
 from smm_bayes.survival.grid import EventTable
-from smm_bayes.survival.made_for import MADE_FOR, carry, made_for
 from smm_bayes.survival.model import add_log_hazard, coordinate_data, model_coords
 from smm_bayes.survival.model_priors import GammaPrior, SurvivalPriors
 

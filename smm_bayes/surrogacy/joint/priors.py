@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from smm_bayes.errors import Problems, SpecificationError
+from smm_bayes.priors.clinical import HazardRatioPrior, RatioPrior, SharePrior
 from smm_bayes.surrogacy.joint.effects import Constant, MrdEffect
-from smm_bayes.survival.priors import HazardRatioPrior, RatioPrior, SharePrior
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from functools import partial
 
 import numpy as np
 
-from smm_bayes.borrowing.decisions import probability_of_difference
-from smm_bayes.borrowing.mixtures import BetaMixture
 from smm_bayes.errors import Problems, SpecificationError
+from smm_bayes.priors.mixtures import BetaMixture
+from smm_bayes.response.exact import probability_of_difference
 
 HALF = 0.5  # Jeffreys: Beta(1/2, 1/2)
 TINY = 1e-10  # of the quantiles

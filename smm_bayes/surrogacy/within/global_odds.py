@@ -27,11 +27,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from smm_bayes.inference.made_for import carry, made_for
 from smm_bayes.surrogacy.within.global_odds_priors import GlobalOddsPriors
 from smm_bayes.surrogacy.within.global_odds_table import GlobalOddsTable
 from smm_bayes.surrogacy.within.plackett import plackett_at, plackett_below
 from smm_bayes.survival.likelihood import log_likelihood
-from smm_bayes.survival.made_for import carry, made_for
 from smm_bayes.survival.model import add_log_hazard, model_coords, model_data, observe_events
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from smm_bayes.priors.clinical import RatioPrior, SharePrior
 from smm_bayes.survival.grid import TimeGrid
 from smm_bayes.survival.model_priors import GammaPrior, SurvivalPriors
-from smm_bayes.survival.priors import RatioPrior, SharePrior
 
 
 @dataclass(frozen=True)

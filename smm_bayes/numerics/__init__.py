@@ -1,0 +1,1 @@
+"""Numerical schemes, each once: quadrature panels and adaptive quadrature."""
