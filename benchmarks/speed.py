@@ -205,21 +205,21 @@ def small_trial() -> tuple[Any, Any, Any, Any, Any]:
 
 def complete(replicates: int, executor: ThreadPoolExecutor | None = None) -> Any:
     from smm_bayes.prediction import LogRank, probability_of_success
+    from smm_bayes.survival import Law
 
     patients, grid, final, enrolment, log_hazard = small_trial()
     return probability_of_success(
-        patients, log_hazard, grid, final=final, rule=LogRank(), seed=1, enrolment=enrolment, replicates=replicates,
-        executor=executor,
+        patients, Law.plain(log_hazard, grid, patients.arms, patients.causes), final=final, rule=LogRank(), seed=1,
+        enrolment=enrolment, replicates=replicates, executor=executor,
     )  # fmt: skip
 
 
 @cache
 def hidden_paths() -> tuple[Any, Any, Any]:
-    """Four paths of a status at two visits for the trial of ``small_trial``: grid, draws of the hazards, their law."""
+    """Four paths of a status at two visits for the trial of ``small_trial``: log hazards, their law, what is known."""
     import numpy as np
 
-    from smm_bayes.prediction import HiddenPaths
-    from smm_bayes.survival import TimeGrid
+    from smm_bayes.survival import Law, TimeGrid
 
     patients, *_, plain = small_trial()
     rng, grid = np.random.default_rng(6), TimeGrid((3, 6, 9, 12, 18, 24, 36, 48, 60))
@@ -227,21 +227,24 @@ def hidden_paths() -> tuple[Any, Any, Any]:
     now = np.where(grid.starts < 6, 0, np.where(grid.starts < 12, status[:, :1], status[:, 1:]))  # (path, interval)
     log_hazard = np.repeat(plain[:, :, :, None, :, :1], len(grid), axis=-1).repeat(4, axis=3)
     log_hazard = log_hazard - rng.normal(1.0, 0.3, (4, 1000, 1, 1, 1, 1)) * now[:, None] * np.array([[1], [0]])
-    law = rng.normal(0, 1, (4, 1000, 2, 4))
+    share = rng.normal(0, 1, (4, 1000, 2, 4))
+    share = share - np.logaddexp.reduce(share, axis=-1, keepdims=True)
     weight = np.zeros((len(patients), 4))
     weight[::4, ::2] = -np.inf  # one patient of four was seen to be negative at the first visit
-    return grid, log_hazard, HiddenPaths(law - np.logaddexp.reduce(law, axis=-1, keepdims=True), weight)
+    return log_hazard, Law(log_hazard, share, grid, patients.arms, patients.causes), weight
 
 
 def complete_paths(replicates: int, hidden: bool = True) -> Any:
     """Complete the trial of ``small_trial`` with hidden paths, or with everybody on the first."""
     from smm_bayes.prediction import LogRank, probability_of_success
+    from smm_bayes.survival import Law
 
     patients, _, final, enrolment, _ = small_trial()
-    grid, log_hazard, paths = hidden_paths()
+    log_hazard, law, known = hidden_paths()
+    plain = Law.plain(log_hazard[:, :, :, 0], law.grid, law.arms, law.causes)
     return probability_of_success(
-        patients, log_hazard if hidden else log_hazard[:, :, :, 0], grid, final=final, rule=LogRank(), seed=1,
-        enrolment=enrolment, replicates=replicates, paths=paths if hidden else None,
+        patients, law if hidden else plain, final=final, rule=LogRank(), seed=1, enrolment=enrolment,
+        replicates=replicates, known=known if hidden else None,
     )  # fmt: skip
 
 
@@ -411,7 +414,7 @@ def paths() -> list[Row]:
     complete_paths(size, hidden=False)
     took = {hidden: median(seconds(lambda on=hidden: complete_paths(size, on))[0] for _ in range(9))
             for hidden in (True, False)}  # fmt: skip
-    log_hazard = hidden_paths()[1]
+    log_hazard = hidden_paths()[0]
     weight = 0.5 * log_hazard[:, :, 1, 0, 0, 0]
     again = median(seconds(lambda: found.reweighted(weight))[0] for _ in range(9))
     return [

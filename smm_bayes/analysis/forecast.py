@@ -34,6 +34,7 @@ from smm_bayes.priors.clinical import BaselinePrior, HazardRatioPrior, Smoothnes
 from smm_bayes.reading import read_sealed, read_toml
 from smm_bayes.survival.effects import EFFECTS
 from smm_bayes.survival.grid import TimeGrid
+from smm_bayes.survival.law import Law
 from smm_bayes.survival.model_priors import SurvivalPriors
 from smm_bayes.survival.piecewise import PiecewiseExponential
 from smm_bayes.trial.calendar import calendar_time
@@ -162,11 +163,11 @@ def predictive_columns(
     found: dict[str, dict[str, list[np.ndarray]]] = {name: {} for name in horizons}
     for number, one in enumerate(patients):
         fitted = fit(model, seed=seed + number, data=model_data(grid.tabulate(one), priors)).require_convergence()
-        log_hazard = fitted.posterior["log_hazard"].transpose("chain", "draw", "arm", "cause", "interval").values
+        law = Law.of_draws(fitted.posterior["log_hazard"], grid)
         for horizon, month in horizons.items():
             final = FinalAnalysis("date", date=month, causes=tuple(outcome.counted))
             predicted = probability_of_success(
-                replace(one, data_cutoff=min(one.data_cutoff or month, month)), log_hazard, grid, final=final,
+                replace(one, data_cutoff=min(one.data_cutoff or month, month)), law, final=final,
                 rule=EventCount(at_least=1), seed=seed + number, replicates=-(-replicates // len(patients)),
             )  # fmt: skip
             columns = {"hazard_ratio": predicted.columns["hazard_ratio"]}

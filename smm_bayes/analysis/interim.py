@@ -30,6 +30,7 @@ from smm_bayes.prediction.final import FinalAnalysis, FinalData
 from smm_bayes.prediction.probability import Prediction, describe, probability_of_success
 from smm_bayes.prediction.trigger import final_status, observed_events
 from smm_bayes.survival.grid import EventTable
+from smm_bayes.survival.law import Law
 from smm_bayes.trial.calendar import calendar_date
 from smm_bayes.trial.patients import Patients
 
@@ -195,10 +196,11 @@ def _check_plan(inputs: InterimInputs) -> None:
     from smm_bayes.prediction.completion import Completion
 
     spec = inputs.spec
-    nothing = np.zeros((1, *inputs.table.events.shape))
+    table = inputs.table
+    nothing = Law.plain(np.zeros((1, *table.events.shape)), spec.grid, table.arms, table.causes)
     Completion.plan(
-        inputs.patients, nothing, spec.grid, np.zeros(1), final=inputs.final, enrolment=spec.enrolment_plan(),
-        complete=tuple(spec.prediction.complete), dropout=spec.prediction.dropout, seed=0, final_grid=None,
+        inputs.patients, nothing, np.zeros(1), final=inputs.final, enrolment=spec.enrolment_plan(),
+        complete=tuple(spec.prediction.complete), dropout=spec.prediction.dropout, seed=0,
     )  # fmt: skip
 
 
@@ -237,7 +239,7 @@ def run_interim(
     if inputs.joint is not None:
         FinalData.of(inputs.patients, inputs.final, inputs.spec.grid)  # the kernels are loaded before a compiler runs
         compile_model(model).prepare()
-        climb = Climb(inputs.joint, partial(predict_with_mrd, inputs, seed=seed), seed=seed, settings=settings,
+        climb = Climb(inputs.joint, partial(predict, inputs, seed=seed), seed=seed, settings=settings,
                       progress=on_fit)  # fmt: skip
         climb.prepare()
     fitted = fit_each(model, inputs.model.data(), seed=seed, progress=on_fit, **settings).require_convergence()
@@ -250,7 +252,7 @@ def run_interim(
             without = leave_each_out(inputs, model, seed=seed, predict=complete, settings=settings)
         mrd = None
         if climb is not None:
-            climb.predict = partial(predict_with_mrd, inputs, seed=seed, executor=executor)
+            climb.predict = partial(predict, inputs, seed=seed, executor=executor)
             mrd = analyse_mrd(climb, prediction, without, primary=inputs.primary)
     sources = source_entries(inputs, fitted, without, seed=seed, prediction=prediction)
     conflict = current_conflict(inputs, without, seed=seed)
@@ -260,17 +262,24 @@ def run_interim(
     return Interim(inputs, fitted, prediction, decision, mrd)
 
 
-def predict(inputs: InterimInputs, fitted: Fit, *, seed: int, **options: object) -> Prediction:
-    """Complete the trial from the posterior, as the specification says; ``options`` take the place of its settings."""
+def predict(
+    inputs: InterimInputs, fitted: Fit, *, seed: int, model: HazardModel | WithMrd | None = None, **options: object
+) -> Prediction:
+    """Complete the trial from the posterior, as the specification says; ``options`` take the place of its settings.
+
+    With MRD each patient's own results move the hazards to come, and MRD not yet known is predicted.
+    """
     from smm_bayes.inference.each import data_sets
 
-    spec = inputs.spec
-    log_hazard = fitted.posterior["log_hazard"].transpose("chain", "draw", "arm", "cause", "interval").values
+    spec, model = inputs.spec, model or inputs.model
     settings = {"final": inputs.final, "rule": spec.rule, "enrolment": spec.enrolment_plan(),
                 "complete": tuple(spec.prediction.complete), "dropout": spec.prediction.dropout,
                 "replicates": spec.prediction.replicates, "data_sets": data_sets(fitted.posterior),
-                **options}  # fmt: skip
-    return probability_of_success(inputs.patients, log_hazard, spec.grid, seed=seed, **settings)  # type: ignore[arg-type]
+                "final_grid": spec.grid, **options}  # fmt: skip
+    if isinstance(model, WithMrd):
+        settings["known"] = model.known(fitted.posterior)
+    law = model.law(fitted.posterior)
+    return probability_of_success(inputs.patients, law, seed=seed, **settings)  # type: ignore[arg-type]
 
 
 def hazard_of_everyone(inputs: InterimInputs, fitted: Fit) -> xr.DataArray:
@@ -278,23 +287,7 @@ def hazard_of_everyone(inputs: InterimInputs, fitted: Fit) -> xr.DataArray:
     found = fitted.posterior["log_hazard"].transpose("chain", "draw", "arm", "cause", "interval")
     if inputs.joint is None or inputs.primary == EVENTS:
         return found
-    return found.copy(data=inputs.joint.law(fitted.posterior).everyone(inputs.spec.grid))
-
-
-def predict_with_mrd(
-    inputs: InterimInputs, model: WithMrd, fitted: Fit, *, seed: int, **options: object
-) -> Prediction:
-    """Complete the trial: each patient's own MRD moves the hazards to come, and MRD not yet known is predicted."""
-    from smm_bayes.inference.each import data_sets
-
-    spec, law = inputs.spec, model.law(fitted.posterior)
-    settings = {"final": inputs.final, "rule": spec.rule, "enrolment": spec.enrolment_plan(),
-                "complete": tuple(spec.prediction.complete), "dropout": spec.prediction.dropout,
-                "replicates": spec.prediction.replicates, "data_sets": data_sets(fitted.posterior),
-                **options}  # fmt: skip
-    paths = model.paths(law, fitted.posterior)
-    return probability_of_success(inputs.patients, law.log_hazard, law.cells, seed=seed, paths=paths,
-                                  final_grid=spec.grid, **settings)  # type: ignore[arg-type]
+    return found.copy(data=inputs.joint.law(fitted.posterior).average_log_hazard(inputs.spec.grid))
 
 
 def decide(
@@ -336,12 +329,13 @@ def _current_hazard_ratio(inputs: InterimInputs, fitted: Fit) -> Interval | None
     if len(inputs.patients.arms) < 2:
         return None
     from smm_bayes.analysis.mrd.result import interval
-    from smm_bayes.survival.estimands import average_hazard_ratio
+    from smm_bayes.survival.estimands import Estimands
 
     counted = inputs.final.counted(inputs.patients.causes)
     names = tuple(cause for cause, counts in zip(inputs.patients.causes, counted, strict=True) if counts)
     weights = inputs.table.events[:, counted].sum(axis=(0, 1))
-    ratio = average_hazard_ratio(hazard_of_everyone(inputs, fitted), np.maximum(weights, 1e-9), names)
+    law = Law.of_draws(hazard_of_everyone(inputs, fitted), inputs.spec.grid)
+    ratio = Estimands(law, causes=names, extrapolate=True).average_hazard_ratio(np.maximum(weights, 1e-9))
     return interval(ratio.values)
 
 

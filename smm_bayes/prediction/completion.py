@@ -2,19 +2,70 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from smm_bayes.errors import SpecificationError
 from smm_bayes.prediction.final import Enrolment, FinalAnalysis, FinalData
-from smm_bayes.prediction.paths import HiddenPaths
 from smm_bayes.prediction.trigger import Outlook
 from smm_bayes.survival.grid import TimeGrid
+from smm_bayes.survival.law import Law
+from smm_bayes.survival.schedule import VisitSchedule
 from smm_bayes.trial.calendar import ticks
 from smm_bayes.trial.patients import UNKNOWN, Patients
 
 AUXILIARY = 2**63  # key of the stream for rates, beyond any replicate
+
+
+@dataclass(frozen=True)
+class FoundAtVisits:
+    """A cause of event that planned visits find: at the first visit that is not before it.
+
+    After the last planned visit, visits go on at the last gap. Patients without the event are known to be so until
+    their last visit. Death between a progression and the visit that would have found it is left out.
+
+    Parameters
+    ----------
+    cause : str
+    schedule : VisitSchedule or mapping of str to VisitSchedule
+        Visits of all patients, or by arm.
+    """
+
+    cause: str
+    schedule: VisitSchedule | Mapping[str, VisitSchedule]
+
+    def arrays(self, patients: Patients, counted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Give visits in ticks (arm, visit), and whether each cause is found at them.
+
+        Raises
+        ------
+        SpecificationError
+            When the cause is unknown, or an arm has no schedule.
+        """
+        if self.cause not in patients.causes:
+            raise SpecificationError(f"cause must be one of {', '.join(patients.causes)}; got {self.cause!r}")
+        given = self.schedule if isinstance(self.schedule, Mapping) else dict.fromkeys(patients.arms, self.schedule)
+        if set(given) != set(patients.arms):
+            raise SpecificationError(f"give a schedule for each of the arms {', '.join(patients.arms)}; "
+                                     f"got {', '.join(given) or 'none'}")  # fmt: skip
+        found = np.array([cause == self.cause for cause in patients.causes])
+        if not np.any(found & counted):
+            return no_visits(len(patients.arms)), found
+        size = max(len(given[arm].visits) for arm in patients.arms)
+        rows = []
+        for arm in patients.arms:
+            visits = np.array(given[arm].visits)
+            gap = visits[-1] - (visits[-2] if len(visits) > 1 else 0.0)
+            rows.append(np.append(visits, visits[-1] + gap * np.arange(1, size - len(visits) + 1)))
+        return ticks(np.array(rows)), found
+
+
+def no_visits(arms: int) -> np.ndarray:
+    """Give the visits of arms whose events are all seen when they happen."""
+    return np.zeros((arms, 0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,12 +76,12 @@ class Completion:
     ----------
     patients : Patients
     final : FinalAnalysis
-    hazards : numpy.ndarray, shape (draw, arm, cause, interval)
-        With hidden paths (draw, arm, path, cause, interval).
-    grid : TimeGrid
-        Of the hazards.
+    law : Law
+        Leading dim (draw,).
     draw : numpy.ndarray of int, shape (replicate,)
         Posterior draw of each replicate.
+    known : numpy.ndarray, shape (patient, component)
+        Log probability of what is known of each patient, given the component of the law.
     followed : numpy.ndarray of bool, shape (patient,)
         Patients whose remaining time is drawn.
     new_arms : numpy.ndarray of int
@@ -39,36 +90,37 @@ class Completion:
     seed : int
     final_grid : TimeGrid
         Intervals of the final analysis.
-    paths : HiddenPaths, optional
-        Of the same posterior draws and patients; chains end to end.
+    visits : FoundAtVisits, optional
     trigger : str
         What is known of the trigger already (:func:`~smm_bayes.prediction.trigger.final_status`).
     """
 
     patients: Patients
     final: FinalAnalysis
-    hazards: np.ndarray
-    grid: TimeGrid
+    law: Law
     draw: np.ndarray
+    known: np.ndarray
     followed: np.ndarray
     new_arms: np.ndarray
     rate: np.ndarray
     dropout: np.ndarray
     seed: int
     final_grid: TimeGrid
-    paths: HiddenPaths | None = None
+    visits: FoundAtVisits | None = None
     trigger: str = ""
 
     @classmethod
     def plan(
-        cls, patients: Patients, log_hazard: np.ndarray, grid: TimeGrid, draw: np.ndarray, *, final: FinalAnalysis,
-        enrolment: Enrolment, complete: tuple[str, ...], dropout: bool, seed: int, final_grid: TimeGrid | None,
-        paths: HiddenPaths | None = None,
+        cls, patients: Patients, law: Law, draw: np.ndarray, *, final: FinalAnalysis, enrolment: Enrolment,
+        complete: tuple[str, ...], dropout: bool, seed: int, final_grid: TimeGrid | None = None,
+        known: np.ndarray | None = None, visits: FoundAtVisits | None = None,
     ) -> Completion:  # fmt: skip
         """Check everything and draw the rates."""
         _refuse_delayed_entry(patients)
         _refuse_unknown_reasons(patients)
-        final.counted(patients.causes)
+        counted = final.counted(patients.causes)
+        if visits is not None:
+            visits.arrays(patients, counted)
         new_arms = enrolment.new_arms(patients)
         if patients.enrolled is None and (final.at != "follow_up" or not final.truncate):
             raise SpecificationError(
@@ -84,48 +136,58 @@ class Completion:
             early = ~patients.event & np.isin(patients.censoring, ("lost", "withdrawn"))
             lost = rng.gamma(0.5 + early.sum(), size=size) / patients.time.sum()
         followed = ~patients.event & np.isin(patients.censoring, complete)
-        return cls(patients, outlook.final, np.exp(log_hazard), grid, draw.astype(np.int64), followed, new_arms, rate,
-                   lost, seed, final_grid or grid, paths, outlook.sentence)  # fmt: skip
+        known = np.zeros((len(patients), law.components)) if known is None else known
+        return cls(patients, outlook.final, law, draw.astype(np.int64), known, followed, new_arms, rate, lost, seed,
+                   final_grid or law.grid, visits, outlook.sentence)  # fmt: skip
 
     @classmethod
     def nothing_to_draw(cls, patients: Patients, final: FinalAnalysis, grid: TimeGrid) -> Completion:
         """Take a trial as it is: the final analysis of patients that are all known."""
         _refuse_delayed_entry(patients)
         shape = (1, len(patients.arms), len(patients.causes), len(grid))
-        return cls(patients, final, np.zeros(shape), grid, np.zeros(1, np.int64), np.zeros(len(patients), bool),
-                   np.zeros(0, np.int64), np.ones(1), np.zeros(1), 0, grid)  # fmt: skip
+        law = Law.plain(np.zeros(shape), grid, patients.arms, patients.causes)
+        return cls(patients, final, law, np.zeros(1, np.int64), np.zeros((len(patients), 1)),
+                   np.zeros(len(patients), bool), np.zeros(0, np.int64), np.ones(1), np.zeros(1), 0, grid)  # fmt: skip
 
     def run(self, first: int, last: int) -> FinalData:
         """Complete replicates ``first`` to ``last - 1``."""
         from smm_bayes.prediction.kernels import complete_trials
         from smm_bayes.prediction.stream import STATE_SIZE
 
-        patients, final = self.patients, self.final
+        patients, final, law = self.patients, self.final, self.law
         counted = final.counted(patients.causes)
         out = FinalData.empty(last - first, patients.arms, patients.causes, len(self.final_grid), counted)
         enrolled = patients.enrolled if patients.enrolled is not None else np.zeros(len(patients))
         limits = [final.date or 0.0, final.follow_up or 0.0, final.limit, final.cap]
-        size, (causes, intervals) = len(patients) + len(self.new_arms), self.hazards.shape[-2:]
-        hazards = self.hazards.reshape(len(self.hazards), -1, causes, intervals)  # one row an arm, or an arm and path
-        rows, paths = hazards.shape[1], self.paths.paths if self.paths else 1
-        log_probability, log_weight = np.zeros((len(hazards), rows)), np.zeros((len(patients), 1))
-        if self.paths:
-            log_probability = self.paths.log_probability.reshape(len(hazards), rows)
-            log_weight = self.paths.log_weight
-        for table in (log_probability, log_weight):
-            table.setflags(write=False)  # alike with and without paths: the kernel is compiled once
+        size, components, intervals = len(patients) + len(self.new_arms), law.components, len(law.grid)
+        rows = len(patients.arms) * components
+        visits, found = no_visits(len(patients.arms)), np.zeros(len(patients.causes), bool)
+        if self.visits is not None:
+            visits, found = self.visits.arrays(patients, counted)
+        log_share = np.array(law.log_share.reshape(-1, rows), dtype=float, order="C")
+        known = np.array(self.known, dtype=float, order="C")
+        possible = np.isfinite(known)
+        certain = np.where(possible.sum(axis=1) == 1, possible.argmax(axis=1), -1)
+        for table in (log_share, known):
+            table.setflags(write=False)  # alike for all laws: the kernel is compiled once
         complete_trials(
-            np.uint64(self.seed), first, hazards, self.draw[first:last], self.grid.starts,
+            np.uint64(self.seed), first, self._hazards, self.draw[first:last], law.grid.starts,
             ticks(enrolled), patients.arm.astype(np.int64), patients.time, ticks(patients.time),
             patients.cause.astype(np.int64), self.followed, self.new_arms, self.rate[first:last],
             self.dropout[first:last], float(patients.data_cutoff or 0.0),
             final.kind, int(final.events or 0), *map(float, ticks(np.array(limits))), counted,
-            ticks(self.final_grid.starts), paths, log_probability, log_weight, self.grid.index(patients.time),
+            ticks(self.final_grid.starts), components, log_share, known, law.grid.index(patients.time),
+            certain, visits, found,
             out.date, out.reached, out.number, out.events, out.score, out.variance, out.cell_events, out.cell_exposure,
-            np.empty((2, STATE_SIZE), np.uint64), np.empty((2, rows, intervals)), np.empty((2, paths)),
-            np.empty((4, size)), np.zeros((5, size + 1), np.int64),
+            np.empty((2, STATE_SIZE), np.uint64), np.empty((2, rows, intervals)), np.empty((2, components)),
+            np.empty((5, size)), np.zeros((5, size + 1), np.int64),
         )  # fmt: skip
         return out
+
+    @cached_property
+    def _hazards(self) -> np.ndarray:
+        """Hazards with one row for each arm and component, shape (draw, row, cause, interval)."""
+        return np.exp(self.law.log_hazard.reshape(len(self.law.log_hazard), -1, *self.law.log_hazard.shape[-2:]))
 
 
 def _refuse_unknown_reasons(patients: Patients) -> None:

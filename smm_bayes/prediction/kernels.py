@@ -162,15 +162,37 @@ def _draw_path(state: np.ndarray, log_share: np.ndarray, share: np.ndarray) -> i
 
 
 @kernel(inline="always")
+def _next_visit(visits: np.ndarray, time: float) -> float:
+    """Planned visit at or after a time; after the last, visits go on at the last gap."""
+    last = visits[-1]
+    if time > last:
+        gap = last - (visits[-2] if len(visits) > 1 else 0.0)
+        return last + np.ceil((time - last) / gap) * gap
+    return visits[np.searchsorted(visits, time)]
+
+
+@kernel(inline="always")
+def _last_visit(visits: np.ndarray, time: float) -> float:
+    """Planned visit at or before a time, 0 before the first; after the last, visits go on at the last gap."""
+    last = visits[-1]
+    if time >= last:
+        gap = last - (visits[-2] if len(visits) > 1 else 0.0)
+        return last + np.floor((time - last) / gap) * gap
+    place = np.searchsorted(visits, time, side="right")
+    return visits[place - 1] if place else 0.0
+
+
+@kernel(inline="always")
 def _sum_up(
     enrolled: np.ndarray, arm: np.ndarray, time: np.ndarray, cause: np.ndarray, size: int, date: float, limit: float,
     counted: np.ndarray, starts: np.ndarray, shown: np.ndarray, kind: np.ndarray, room: np.ndarray,
-    room_kind: np.ndarray, count: np.ndarray,
+    room_kind: np.ndarray, count: np.ndarray, since: np.ndarray, visits: np.ndarray,
     number: np.ndarray, events: np.ndarray, cell_events: np.ndarray, cell_exposure: np.ndarray,
 ) -> tuple[float, float]:  # fmt: skip
     """Cut a complete trial at ``date`` and ``limit`` of a patient, and fill its sufficient statistics.
 
-    All times are in ticks, and ``cell_exposure`` is given in months.
+    All times are in ticks, and ``cell_exposure`` is given in months. With ``visits`` (arm, visit) patients without
+    an event are known to be so until their last visit, or until ``since``, where that is later.
     """
     kept = 0
     for row in range(size):
@@ -178,8 +200,10 @@ def _sum_up(
             continue
         follow_up = min(date - enrolled[row], limit)
         known = time[row] <= follow_up
-        at = time[row] if known else follow_up
         group = arm[row]
+        at = time[row] if known else follow_up
+        if visits.shape[1] and (not known or cause[row] < 0):
+            at = min(at, max(_last_visit(visits[group], at), since[row]))
         number[group] += 1
         what = cause[row] if known else -1
         counts = what >= 0 and counted[what]
@@ -242,6 +266,7 @@ def complete_trials(
     followed: np.ndarray, new_arms: np.ndarray, rate: np.ndarray, dropout: np.ndarray, cutoff: float,
     kind: int, target: int, date: float, follow_up: float, limit: float, cap: float, counted: np.ndarray,
     cell_starts: np.ndarray, paths: int, log_probability: np.ndarray, log_weight: np.ndarray, within: np.ndarray,
+    certain: np.ndarray, visits: np.ndarray, found: np.ndarray,
     out_date: np.ndarray, out_reached: np.ndarray, out_number: np.ndarray, out_events: np.ndarray,
     out_score: np.ndarray, out_variance: np.ndarray, out_cell_events: np.ndarray, out_cell_exposure: np.ndarray,
     states: np.ndarray, levels: np.ndarray, shares: np.ndarray, times: np.ndarray, codes: np.ndarray,
@@ -254,19 +279,23 @@ def complete_trials(
     (``enrolled``, ``date``, ``follow_up``, ``limit``, ``cap``, ``cell_starts``) are in ticks. The last five
     arrays are room to work in: allocating here would cost more than the arithmetic.
 
+    With ``visits`` (arm, visit; in ticks from enrolment) events of the causes ``found`` are seen at the next of them.
+
     With more than one hidden path, row ``arm * paths + path`` of ``hazards`` and ``log_probability`` is of that arm
     and path, and each path is drawn before the time, given what the patient survived (``within`` is the interval
-    that it ended in) and ``log_weight``. Paths have a stream of their own: where the hazards do not depend on the
-    path, the answer is that without paths, number by number.
+    that it ended in) and ``log_weight``; where only one is possible it is ``certain``, else that is -1. Paths have a
+    stream of their own: where the hazards do not depend on the path, the answer is that without paths, number by
+    number.
     """
     known, extra = len(time), len(new_arms)
     size = known + extra
     state, path_state, total, reached = states[0], states[1], levels[0], levels[1]
     log_share, share = shares[0], shares[1]
-    starting, length, shown, room = times[0], times[1], times[2], times[3]
+    starting, length, shown, room, since = times[0], times[1], times[2], times[3], times[4]
     group, what, shown_kind, room_kind, count = codes[0], codes[1], codes[2], codes[3], codes[4]
+    since[known:] = 0.0
     for row in range(known):
-        starting[row], group[row] = enrolled[row], arm[row]
+        starting[row], group[row], since[row] = enrolled[row], arm[row], time[row]
     for index in range(len(out_date)):
         start(state, seed, np.uint64(first + index))
         by_cause = hazards[draw[index]]
@@ -290,7 +319,10 @@ def complete_trials(
                 starting[row] = ticks(at)
             survived = 0.0 if new else months[row]
             law = group[row] * paths
-            if paths > 1:
+            if paths > 1 and not new and certain[row] >= 0:
+                uniform(path_state)  # as if it had been drawn
+                law += certain[row]
+            elif paths > 1:
                 for path in range(paths):
                     log_share[path] = log_probability[draw[index], law + path]
                     if not new:
@@ -299,6 +331,8 @@ def complete_trials(
                         log_share[path] += log_weight[row, path] - before
                 law += _draw_path(path_state, log_share, share)
             drawn, what[row] = draw_event(state, survived, by_cause[law], total[law], starts)
+            if visits.shape[1] and what[row] >= 0 and found[what[row]]:
+                drawn = _next_visit(visits[group[row]], ticks(drawn)) / TICKS_PER_MONTH
             if dropout[index] > 0:
                 lost = survived + exponential(state) / dropout[index]
                 if lost < drawn:
@@ -311,6 +345,6 @@ def complete_trials(
         out_date[index] = final / TICKS_PER_MONTH
         out_score[index], out_variance[index] = _sum_up(
             starting, group, length, what, size, final, limit, counted, cell_starts,
-            shown, shown_kind, room, room_kind, count,
+            shown, shown_kind, room, room_kind, count, since, visits,
             out_number[index], out_events[index], out_cell_events[index], out_cell_exposure[index],
         )  # fmt: skip

@@ -76,8 +76,8 @@ def plot_landmark(
     ----------
     landmark : Landmark
     survival : numpy.ndarray, shape (..., arm, state, time), optional
-        Draws of the joint model, state 1 negative (:func:`~smm_bayes.surrogacy.joint.curves.survival_after` at the same
-        landmark); their median is drawn dashed.
+        Draws of the joint model, state 1 negative, by ``JointLaw.survival_after`` at the same landmark; their
+        median is drawn dashed.
     time : numpy.ndarray, shape (time,), optional
         Months since the landmark of ``survival``.
     ax : matplotlib.axes.Axes, optional

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smm_bayes.prediction.probability import Prediction
-from smm_bayes.survival.estimands import survival_curve
+from smm_bayes.survival.estimands import Estimands
 from smm_bayes.survival.grid import TimeGrid
+from smm_bayes.survival.law import Law
 from smm_bayes.survival.replicated import events_check as events_check
 from smm_bayes.trial import curves
 from smm_bayes.trial.patients import Patients
@@ -109,7 +110,8 @@ def plot_survival(
         ax.step(curve["time"], curve["survival"], where="post", color=COLOURS[role], label=label)
         if log_hazard is not None and grid is not None:
             time = np.linspace(0, horizon, 121)
-            draws = survival_curve(log_hazard.sel(arm=[role]), grid, time, causes).isel(arm=0)
+            law = Law.of_draws(log_hazard.sel(arm=[role]), grid)
+            draws = Estimands(law, causes=causes, extrapolate=True).survival_curve(time).isel(arm=0)
             low, middle, high = draws.quantile([0.025, 0.5, 0.975], dim=("chain", "draw")).to_numpy()
             ax.fill_between(time, low, high, color=COLOURS[role], alpha=BAND, linewidth=0,
                             label=f"{shown.arm_name(role)}: model, 95 %")  # fmt: skip

@@ -47,7 +47,6 @@ from smm_bayes.surrogacy.joint import (
     joint_summary,
     patient_log_likelihood,
     simulate_joint,
-    survival_after,
 )
 from smm_bayes.surrogacy.visits.compare_rates import RateComparison, jeffreys_interval
 from smm_bayes.surrogacy.visits.endpoints import landmarks_of, status_for
@@ -156,7 +155,6 @@ __all__ = [
     "simulated_ratios",
     "status_for",
     "summarise",
-    "survival_after",
     "survival_by_status",
     "thresholds",
     "tipping_points",

@@ -1,8 +1,7 @@
 """Piecewise-constant hazards: time grid, events and exposure, distribution, PyMC model, estimands."""
 
 from smm_bayes.priors.clinical import BaselinePrior, HazardRatioPrior, SmoothnessPrior, SpreadPrior
-from smm_bayes.survival.cure import cure_data, cure_log_likelihood, cure_model
-from smm_bayes.survival.cure_estimands import CureEstimands, MixtureCure
+from smm_bayes.survival.cure import Cure, cure_data, cure_law, cure_log_likelihood, cure_model
 from smm_bayes.survival.cure_priors import CuredPrior, CurePriors, LateHazardPrior, OddsRatioPrior
 from smm_bayes.survival.cure_summary import cure_summary
 from smm_bayes.survival.cure_table import CureTable
@@ -10,26 +9,65 @@ from smm_bayes.survival.effects import Proportional, Separate, Varying, Waning
 from smm_bayes.survival.estimands import Estimands, follow_up_horizon
 from smm_bayes.survival.gamma import GammaHazards
 from smm_bayes.survival.grid import EventTable, TimeGrid
+from smm_bayes.survival.law import Law
 from smm_bayes.survival.likelihood import log_likelihood, maximum_likelihood, patient_log_likelihood
 from smm_bayes.survival.model import model_data, piecewise_exponential_model
 from smm_bayes.survival.model_priors import GammaPrior, SurvivalPriors
 from smm_bayes.survival.patterns import PatternTable
 from smm_bayes.survival.piecewise import PiecewiseExponential, cumulative_incidence
-from smm_bayes.survival.regression import regression_data, regression_model
+from smm_bayes.survival.regression import Regression, regression_data, regression_law, regression_model
 from smm_bayes.survival.regression_priors import CovariatePrior, RegressionPriors
 from smm_bayes.survival.schedule import VisitSchedule
-from smm_bayes.survival.standardised import Standardised
 from smm_bayes.survival.subgroups import subgroup_table
 from smm_bayes.survival.visits import VisitTable, visits_log_likelihood
 from smm_bayes.survival.visits_model import visits_data, visits_model
 
 __all__ = [
-    "BaselinePrior", "CovariatePrior", "CureEstimands", "CurePriors", "CureTable", "CuredPrior", "Estimands",
-    "EventTable", "GammaHazards", "GammaPrior", "HazardRatioPrior", "LateHazardPrior", "MixtureCure",
-    "OddsRatioPrior", "PatternTable", "PiecewiseExponential", "Proportional", "RegressionPriors", "Separate",
-    "SmoothnessPrior", "SpreadPrior", "Standardised", "SurvivalPriors", "TimeGrid", "Varying", "VisitSchedule",
-    "VisitTable", "Waning", "cumulative_incidence", "cure_data", "cure_log_likelihood", "cure_model",
-    "cure_summary", "follow_up_horizon", "log_likelihood", "maximum_likelihood", "model_data",
-    "patient_log_likelihood", "piecewise_exponential_model", "regression_data", "regression_model",
-    "subgroup_table", "visits_data", "visits_log_likelihood", "visits_model",
+    "BaselinePrior",
+    "CovariatePrior",
+    "Cure",
+    "CurePriors",
+    "CureTable",
+    "CuredPrior",
+    "Estimands",
+    "EventTable",
+    "GammaHazards",
+    "GammaPrior",
+    "HazardRatioPrior",
+    "LateHazardPrior",
+    "Law",
+    "OddsRatioPrior",
+    "PatternTable",
+    "PiecewiseExponential",
+    "Proportional",
+    "Regression",
+    "RegressionPriors",
+    "Separate",
+    "SmoothnessPrior",
+    "SpreadPrior",
+    "SurvivalPriors",
+    "TimeGrid",
+    "Varying",
+    "VisitSchedule",
+    "VisitTable",
+    "Waning",
+    "cumulative_incidence",
+    "cure_data",
+    "cure_law",
+    "cure_log_likelihood",
+    "cure_model",
+    "cure_summary",
+    "follow_up_horizon",
+    "log_likelihood",
+    "maximum_likelihood",
+    "model_data",
+    "patient_log_likelihood",
+    "piecewise_exponential_model",
+    "regression_data",
+    "regression_law",
+    "regression_model",
+    "subgroup_table",
+    "visits_data",
+    "visits_log_likelihood",
+    "visits_model",
 ]  # fmt: skip

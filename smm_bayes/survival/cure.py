@@ -10,7 +10,7 @@ of compete with the same hazards for cured and uncured, independently, so that t
 
 A plateau of :math:`S_a` may be cure, or a hazard of the uncured that falls towards zero: no follow-up tells them apart.
 The prior of the uncured's hazard in the last interval does (:class:`~smm_bayes.survival.cure_priors.LateHazardPrior`),
-and :func:`~smm_bayes.survival.cure_estimands.cure_summary` says how much the data add.
+and :func:`~smm_bayes.survival.cure_summary.cure_summary` says how much the data add.
 
 References
 ----------
@@ -21,6 +21,7 @@ Its Application 2018;5:311-42, doi:10.1146/annurev-statistics-031017-100101.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,14 +29,96 @@ import numpy as np
 from smm_bayes.inference.made_for import carry, made_for
 from smm_bayes.survival.cure_priors import CurePriors
 from smm_bayes.survival.cure_table import CureTable
+from smm_bayes.survival.grid import TimeGrid
+from smm_bayes.survival.law import Law
 from smm_bayes.survival.likelihood import log_likelihood
 from smm_bayes.survival.model import HAZARDS, hazards_for, model_data, observe_events, smooth_log_hazard
 from smm_bayes.survival.walk import FLOOR, Curve, last_interval, smooth_curves, whitening
 
 if TYPE_CHECKING:
     import pymc as pm
+    import xarray as xr
 
 ROUNDS = 50  # of the crude estimate that makes the sampler's coordinates
+
+
+def cure_law(
+    parameters: Mapping[str, np.ndarray], grid: TimeGrid, causes: tuple[str, ...], *, curable: str | None = None,
+    arms: tuple[str, ...] = ("control", "experimental"),
+) -> Law:  # fmt: skip
+    r"""Give the law of parameters: component 0 are the cured, component 1 the uncured.
+
+    Among the cured the curable cause has hazard 0. Net of the other causes survival levels off at the cured share,
+    :math:`\pi + (1 - \pi) e^{-H(t)}`; the share cured among the event-free is ``law.shares(time)[..., 0, :]``. Look at
+    :func:`~smm_bayes.survival.cure_summary.cure_summary` before believing it.
+
+    Parameters
+    ----------
+    parameters : mapping of str to numpy.ndarray
+        By the names of the model, as in :func:`cure_log_likelihood`.
+    grid : TimeGrid
+    causes : tuple of str
+        In the order that the law is to have.
+    curable : str, optional
+        The cause that the cured never have; the first by default.
+    arms : tuple of str
+    """
+    cured = np.asarray(parameters["cured"])
+    uncured, position = np.asarray(parameters["log_hazard_uncured"])[..., None, :], causes.index(curable or causes[0])
+    if len(causes) > 1:
+        others = np.asarray(parameters["log_hazard_other"])
+        uncured = np.concatenate([others[..., :position, :], uncured, others[..., position:, :]], axis=-2)
+    never = uncured.copy()
+    never[..., position, :] = -np.inf
+    with np.errstate(divide="ignore"):
+        share = np.stack([np.log(cured), np.log1p(-cured)], axis=-1)
+    return Law(np.stack([never, uncured], axis=-3), share, grid, arms, causes)
+
+
+@dataclass(frozen=True, eq=False)
+class Cure:
+    """A trial in which a share of each arm never has the event of one cause.
+
+    Attributes
+    ----------
+    table : CureTable
+    priors : CurePriors
+    """
+
+    table: CureTable
+    priors: CurePriors
+
+    def build(self) -> pm.Model:
+        """Make the PyMC model."""
+        return cure_model(self.table, self.priors)
+
+    def data(self) -> list[dict[str, np.ndarray]]:
+        """Give the model's data: one set."""
+        return [cure_data(self.table, self.priors)]
+
+    def statements(self) -> dict[str, str]:
+        """Every prior in words."""
+        return self.priors.statements()
+
+    def prior(self, draws: int, *, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Draw parameters from the prior."""
+        of = self.table.table
+        return self.priors.sample(self.table.other_causes, len(of.arms), of.grid, draws, rng=rng)
+
+    def log_likelihood(self, parameters: dict[str, np.ndarray]) -> np.ndarray:
+        """Log likelihood of parameters with draws first."""
+        return cure_log_likelihood(parameters, self.table)
+
+    def simulated(self, table: CureTable, truth: dict[str, np.ndarray], *, rng: np.random.Generator) -> Cure:
+        """Give the model of simulated patients of this trial."""
+        return replace(self, table=table)
+
+    def law(self, posterior: xr.Dataset) -> Law:
+        """Give the law of every posterior draw, leading dims (chain, draw)."""
+        found = {str(name): values.transpose("chain", "draw", ...).values
+                 for name, values in posterior.data_vars.items()}  # fmt: skip
+        of = self.table.table
+        return cure_law(found, of.grid, of.causes, curable=self.table.curable, arms=of.arms)
 
 
 def cure_log_likelihood(parameters: Mapping[str, np.ndarray], table: CureTable) -> np.ndarray:
@@ -211,6 +294,6 @@ def _observe_curable(odds: Any, curve: Any, odds_ratio: Any, hazard_ratio: Any, 
 
 def _not_drawn(*_: Any, **__: Any) -> np.ndarray:
     raise NotImplementedError(
-        "new counts cannot be drawn given the exposure, because it depends on who is cured; simulate patients with "
-        "MixtureCure.sample"
+        "new counts cannot be drawn given the exposure, because it depends on who is cured; simulate patients from the "
+        "model's law"
     )

@@ -1,42 +1,31 @@
-"""Estimands, draw by draw, with named dims: transform first, summarise after.
+r"""Estimands of one posterior, draw by draw, with named dims: transform first, summarise after.
 
-The functions take draws of ``log_hazard``, a grid and times, and know of no horizon. :class:`Estimands` is made once
-with the horizon that the data reach, offers the same by method, and refuses later times unless asked.
+Contrasts are of the experimental arm (E) with control (C). A hazard ratio below 1 and a difference of survival or
+restricted mean above 0 favour E; a difference of incidence or time lost above 0 favours C. Each estimand is defined by
+the method of :class:`~smm_bayes.survival.law.Law` with its name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from smm_bayes.errors import DataError, SpecificationError
-from smm_bayes.survival import curves
-from smm_bayes.survival.contrasts import (
-    average_hazard_ratio,
-    cumulative_incidence_difference,
-    hazard_ratio_curve,
-    milestone_difference,
-    restricted_time_lost_difference,
-    rmst_difference,
-    rmst_ratio,
-    window_hazard_ratio,
-)
-from smm_bayes.survival.curves import (
-    Causes,
-    cumulative_hazard_curve,
-    cumulative_incidence_curve,
-    hazard_curve,
-    median_survival,
-    milestone_survival,
-    restricted_time_lost,
-    rmst,
-    survival_curve,
-)
 from smm_bayes.survival.grid import TimeGrid
-from smm_bayes.survival.summary import summarise, summarise_median
+from smm_bayes.survival.law import Causes, Law
+from smm_bayes.survival.summary import (
+    SAMPLE,
+    as_frame,
+    labelled,
+    monte_carlo_error,
+    month,
+    months,
+    summarise,
+    summarise_median,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,13 +33,16 @@ if TYPE_CHECKING:
 
     from smm_bayes.trial.patients import Patients
 
+__all__ = ["Estimands", "follow_up_horizon", "summarise", "summarise_median"]
 
-__all__ = [
-    "Estimands", "average_hazard_ratio", "cumulative_hazard_curve", "cumulative_incidence_curve",
-    "cumulative_incidence_difference", "follow_up_horizon", "hazard_curve", "hazard_ratio_curve", "median_survival",
-    "milestone_difference", "milestone_survival", "restricted_time_lost", "restricted_time_lost_difference", "rmst",
-    "rmst_difference", "rmst_ratio", "summarise", "summarise_median", "survival_curve", "window_hazard_ratio",
-]  # fmt: skip
+ARMS = ("control", "experimental")
+HOLDS: dict[str, Callable[[xr.DataArray], xr.DataArray]] = {
+    "difference > 0": lambda draws: draws > 0,
+    "ratio > 1": lambda draws: draws > 1,
+    "ratio < 1": lambda draws: draws < 1,
+}
+COLUMNS = ("estimand", "arm", "cause", "time", "median", "lower", "upper", "mcse",
+           "probability_of", "probability", "probability_mcse", "note")  # fmt: skip
 
 
 def follow_up_horizon(patients: Patients) -> float:
@@ -110,9 +102,9 @@ class Estimands:
 
     Parameters
     ----------
-    log_hazard : xarray.DataArray
-        Draws (chain, draw, arm, cause, interval), per month, finite; arms ``control`` and ``experimental``, or one.
-    grid : TimeGrid
+    law : Law
+        With the leading dims (chain, draw). ``Law.of_draws(fit.posterior["log_hazard"], grid)`` is that of a model of
+        survival; other models have a method ``law``.
     horizon : float, optional
         Last month that may be asked for, for example :func:`follow_up_horizon`. Needed unless ``extrapolate``.
     causes : tuple of str, optional
@@ -126,22 +118,20 @@ class Estimands:
     Raises
     ------
     SpecificationError
-        When draws and grid do not fit, a log hazard is not finite, a cause is unknown, or no horizon is stated. A
-        method raises it for a time beyond the horizon.
+        When the law has other leading dims, a cause is unknown, or no horizon is stated. A method raises it for a time
+        beyond the horizon, and for a contrast where an arm is missing.
 
     Notes
     -----
-    Where ``rmst``, ``restricted_time_lost`` and ``median_survival`` are given no horizon they take the stated one. The
-    functions of this module, with the same names, define every estimand.
+    Where ``rmst``, ``restricted_time_lost`` and ``median_survival`` are given no horizon they take the stated one.
 
     References
     ----------
     Uno H, et al. Journal of Clinical Oncology 2014;32:2380-5, doi:10.1200/JCO.2014.55.2208 (measures beside the hazard
-    ratio).
+    ratio). Royston P, Parmar MKB. BMC Medical Research Methodology 2013;13:152, doi:10.1186/1471-2288-13-152.
     """
 
-    log_hazard: xr.DataArray
-    grid: TimeGrid
+    law: Law
     _: KW_ONLY
     horizon: float | None = None
     causes: Causes = None
@@ -149,11 +139,9 @@ class Estimands:
 
     def __post_init__(self) -> None:
         """Refuse what would give no estimand."""
-        if not np.all(np.isfinite(self.log_hazard.values)):
-            raise SpecificationError("log_hazard must be finite in every draw; look at the fit")
-        size = curves.log_total(self.log_hazard, self.causes).sizes["interval"]
-        if size != len(self.grid):
-            raise SpecificationError(f"log_hazard has {size} intervals and the grid {len(self.grid)}; give its grid")
+        if len(self.law.lead) != 2:
+            raise SpecificationError(f"the law of a posterior has the leading dims (chain, draw); got {self.law.lead}")
+        self.law.counted(self.causes)
         if self.horizon is None and not self.extrapolate:
             raise SpecificationError(
                 "state a horizon in months, such as follow_up_horizon(patients), or set extrapolate=True"
@@ -161,94 +149,134 @@ class Estimands:
         if self.horizon is not None and not 0 < self.horizon < np.inf:
             raise SpecificationError(f"horizon must be finite months above 0; got {self.horizon}")
 
-    def _within[T: np.ndarray | float](self, time: T) -> T:
-        """Refuse times beyond the horizon."""
-        return within_horizon(time, self.horizon, self.extrapolate)
+    @property
+    def grid(self) -> TimeGrid:
+        """Intervals of the law."""
+        return self.law.grid
 
-    def _until(self, horizon: float | None) -> float:
-        """Give the horizon asked for, or the stated one."""
-        end = self.horizon if horizon is None else horizon
-        if end is None:
-            raise SpecificationError("give a horizon in months; none was stated")
-        return self._within(end)
+    @property
+    def event(self) -> str:
+        """What counts as the event, in words."""
+        return " or ".join(self.causes or self.law.causes)
+
+    @property
+    def two_arms(self) -> bool:
+        """Whether there are arms to compare."""
+        return set(ARMS) <= set(self.law.arms)
 
     def hazard_curve(self, time: np.ndarray | float) -> xr.DataArray:
-        """Hazard, (chain, draw, arm, time)."""
-        return hazard_curve(self.log_hazard, self.grid, self._within(time), self.causes)
+        """Hazard of the causes that count among patients who are event-free, per month, (chain, draw, arm, time)."""
+        return self._curve(self.law.hazard, time, "hazard")
 
     def cumulative_hazard_curve(self, time: np.ndarray | float) -> xr.DataArray:
         """Cumulative hazard, (chain, draw, arm, time)."""
-        return cumulative_hazard_curve(self.log_hazard, self.grid, self._within(time), self.causes)
+        return self._curve(self.law.cumulative_hazard, time, "cumulative_hazard")
 
     def survival_curve(self, time: np.ndarray | float) -> xr.DataArray:
         """Survival, (chain, draw, arm, time)."""
-        return survival_curve(self.log_hazard, self.grid, self._within(time), self.causes)
+        return self._curve(self.law.survival, time, "survival")
 
     def cumulative_incidence_curve(self, time: np.ndarray | float) -> xr.DataArray:
         """Probability of each cause by each time when all compete, (chain, draw, arm, cause, time)."""
-        return cumulative_incidence_curve(self.log_hazard, self.grid, self._within(time))
+        at = self._at(time)
+        return self._labelled(self.law.cumulative_incidence(at), "cumulative_incidence", cause=self.law.causes, time=at)
 
     def cumulative_incidence_difference(self, time: float) -> xr.DataArray:
-        """Difference of the probability of each cause by one time, (chain, draw, cause)."""
-        return cumulative_incidence_difference(self.log_hazard, self.grid, self._within(time))
+        """Difference of the probability of each cause by one time, F_Ec(t) − F_Cc(t), (chain, draw, cause)."""
+        found = self.cumulative_incidence_curve(month(time)).isel(time=0, drop=True)
+        return self._difference(found, "cumulative_incidence_difference")
 
     def milestone_survival(self, time: float) -> xr.DataArray:
         """Survival at one time, (chain, draw, arm)."""
-        return milestone_survival(self.log_hazard, self.grid, self._within(time), self.causes)
+        return self.survival_curve(month(time)).isel(time=0, drop=True).rename("milestone_survival")
 
     def milestone_difference(self, time: float) -> xr.DataArray:
-        """Difference of survival at one time, (chain, draw)."""
-        return milestone_difference(self.log_hazard, self.grid, self._within(time), self.causes)
+        """Difference of survival at one time, S_E(t) − S_C(t), (chain, draw)."""
+        return self._difference(self.milestone_survival(time), "milestone_difference")
 
     def hazard_ratio_curve(self) -> xr.DataArray:
-        """Hazard ratio in each interval that begins before the horizon, (chain, draw, interval)."""
-        found = hazard_ratio_curve(self.log_hazard, self.grid, self.causes)
-        return found.isel(interval=~self._later)
+        r"""Hazard ratio in each interval that begins before the horizon, (chain, draw, interval).
+
+        :math:`\mathrm{HR}_j = \sum_{c \in C} \lambda_{Ecj} / \sum_{c \in C} \lambda_{Ccj}`. Even where each cause has
+        proportional hazards, that of their sum may change with time. Of a mixture the hazards are means over each
+        interval: events over time at risk.
+
+        Notes
+        -----
+        A hazard ratio by time compares those still event-free, whom treatment has selected: Hernán MA. Epidemiology
+        2010;21:13-5, doi:10.1097/EDE.0b013e3181c1ea43.
+        """
+        kept = ~self._later
+        intervals = [label for label, keep in zip(self.grid.labels, kept, strict=True) if keep]
+        return self._by_draw(np.exp(self._log_ratio()[..., kept]), "hazard_ratio", interval=intervals)
 
     def average_hazard_ratio(self, weights: np.ndarray) -> xr.DataArray:
-        """Weighted average hazard ratio, (chain, draw); intervals beyond the horizon must weigh 0."""
+        r"""Hazard ratio as a weighted geometric mean over intervals, (chain, draw).
+
+        :math:`\exp\left(\sum_j v_j \log \mathrm{HR}_j / \sum_j v_j\right)`. With events as weights it is near to what a
+        Cox model estimates. Intervals beyond the horizon must weigh 0.
+
+        References
+        ----------
+        Schemper M, Wakounig S, Heinze G. Statistics in Medicine 2009;28:2473-89, doi:10.1002/sim.3623.
+        """
         weight = np.asarray(weights, dtype=float)
         if weight.shape == (len(self.grid),) and np.any(weight[self._later] != 0):
             raise SpecificationError(
                 f"intervals that begin at or after the horizon of {self.horizon:g} months must weigh 0; got "
                 f"{weight.tolist()}. Set extrapolate=True to count them"
             )
-        return average_hazard_ratio(self.log_hazard, weight, self.causes)
+        return self._by_draw(self._geometric_mean(weight), "hazard_ratio")
 
     def window_hazard_ratio(self, start: float, end: float) -> xr.DataArray:
-        """Hazard ratio averaged over the months of (start, end], (chain, draw)."""
-        self._within(end)
-        return window_hazard_ratio(self.log_hazard, self.grid, start, end, self.causes)
+        r"""Hazard ratio averaged over the months of (start, end], each with the same weight, (chain, draw).
+
+        .. math:: \exp\left(\frac{1}{t_2 - t_1} \int_{t_1}^{t_2} \log \mathrm{HR}(t)\, dt\right)
+
+        Unlike :meth:`average_hazard_ratio` with events as weights it does not depend on enrolment or censoring, so
+        trials with other follow-up are comparable; but late months, where few patients are at risk, count in full.
+        """
+        first, last = month(start, "start"), month(self._at(month(end, "end"))[0], "end")
+        if not first < last:
+            raise SpecificationError(f"a window must end after it starts; got ({start:g}, {end:g}]")
+        weights = self.grid.exposure(np.asarray(last), entry=first)
+        return self._by_draw(self._geometric_mean(weights), "window_hazard_ratio")
 
     def rmst(self, horizon: float | None = None) -> xr.DataArray:
-        """Restricted mean survival time, (chain, draw, arm)."""
-        return rmst(self.log_hazard, self.grid, self._until(horizon), self.causes)
+        """Restricted mean survival time: months of the first h without an event, (chain, draw, arm)."""
+        return self._labelled(self.law.rmst(self._until(horizon), self.causes), "rmst")
 
     def rmst_difference(self, horizon: float | None = None) -> xr.DataArray:
         """Difference of restricted means, (chain, draw)."""
-        return rmst_difference(self.log_hazard, self.grid, self._until(horizon), self.causes)
+        return self._difference(self.rmst(horizon), "rmst_difference")
 
     def rmst_ratio(self, horizon: float | None = None) -> xr.DataArray:
-        """Ratio of restricted means, (chain, draw)."""
-        return rmst_ratio(self.log_hazard, self.grid, self._until(horizon), self.causes)
+        """Ratio of restricted means, (chain, draw); the horizon must be above 0."""
+        if not self._until(horizon) > 0:
+            raise SpecificationError(f"a ratio of restricted means needs a horizon above 0 months; got {horizon}")
+        experimental, control = self._pair(self.rmst(horizon))
+        return (experimental / control).rename("rmst_ratio")
 
     def restricted_time_lost(self, horizon: float | None = None) -> xr.DataArray:
-        """Mean time lost to each cause when all compete, (chain, draw, arm, cause)."""
-        return restricted_time_lost(self.log_hazard, self.grid, self._until(horizon))
+        """Mean time lost to each cause when all compete, (chain, draw, arm, cause); with rmst they sum to h."""
+        values = self.law.restricted_time_lost(self._until(horizon))
+        return self._labelled(values, "restricted_time_lost", cause=self.law.causes)
 
     def restricted_time_lost_difference(self, horizon: float | None = None) -> xr.DataArray:
         """Difference of the time lost to each cause, (chain, draw, cause)."""
-        return restricted_time_lost_difference(self.log_hazard, self.grid, self._until(horizon))
+        return self._difference(self.restricted_time_lost(horizon), "restricted_time_lost_difference")
 
     def median_survival(self, horizon: float | None = None) -> xr.DataArray:
-        """Median survival, +inf where it is beyond the horizon, (chain, draw, arm)."""
-        return median_survival(self.log_hazard, self.grid, self._until(horizon), self.causes)
+        """Median survival, +inf where it is beyond the horizon, (chain, draw, arm).
 
-    @property
-    def _later(self) -> np.ndarray:
-        """Intervals beyond the horizon that are refused."""
-        last = np.inf if self.extrapolate or self.horizon is None else self.horizon
-        return self.grid.starts >= last
+        A draw whose median is beyond the horizon says only that, so it is +inf;
+        :func:`~smm_bayes.survival.summary.summarise_median` gives P(median ≤ horizon) and quantiles that know it.
+        Medians have no difference where both are infinite: compare arms by restricted means or milestones.
+        """
+        if horizon is not None and not horizon > 0:
+            raise SpecificationError(f"horizon must be above 0 months; got {horizon}")
+        end = np.inf if horizon == np.inf and self.extrapolate else self._until(horizon)
+        return self._labelled(self.law.quantile(0.5, self.causes, end), "median_survival")
 
     def table(self, times: Sequence[float] = (12, 24, 36), level: float = 0.95) -> pd.DataFrame:
         """Every estimand at the given times, and the medians, one row an estimand, arm or contrast, cause and time.
@@ -274,20 +302,147 @@ class Estimands:
         SpecificationError
             When a time is beyond the horizon, 0 or not increasing, or ``level`` is not between 0 and 1.
         """
-        from smm_bayes.survival.estimand_table import estimand_table
+        import pandas as pd
 
-        return estimand_table(self, times, level)
+        at = months(np.asarray(times, dtype=float), "times")
+        if at[0] <= 0 or np.any(np.diff(at) <= 0):
+            raise SpecificationError(f"times must be above 0 and increasing; got {tuple(times)}")
+        both, competing = self.two_arms, len(self.law.causes) > 1
+        minus, over, more = "experimental - control", "experimental / control", "difference > 0"
+        blocks: list[tuple[Callable[[float], xr.DataArray], str, str, bool]] = [
+            (self.milestone_survival, "", "", True),
+            (self.milestone_difference, minus, more, both),
+            (self.rmst, "", "", True),
+            (self.rmst_difference, minus, more, both),
+            (self.rmst_ratio, over, "ratio > 1", both),
+            (lambda time: self.window_hazard_ratio(0.0, time), over, "ratio < 1", both),
+            (lambda time: self.cumulative_incidence_curve(time).isel(time=0, drop=True), "", "", competing),
+            (self.cumulative_incidence_difference, minus, more, both and competing),
+            (self.restricted_time_lost, "", "", competing),
+            (self.restricted_time_lost_difference, minus, more, both and competing),
+        ]
+        found = [_rows(self, of, at, arm, what, level) for of, arm, what, wanted in blocks if wanted]
+        return pd.concat([*found, _medians(self, level)], ignore_index=True)[list(COLUMNS)]
 
     @property
-    def event(self) -> str:
-        """What counts as the event, in words."""
-        return " or ".join(str(name) for name in (self.causes or self.log_hazard["cause"].values))
+    def _later(self) -> np.ndarray:
+        """Intervals beyond the horizon that are refused."""
+        last = np.inf if self.extrapolate or self.horizon is None else self.horizon
+        return self.grid.starts >= last
+
+    def _at(self, time: np.ndarray | float) -> np.ndarray:
+        """Give the times back, or refuse those beyond the horizon."""
+        at = months(time)
+        if self.horizon is not None and not self.extrapolate and at.max() > self.horizon:
+            raise SpecificationError(
+                f"month {at.max():g} is beyond the horizon of {self.horizon:g} months; ask for times up to it, or set "
+                "extrapolate=True to rest on the model alone"
+            )
+        return at
+
+    def _until(self, horizon: float | None) -> float:
+        """Give the horizon asked for, or the stated one."""
+        end = self.horizon if horizon is None else horizon
+        if end is None:
+            raise SpecificationError("give a horizon in months; none was stated")
+        return float(self._at(month(end, "horizon"))[0])
+
+    def _curve(self, of: Callable[..., np.ndarray], time: np.ndarray | float, name: str) -> xr.DataArray:
+        at = self._at(time)
+        return self._labelled(of(at, self.causes), name, time=at)
+
+    def _log_ratio(self) -> np.ndarray:
+        """Log hazard ratio of the causes that count by interval, shape (chain, draw, interval)."""
+        self._check_arms()
+        law = self.law.only(*ARMS)
+        hazards = law.log_hazard[..., 0, :, :] if law.components == 1 else law.average_log_hazard(self.grid)
+        total = np.logaddexp.reduce(hazards[..., law.counted(self.causes), :], axis=-2)
+        return total[..., 1, :] - total[..., 0, :]
+
+    def _geometric_mean(self, weights: np.ndarray) -> np.ndarray:
+        log_ratio, weight = self._log_ratio(), np.asarray(weights, dtype=float)
+        size = len(self.grid)
+        if weight.shape != (size,) or not np.all(np.isfinite(weight)) or np.any(weight < 0) or not weight.sum() > 0:
+            raise SpecificationError(f"weights must be {size}, one an interval, not negative and not all 0; got "
+                                     f"{weights}")  # fmt: skip
+        return np.exp(np.average(log_ratio, axis=-1, weights=weight))
+
+    def _check_arms(self) -> None:
+        if not self.two_arms:
+            raise SpecificationError(
+                f"a contrast needs the arms {' and '.join(ARMS)}; got {', '.join(self.law.arms)}. Name the arms of the "
+                "law so"
+            )
+
+    def _pair(self, draws: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
+        """Experimental and control."""
+        self._check_arms()
+        return draws.sel(arm="experimental", drop=True), draws.sel(arm="control", drop=True)
+
+    def _difference(self, draws: xr.DataArray, name: str) -> xr.DataArray:
+        """Experimental less control."""
+        experimental, control = self._pair(draws)
+        return (experimental - control).rename(name)
+
+    def _labelled(self, values: np.ndarray, name: str, **more: object) -> xr.DataArray:
+        return self._by_draw(values, name, arm=list(self.law.arms), **more)
+
+    def _by_draw(self, values: np.ndarray, name: str, **more: object) -> xr.DataArray:
+        chains, draws = self.law.lead
+        coords = {dim: list(labels) if isinstance(labels, tuple) else labels for dim, labels in more.items()}
+        return labelled(values, {"chain": np.arange(chains), "draw": np.arange(draws), **coords}, name)
 
     def __repr__(self) -> str:
-        sizes = self.log_hazard.sizes
-        arms = ", ".join(str(arm) for arm in self.log_hazard["arm"].values)
-        causes = ", ".join(str(cause) for cause in self.log_hazard["cause"].values)
+        (chains, draws), law = self.law.lead, self.law
         horizon = "none stated" if self.horizon is None else f"{self.horizon:g} months"
         beyond = "extrapolation beyond it allowed" if self.extrapolate else "nothing beyond it"
-        return (f"Estimands: {sizes['chain']} x {sizes['draw']} draws (chain, draw); arms {arms}; causes {causes}; "
-                f"event {self.event}; {sizes['interval']} intervals; horizon {horizon}, {beyond}")  # fmt: skip
+        return (f"Estimands: {chains} x {draws} draws (chain, draw); arms {', '.join(law.arms)}; causes "
+                f"{', '.join(law.causes)}; event {self.event}; {len(self.grid)} intervals; horizon {horizon}, {beyond}")
+
+
+def _rows(
+    estimands: Estimands, of: Callable[[float], xr.DataArray], at: np.ndarray, contrast: str, what: str, level: float
+) -> pd.DataFrame:
+    """One estimand at every time."""
+    import pandas as pd
+    import xarray as xr
+
+    values = xr.concat([of(float(time)) for time in at], dim=pd.Index(at, name="time"))
+    draws = values.transpose(*SAMPLE, ..., "time")
+    rows = summarise(draws, level).assign(probability=np.nan, probability_mcse=np.nan)
+    if what:
+        holds = HOLDS[what](draws).astype(float)
+        rows["probability"] = as_frame({"p": holds.mean(SAMPLE)}, draws)["p"]
+        rows["probability_mcse"] = as_frame({"p": monte_carlo_error(holds, "mean")}, draws)["p"]
+    rows = rows.reset_index()
+    given = {"arm": contrast, "cause": estimands.event}
+    rows = rows.assign(**{name: value for name, value in given.items() if name not in rows})
+    apart = "All causes compete." if "cause" in draws.dims else ""
+    apart = "Cause-specific." if draws.name == "window_hazard_ratio" else apart
+    notes = [_note(estimands, time, apart) for time in rows["time"]]
+    return rows.assign(estimand=str(draws.name), probability_of=what, note=notes)
+
+
+def _medians(estimands: Estimands, level: float) -> pd.DataFrame:
+    """Medians of the arms, within the stated horizon."""
+    end = np.inf if estimands.horizon is None else estimands.horizon
+    draws = estimands.median_survival(end)
+    rows = summarise_median(draws, end, level).reset_index()
+    notes = []
+    for arm, shown in zip(rows["arm"], rows["shown"], strict=True):
+        missing = ["No mcse: some draws are not reached."] if np.isinf(draws.sel(arm=arm)).any() else []
+        notes.append(" ".join([f"{shown} months.", *missing, _note(estimands, end)]).strip())
+    return rows.assign(estimand=str(draws.name), cause=estimands.event, time=end, probability_of="median <= time",
+                       note=notes)  # fmt: skip
+
+
+def _note(estimands: Estimands, time: float, apart: str = "") -> str:
+    """Say how other causes are taken (``apart``, else net of them), and what is extrapolated."""
+    counted = estimands.causes
+    others = [name for name in estimands.law.causes if counted and name not in counted]
+    parts = [apart or f"Net of {' and '.join(others)}."] if others or apart == "All causes compete." else []
+    if estimands.horizon is None:
+        parts.append("No horizon stated.")
+    elif time > estimands.horizon:
+        parts.append(f"Extrapolated beyond month {estimands.horizon:g}.")
+    return " ".join(parts)

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smm_bayes.survival.grid import EventTable
+from smm_bayes.survival.law import Law
 from smm_bayes.survival.likelihood import log_likelihood
 from smm_bayes.survival.model_priors import GammaPrior, SurvivalPriors
 
 if TYPE_CHECKING:
     import pymc as pm
+    import xarray as xr
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,3 +58,7 @@ class OneTrial:
     def log_likelihood(self, parameters: dict[str, np.ndarray]) -> np.ndarray:
         """Log likelihood of parameters with draws first, in NumPy."""
         return log_likelihood(parameters["log_hazard"], self.table)
+
+    def law(self, posterior: xr.Dataset) -> Law:
+        """Give the law of every posterior draw, leading dims (chain, draw)."""
+        return Law.of_draws(posterior["log_hazard"], self.table.grid)

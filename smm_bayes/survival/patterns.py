@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,25 @@ class Factor:
 
 
 @dataclass(frozen=True, eq=False)
+class Profiles:
+    """What patients are beside their arm: stratum, covariates and subgroups.
+
+    Attributes
+    ----------
+    first : numpy.ndarray of int, shape (profile,)
+        A row of the table that has the profile.
+    patients : numpy.ndarray, shape (profile,)
+        Patients of both arms who have it.
+    of_row : numpy.ndarray of int, shape (pattern,)
+        Profile of each row of the table; -1 for a row left out.
+    """
+
+    first: np.ndarray
+    patients: np.ndarray
+    of_row: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class PatternTable:
     """Events and exposure by pattern: patients who share arm, stratum, covariates and subgroups.
 
@@ -51,6 +70,8 @@ class PatternTable:
     factors : tuple of Factor
     patients : numpy.ndarray of int, shape (pattern,)
         How many share the pattern.
+    row : numpy.ndarray of int, shape (patient,)
+        Pattern of each patient, in the order in which they were tabulated.
     """
 
     events: np.ndarray
@@ -66,6 +87,7 @@ class PatternTable:
     level: np.ndarray
     factors: tuple[Factor, ...]
     patients: np.ndarray
+    row: np.ndarray
 
     @classmethod
     def of(
@@ -107,16 +129,41 @@ class PatternTable:
             events, exposure, grid, patients.arms, patients.causes, names, patients.arm[first], stratum[first],
             values[first], tuple(covariates), level[first],
             tuple(Factor(name, levels) for name, (levels, _) in zip(subgroups, found, strict=True)), size,
+            pattern.ravel(),
         )  # fmt: skip
 
     def __len__(self) -> int:
         return len(self.exposure)
 
-    def only(self, row: int) -> PatternTable:
-        """Give one pattern by itself."""
-        at = slice(row, row + 1)
+    def only(self, rows: np.ndarray) -> PatternTable:
+        """Give some patterns by themselves."""
         names = ("events", "exposure", "arm", "stratum", "covariates", "level", "patients")
-        return replace(self, **{name: getattr(self, name)[at] for name in names})
+        kept = {name: getattr(self, name)[rows] for name in names}
+        return replace(self, **kept, row=np.repeat(np.arange(len(rows)), kept["patients"]))
+
+    def profiles(self, within: Mapping[str, str] | None = None) -> Profiles:
+        """Patterns alike in all but the arm, of the patients in the subgroups ``within`` (factor to level).
+
+        Raises
+        ------
+        SpecificationError
+            When a subgroup is unknown, or no patient is in it.
+        """
+        wanted = [f"{factor}: {level}" for factor, level in (within or {}).items()]
+        if unknown := [name for name in wanted if name not in self.level_names]:
+            raise SpecificationError(f"no subgroup {', '.join(unknown)}; there are "
+                                     f"{', '.join(self.level_names) or 'none'}")  # fmt: skip
+        inside = np.ones(len(self), bool)
+        for name in wanted:
+            inside &= (self.level_index == self.level_names.index(name)).any(axis=1)
+        if not inside.any():
+            raise SpecificationError(f"no patient is within {dict(within or {})}; choose another subgroup")
+        keys = np.column_stack([self.stratum, self.level, self.covariates])
+        rows = np.flatnonzero(inside)
+        _, first, index = np.unique(keys[rows], axis=0, return_index=True, return_inverse=True)
+        of_row = np.full(len(self), -1)
+        of_row[rows] = index.ravel()
+        return Profiles(rows[first], np.bincount(index.ravel(), self.patients[rows]), of_row)
 
     def by_arm(self) -> EventTable:
         """Events and exposure by arm alone."""

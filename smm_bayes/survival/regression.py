@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from smm_bayes.errors import SpecificationError
 from smm_bayes.inference.made_for import carry, made_for
+from smm_bayes.survival.law import Law
 from smm_bayes.survival.model import effect_data, log_hazard_ratios
 from smm_bayes.survival.patterns import PatternTable
 from smm_bayes.survival.regression_priors import RegressionPriors, factor_of
@@ -16,6 +18,7 @@ from smm_bayes.survival.walk import Curve, smooth_curves, whitening
 
 if TYPE_CHECKING:
     import pymc as pm
+    import xarray as xr
 
 DIMS = {
     "events_data": ("pattern", "cause", "interval"), "exposure_data": ("pattern", "interval"),
@@ -151,6 +154,104 @@ def pattern_log_likelihood(
     """Log likelihood Σ d·log λ − λ·E of parameters with draws first, shape (draw,)."""
     log_hazard = pattern_log_hazard(parameters, table, priors)
     return np.sum(table.events * log_hazard - table.exposure[:, None] * np.exp(log_hazard), axis=(1, 2, 3))
+
+
+def regression_law(
+    parameters: Mapping[str, np.ndarray], table: PatternTable, priors: RegressionPriors,
+    within: Mapping[str, str] | None = None,
+) -> Law:  # fmt: skip
+    r"""Give the law of the trial's patients under either arm: one component for each profile of a patient.
+
+    A profile is stratum, covariates and subgroups. With :math:`S_{pa}` the survival of profile p in arm a and
+    :math:`n_p` patients of both arms, :math:`S_a(t) = \sum_p n_p S_{pa}(t) / \sum_p n_p` (standardisation,
+    g-computation). The difference between arms is the effect in these patients; a hazard ratio of the regression is
+    that of patients alike in everything else, which is another number and further from 1.
+
+    Parameters
+    ----------
+    parameters : mapping of str to numpy.ndarray
+        By the names of the model, draws first.
+    table : PatternTable
+        The patients averaged over: those fitted, or others with the same strata, covariates and factors.
+    priors : RegressionPriors
+        For the centres and units of covariates.
+    within : mapping of str to str, optional
+        Factor to level: average over these patients alone.
+
+    Raises
+    ------
+    SpecificationError
+        When no patient is within, or a subgroup is unknown.
+
+    References
+    ----------
+    Daniel R, Zhang J, Farewell D. Biometrical Journal 2021;63:528-57.
+    """
+    profiles = table.profiles(within)
+    each = table.only(profiles.first)
+    by_arm = [pattern_log_hazard(parameters, each, priors, arm=arm) for arm in range(len(table.arms))]
+    log_hazard = np.stack(by_arm, axis=1)  # (draw, arm, profile, cause, interval)
+    share = np.log(profiles.patients / profiles.patients.sum())
+    return Law(log_hazard, np.broadcast_to(share, log_hazard.shape[:3]), table.grid, table.arms, table.causes)
+
+
+@dataclass(frozen=True, eq=False)
+class Regression:
+    """A trial whose hazards depend on strata, covariates and subgroups.
+
+    Attributes
+    ----------
+    table : PatternTable
+    priors : RegressionPriors
+    """
+
+    table: PatternTable
+    priors: RegressionPriors
+
+    def build(self) -> pm.Model:
+        """Make the PyMC model."""
+        return regression_model(self.table, self.priors)
+
+    def data(self) -> list[dict[str, np.ndarray]]:
+        """Give the model's data: one set."""
+        return [regression_data(self.table, self.priors)]
+
+    def statements(self) -> dict[str, str]:
+        """Every prior in words."""
+        return self.priors.statements(self.table)
+
+    def prior(self, draws: int, *, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Draw parameters from the prior."""
+        return self.priors.sample(self.table, draws, rng=rng)
+
+    def log_likelihood(self, parameters: dict[str, np.ndarray]) -> np.ndarray:
+        """Log likelihood of parameters with draws first."""
+        return pattern_log_likelihood(parameters, self.table, self.priors)
+
+    def simulated(self, table: PatternTable, truth: dict[str, np.ndarray], *, rng: np.random.Generator) -> Regression:
+        """Give the model of simulated patients of this trial."""
+        return replace(self, table=table)
+
+    def law(self, posterior: xr.Dataset, within: Mapping[str, str] | None = None) -> Law:
+        """Give the law of the trial's patients for every posterior draw, leading dims (chain, draw)."""
+        sizes = posterior.sizes["chain"], posterior.sizes["draw"]
+        found = regression_law(_draws_first(posterior), self.table, self.priors, within)
+        hazard, share = (v.reshape(*sizes, *v.shape[1:]) for v in (found.log_hazard, found.log_share))
+        return Law(hazard, share, found.grid, found.arms, found.causes)
+
+    def known(self) -> np.ndarray:
+        """Log probability of what is known of each patient tabulated, given the component: the profile is known."""
+        profiles = self.table.profiles()
+        mine = profiles.of_row[self.table.row]
+        return np.where(mine[:, None] == np.arange(len(profiles.first)), 0.0, -np.inf)
+
+
+def _draws_first(posterior: xr.Dataset) -> dict[str, np.ndarray]:
+    found = {}
+    for name, values in posterior.data_vars.items():
+        array = values.transpose("chain", "draw", ...).values
+        found[str(name)] = array.reshape(-1, *array.shape[2:])
+    return found
 
 
 def subgroup_log_hazard_ratios(

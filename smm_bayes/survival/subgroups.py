@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smm_bayes.survival.curves import labelled
 from smm_bayes.survival.patterns import PatternTable
 from smm_bayes.survival.regression import subgroup_log_hazard_ratios
-from smm_bayes.survival.summary import monte_carlo_error, summarise
+from smm_bayes.survival.summary import labelled, monte_carlo_error, summarise
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -16,6 +16,29 @@ if TYPE_CHECKING:
 SAMPLE = ("chain", "draw")
 
 
+def labelled(values: np.ndarray, coords: Mapping[str, object], name: str) -> xr.DataArray:
+    """Name the dims of an array, in the order of ``coords``."""
+    import xarray as xr
+
+    return xr.DataArray(values, dims=tuple(coords), coords=dict(coords), name=name)
+
+
+def months(time: np.ndarray | float, what: str = "time") -> np.ndarray:
+    """Times as a one-dimensional array; refuse what is no time after the start."""
+    at = np.atleast_1d(np.asarray(time, dtype=float))
+    if at.ndim != 1 or not at.size or not np.all(np.isfinite(at)) or np.any(at < 0):
+        raise SpecificationError(f"{what} must be finite months, 0 or later; got {time}")
+    return at
+
+
+def month(time: float, what: str = "time") -> float:
+    """One time; refuse several."""
+    at = months(time, what)
+    if at.size != 1:
+        raise SpecificationError(f"{what} must be one number of months; got {time}")
+    return float(at[0])
+
+
 def summarise(draws: xr.DataArray, level: float = 0.95) -> pd.DataFrame:
     """Median, credible interval, and Monte Carlo error of the median, one row for every element.
 
@@ -49,7 +72,7 @@ def summarise_median(draws: xr.DataArray, horizon: float, level: float = 0.95) -
     Parameters
     ----------
     draws : xarray.DataArray
-        (chain, draw, ...), months, from :func:`~smm_bayes.survival.curves.median_survival`.
+        (chain, draw, ...), months, from :func:`~smm_bayes.survival.estimands.Estimands.median_survival`.
     horizon : float
         Months.
     level : float

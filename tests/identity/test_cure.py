@@ -14,14 +14,14 @@ from scipy.stats import expon, multivariate_normal, norm
 from smm_bayes.inference.densities import Densities
 from smm_bayes.survival import (
     BaselinePrior,
+    Cure,
     CuredPrior,
-    CureEstimands,
     CurePriors,
     CureTable,
     Estimands,
     HazardRatioPrior,
     LateHazardPrior,
-    MixtureCure,
+    Law,
     OddsRatioPrior,
     PiecewiseExponential,
     Separate,
@@ -30,6 +30,7 @@ from smm_bayes.survival import (
     TimeGrid,
     cumulative_incidence,
     cure_data,
+    cure_law,
     cure_log_likelihood,
     cure_model,
     log_likelihood,
@@ -141,6 +142,16 @@ def test_delayed_entry_is_the_ratio_of_density_and_survival(entry, follow_up, ev
     assert found == pytest.approx(exact, abs=1e-9)
 
 
+FIRST = ("progression",)
+
+
+def law_of(parameters, grid):
+    """Give the law of cured and uncured: progression is curable."""
+    others = parameters["log_hazard_other"].shape[-2] if "log_hazard_other" in parameters else 0
+    causes = ("progression", *("death", "other")[:others])
+    return cure_law(parameters, grid, causes, arms=("control", "experimental")[: parameters["cured"].shape[-1]])
+
+
 def test_splitting_an_interval_with_equal_hazards_changes_nothing(mgus2_1985):
     fine, copies = TimeGrid((3, 6, 13, 24, 60)), [0, 0, 1, 1, 2, 2]
     parameters = drawn(np.random.default_rng(2))
@@ -148,10 +159,11 @@ def test_splitting_an_interval_with_equal_hazards_changes_nothing(mgus2_1985):
     coarse, finer = (CureTable.of(mgus2_1985, grid, "progression") for grid in (GRID, fine))
     assert cure_log_likelihood(split, finer) == pytest.approx(cure_log_likelihood(parameters, coarse), rel=1e-12)
     at = np.array([0.0, 5, 6, 20, 100])
-    for name in ("survival", "net_survival", "hazard", "cumulative_incidence", "cured_if_event_free"):
-        ours, theirs = (getattr(MixtureCure.of(p, g), name)(at) for p, g in ((split, fine), (parameters, GRID)))
+    for name, counted in (("survival", ()), ("survival", (FIRST,)), ("hazard", (FIRST,)), ("cumulative_incidence", ()),
+                        ("shares", ())):  # fmt: skip
+        ours, theirs = (getattr(law_of(p, g), name)(at, *counted) for p, g in ((split, fine), (parameters, GRID)))
         np.testing.assert_allclose(ours, theirs, rtol=1e-12, err_msg=name)
-    np.testing.assert_allclose(MixtureCure.of(split, fine).rmst(50), MixtureCure.of(parameters, GRID).rmst(50))
+    np.testing.assert_allclose(law_of(split, fine).rmst(50), law_of(parameters, GRID).rmst(50))
 
 
 @settings(deadline=None)
@@ -364,16 +376,16 @@ def test_without_cure_every_estimand_is_that_of_piecewise_constant_hazards():
     parameters = drawn(np.random.default_rng(11), 2, 5, others=2)
     log_hazard = hazards(parameters)
     for share, within in ((0.0, 1e-12), (1e-13, 1e-11)):
-        mixed = MixtureCure(np.full((2, 5, 2), share), log_hazard, GRID)
+        mixed = law_of(parameters | {"cured": np.full((2, 5, 2), share)}, GRID)
         law = PiecewiseExponential(np.logaddexp.reduce(log_hazard, axis=-2), GRID)
         first = PiecewiseExponential(log_hazard[..., 0, :], GRID)
-        pairs = [(mixed.survival(AT), law.survival(AT)), (mixed.net_survival(AT), first.survival(AT)),
-                 (mixed.rmst(40), law.rmst(40)),
+        pairs = [(mixed.survival(AT), law.survival(AT)), (mixed.survival(AT, FIRST), first.survival(AT)),
+                 (mixed.rmst(40), law.rmst(40)), (mixed.quantile(0.3), law.quantile(0.3)),
                  (mixed.cumulative_incidence(AT), cumulative_incidence(log_hazard, GRID, AT))]  # fmt: skip
         for ours, theirs in pairs:
             np.testing.assert_allclose(ours, theirs, rtol=within, atol=within)
-        np.testing.assert_allclose(mixed.hazard(AT[:-1]), first.hazard(AT[:-1]), rtol=1e-4)  # few are left at 100
-        assert np.all(mixed.cured_if_event_free(0.0) == share)
+        np.testing.assert_allclose(mixed.hazard(AT[:-1], FIRST), first.hazard(AT[:-1]), rtol=1e-4)  # few are left at 100
+        np.testing.assert_allclose(mixed.shares(0.0)[..., 0, 0], share, rtol=1e-12)
 
 
 def draws_of(parameters):
@@ -387,47 +399,52 @@ def draws_of(parameters):
 def test_without_cure_named_estimands_are_the_ordinary_ones():
     parameters = drawn(np.random.default_rng(12), 2, 5)
     parameters["cured"][:] = 0
-    cured, log_hazard = draws_of(parameters)
-    ours, theirs = CureEstimands(cured, log_hazard, GRID, horizon=120), Estimands(log_hazard, GRID, horizon=120)
-    alone = replace(theirs, causes=("progression",))
+    log_hazard = draws_of(parameters)[1]
+    theirs = Estimands(Law.of_draws(log_hazard, GRID), horizon=120)
+    ours = replace(theirs, law=law_of(parameters, GRID))
+    ours_alone, alone = (replace(one, causes=FIRST) for one in (ours, theirs))
     for found, expected in (
-        (ours.survival_curve(AT), theirs.survival_curve(AT)), (ours.net_survival_curve(AT), alone.survival_curve(AT)),
-        (ours.hazard_curve(AT), alone.hazard_curve(AT)), (ours.rmst(), theirs.rmst()), (ours.rmst(30), theirs.rmst(30)),
+        (ours.survival_curve(AT), theirs.survival_curve(AT)), (ours_alone.survival_curve(AT), alone.survival_curve(AT)),
+        (ours_alone.hazard_curve(AT), alone.hazard_curve(AT)), (ours.rmst(), theirs.rmst()),
+        (ours.rmst(30), theirs.rmst(30)), (ours.median_survival(120), theirs.median_survival(120)),
         (ours.cumulative_incidence_curve(AT), theirs.cumulative_incidence_curve(AT)),
         (ours.milestone_difference(24), theirs.milestone_difference(24)),
         (ours.rmst_difference(24), theirs.rmst_difference(24)),
     ):  # fmt: skip
-        xr.testing.assert_allclose(found.drop_vars("time", errors="ignore"), expected.drop_vars("time", errors="ignore"),
-                                   rtol=1e-11)  # fmt: skip
+        xr.testing.assert_allclose(found, expected, rtol=1e-11)
 
 
 def test_estimands_are_those_of_the_law():
     parameters = drawn(np.random.default_rng(13), 2, 5)
     cured, log_hazard = draws_of(parameters)
-    law = MixtureCure.of(parameters, GRID)
     posterior = xr.Dataset({"cured": cured, "log_hazard_uncured": log_hazard.isel(cause=0, drop=True),
                             "log_hazard_other": log_hazard.isel(cause=[1])})  # fmt: skip
     patients = made([0, 0, 0, 0], [10, 20, 30, 40], [0, 1, -1, -1])
-    found = CureEstimands.of(posterior, CureTable.of(patients, GRID, "progression"), horizon=120)
+    law, of = law_of(parameters, GRID), Cure(CureTable.of(patients, GRID, "progression"), PRIORS).law(posterior)
+    found = Estimands(of, horizon=120)
     assert found.survival_curve(AT).dims == ("chain", "draw", "arm", "time")
     assert list(found.cumulative_incidence_curve(AT)["cause"].values) == list(CAUSES)
-    np.testing.assert_array_equal(found.cured_if_event_free(AT).values, law.cured_if_event_free(AT))
+    np.testing.assert_array_equal(of.shares(AT), law.shares(AT))
     np.testing.assert_array_equal(found.survival_curve(AT).values, law.survival(AT))
     mean = law.rmst(24)
     np.testing.assert_allclose(found.rmst_difference(24).values, mean[..., 1] - mean[..., 0])
+    turned = cure_law(parameters, GRID, CAUSES[::-1], curable="progression")  # the curable cause need not be the first
+    np.testing.assert_array_equal(turned.survival(AT), law.survival(AT))
+    np.testing.assert_array_equal(turned.cumulative_incidence(AT)[..., ::-1, :], law.cumulative_incidence(AT))
 
 
 @settings(deadline=None, max_examples=25)
 @given(st.integers(0, 2**31), st.floats(0.5, 90))
 def test_restricted_mean_and_incidence_are_integrals(seed, horizon):
-    law = MixtureCure.of(drawn(np.random.default_rng(seed), others=2), GRID)
+    parameters = drawn(np.random.default_rng(seed), others=2)
+    law = law_of(parameters, GRID)
     points = [cut for cut in GRID.cuts if cut < horizon] or None
-    others = PiecewiseExponential(law.log_hazard[:, 1, :], GRID)
+    others = PiecewiseExponential(parameters["log_hazard_other"][:, 0, :], GRID)
     for arm in (0, 1):
         area = quad(lambda t, arm=arm: law.survival(t)[arm, 0], 0, horizon, points=points)[0]
         assert law.rmst(horizon)[arm] == pytest.approx(area, rel=1e-7)
         incidence = law.cumulative_incidence(horizon)[arm, :, 0]
-        leaving = quad(lambda t, arm=arm: (law.hazard(t) * law.survival(t))[arm, 0], 0, horizon, points=points)[0]
+        leaving = quad(lambda t, arm=arm: (law.hazard(t, FIRST) * law.survival(t))[arm, 0], 0, horizon, points=points)[0]
         assert incidence[0] == pytest.approx(leaving, rel=1e-6)
         dying = quad(lambda t, arm=arm: (others.hazard(t) * law.survival(t))[arm, 0], 0, horizon, points=points)[0]
         assert incidence[1] == pytest.approx(dying, rel=1e-6)
@@ -435,39 +452,54 @@ def test_restricted_mean_and_incidence_are_integrals(seed, horizon):
 
 
 def test_net_survival_levels_off_at_the_cured_share():
-    law = MixtureCure.of(drawn(np.random.default_rng(14), 20), GRID)
+    parameters = drawn(np.random.default_rng(14), 20)
+    law, cured = law_of(parameters, GRID), parameters["cured"]
     at = np.array([0.0, 10, 100, 1e3, 1e5])
-    assert (np.diff(law.net_survival(at), axis=-1) <= 0).all()
-    np.testing.assert_allclose(law.net_survival(1e5)[..., 0], law.cured, rtol=1e-12)
-    np.testing.assert_allclose(law.cured_if_event_free(0.0)[..., 0], law.cured)
-    np.testing.assert_allclose(law.cured_if_event_free(1e5), 1)
+    assert (np.diff(law.survival(at, FIRST), axis=-1) <= 0).all()
+    np.testing.assert_allclose(law.survival(1e5, FIRST)[..., 0], cured, rtol=1e-12)
+    np.testing.assert_allclose(law.shares(0.0)[..., 0, 0], cured)
+    np.testing.assert_allclose(law.shares(1e4)[..., 0, 0], 1)
     assert (law.survival(1e5) < 1e-12).all()  # nobody is cured of the other causes
-    nobody = MixtureCure(law.cured, law.log_hazard[..., :1, :], GRID)  # no other causes
-    np.testing.assert_allclose(nobody.survival(1e5)[..., 0], law.cured, rtol=1e-12)
-    np.testing.assert_allclose(nobody.rmst(1e6) / 1e6, law.cured, rtol=0.1)
+    alone = law_of({name: parameters[name] for name in ("cured", "log_hazard_uncured")}, GRID)  # no other causes
+    np.testing.assert_allclose(alone.survival(1e5)[..., 0], cured, rtol=1e-12)
+    np.testing.assert_allclose(alone.rmst(1e6) / 1e6, cured, rtol=0.1)
+    never = cured > 0.5
+    assert never.any()
+    np.testing.assert_array_equal(np.isinf(alone.quantile(0.5)), never)
+    found = alone.quantile(0.5)[~never]
+    every = alone._survival_at(np.where(never, 1.0, alone.quantile(0.5)), None)[~never]
+    assert found.size
+    np.testing.assert_allclose(every, 0.5, rtol=1e-9)
 
 
 def test_the_hazard_falls_although_that_of_the_uncured_does_not():
-    law = MixtureCure(np.array(0.4), np.log([[0.04, 0.05, 0.06], [0.01, 0.01, 0.01]]), GRID)
+    law = law_of({"cured": np.array([0.4]), "log_hazard_uncured": np.log([[0.04, 0.05, 0.06]]),
+                  "log_hazard_other": np.log([[[0.01, 0.01, 0.01]]])}, GRID)  # fmt: skip
     at = np.array([1.0, 5.9])
-    slope = -np.diff(np.log(law.net_survival(np.stack([at - 1e-5, at + 1e-5], axis=1).ravel())).reshape(2, 2))[:, 0]
-    np.testing.assert_allclose(law.hazard(at), slope / 2e-5, rtol=1e-6)
-    inside = [law.hazard(np.linspace(low + 1e-6, high, 20)) for low, high in ((0, 6), (6, 24), (24, 90))]
+    around = np.stack([at - 1e-5, at + 1e-5], axis=1).ravel()
+    slope = -np.diff(np.log(law.survival(around, FIRST)[0]).reshape(2, 2))[:, 0]
+    np.testing.assert_allclose(law.hazard(at, FIRST)[0], slope / 2e-5, rtol=1e-6)
+    inside = [law.hazard(np.linspace(low + 1e-6, high, 20), FIRST) for low, high in ((0, 6), (6, 24), (24, 90))]
     assert all((np.diff(values) < 0).all() for values in inside)
-    assert law.hazard(90.0)[0] < 0.1 * law.hazard(6.0)[0]
+    assert law.hazard(90.0, FIRST)[0, 0] < 0.1 * law.hazard(6.0, FIRST)[0, 0]
 
 
 def test_sampled_times_have_the_law():
     rng, size = np.random.default_rng(15), 100_000
-    one = MixtureCure(np.array(0.3), np.log([[0.08, 0.05, 0.03], [0.004, 0.006, 0.01]]), GRID)
-    many = MixtureCure(np.full(size, 0.3), np.broadcast_to(one.log_hazard, (size, 2, 3)), GRID)
-    time, cause = many.sample(rng=rng)
+    given = {"cured": np.array([0.3]), "log_hazard_uncured": np.log([[0.08, 0.05, 0.03]]),
+             "log_hazard_other": np.log([[[0.004, 0.006, 0.01]]])}  # fmt: skip
+    one = law_of(given, GRID)
+    time, cause, component = one.sample(np.zeros(size, int), rng=rng)
+    assert abs((component == 0).mean() - 0.3) < 4 * np.sqrt(0.21 / size)
+    assert not np.any((component == 0) & (cause == 0))  # the cured never have the curable event
     for at in (3.0, 12.0, 60.0):
         shares = [(time > at).mean(), *((time <= at) & (cause == which) for which in (0, 1))]
-        expected = [one.survival(at)[0], *one.cumulative_incidence(at)[:, 0]]
+        expected = [one.survival(at)[0, 0], *one.cumulative_incidence(at)[0, :, 0]]
         for share, exact in zip(shares, expected, strict=True):
             assert abs(np.mean(share) - exact) < 4 * np.sqrt(exact * (1 - exact) / size)
-    alone = MixtureCure(many.cured, many.log_hazard[:, :1], GRID)
-    time, cause = alone.sample(rng=rng)
+    alone = law_of({name: given[name] for name in ("cured", "log_hazard_uncured")}, GRID)
+    time, cause, _ = alone.sample(np.zeros(size, int), rng=rng)
     assert abs(np.isinf(time).mean() - 0.3) < 4 * np.sqrt(0.21 / size)
     np.testing.assert_array_equal(cause, np.where(np.isinf(time), -1, 0))
+    known = alone.sample(np.zeros(10, int), rng=rng, component=np.arange(10) % 2)
+    np.testing.assert_array_equal(np.isinf(known[0]), np.arange(10) % 2 == 0)

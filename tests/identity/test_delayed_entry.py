@@ -16,8 +16,15 @@ from smm_bayes.errors import SpecificationError
 from smm_bayes.prediction import FinalAnalysis, FinalData, LogRank, completion, probability_of_success
 from smm_bayes.reporting import plots
 from smm_bayes.survival import GammaHazards, TimeGrid, log_likelihood, patient_log_likelihood
+from smm_bayes.survival.law import Law
 from smm_bayes.trial import Patients, cut_by_date, cut_by_events
 from smm_bayes.trial.curves import kaplan_meier
+
+
+def completed(patients, log_hazard, grid, **options):
+    """Complete a trial from log hazards (chain, draw, arm, cause, interval)."""
+    law = Law.plain(log_hazard, grid, patients.arms, patients.causes)
+    return probability_of_success(patients, law, **options)
 
 ROOT = Path(__file__).parents[2]
 GRID = TimeGrid((6, 24))
@@ -225,7 +232,7 @@ def test_predictions_are_refused_before_anything_is_drawn(monkeypatch):
     monkeypatch.setattr(completion.np.random, "Generator", never)
     message = "not yet for patients with delayed entry; 2 of these 4 came .* count time from enrolment"
     with pytest.raises(SpecificationError, match=message):
-        probability_of_success(patients, np.zeros((1, 4, 2, 2, 3)), GRID, final=final, rule=LogRank(0.05), seed=1)
+        completed(patients, np.zeros((1, 4, 2, 2, 3)), GRID, final=final, rule=LogRank(0.05), seed=1)
     with pytest.raises(SpecificationError, match=message):
         FinalData.of(patients, final, GRID)
 

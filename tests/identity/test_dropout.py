@@ -10,7 +10,14 @@ from smm_bayes.prediction.completion import Completion
 from smm_bayes.prediction.final import Enrolment
 from smm_bayes.prediction.probability import probability_of_success
 from smm_bayes.survival import TimeGrid
+from smm_bayes.survival.law import Law
 from smm_bayes.trial import Patients
+
+
+def completed(patients, log_hazard, grid, **options):
+    """Complete a trial from log hazards (chain, draw, arm, cause, interval)."""
+    law = Law.plain(log_hazard, grid, patients.arms, patients.causes)
+    return probability_of_success(patients, law, **options)
 
 REPLICATES, NUMBER = 4000, 40
 HAZARD, LOSS = 0.03, 0.05
@@ -30,7 +37,7 @@ def followed(survived: float) -> Patients:
 def events_of(survived: float, horizon: float, loss: float) -> np.ndarray:
     """Events in completed trials at ``horizon`` months after the data cut, with a loss rate known exactly."""
     plan = Completion.plan(
-        followed(survived), np.log(np.full((1, 1, 1, 1), HAZARD)), TimeGrid(()), np.zeros(REPLICATES),
+        followed(survived), Law.plain(np.log(np.full((1, 1, 1, 1), HAZARD)), TimeGrid(()), ("single",)), np.zeros(REPLICATES),
         final=FinalAnalysis("date", date=survived + horizon), enrolment=Enrolment(), complete=("administrative",),
         dropout=False, seed=11, final_grid=None,
     )  # fmt: skip
@@ -61,7 +68,7 @@ def test_the_rate_of_loss_is_the_posterior_from_patients_lost_so_far() -> None:
     reason = patients.censoring.copy()
     reason[:3] = ("lost", "withdrawn", "lost")
     some = patients.take(np.ones(NUMBER, bool), censoring=reason)
-    found = probability_of_success(
+    found = completed(
         some, np.log(np.full((1, 4000, 1, 1, 1), HAZARD)), TimeGrid(()), seed=3, replicates=4000,
         final=FinalAnalysis("date", date=10_000.0), rule=EventCount(at_most=1e9), dropout=True,
     )  # fmt: skip

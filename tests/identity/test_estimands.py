@@ -13,29 +13,41 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 
 from smm_bayes.errors import DataError, SpecificationError
-from smm_bayes.survival import Estimands, PiecewiseExponential, TimeGrid, cumulative_incidence, follow_up_horizon
-from smm_bayes.survival.estimands import (
-    average_hazard_ratio,
-    cumulative_hazard_curve,
-    cumulative_incidence_curve,
-    cumulative_incidence_difference,
-    hazard_curve,
-    hazard_ratio_curve,
-    median_survival,
-    milestone_difference,
-    milestone_survival,
-    restricted_time_lost,
-    restricted_time_lost_difference,
-    rmst,
-    rmst_difference,
-    rmst_ratio,
-    summarise,
-    summarise_median,
-    survival_curve,
-    window_hazard_ratio,
-)
+from smm_bayes.survival import Estimands, Law, PiecewiseExponential, TimeGrid, cumulative_incidence, follow_up_horizon
+from smm_bayes.survival.estimands import summarise, summarise_median
 
 GRID = TimeGrid((6, 12))
+
+
+def estimand(name, arguments=1):
+    """Give a method of the estimands of draws and their grid, with so many arguments before the causes."""
+
+    def of(draws, grid, *given):
+        causes = given[arguments] if len(given) > arguments else None
+        return getattr(Estimands(Law.of_draws(draws, grid), causes=causes, extrapolate=True), name)(*given[:arguments])
+
+    return of
+
+
+def average_hazard_ratio(draws, weights, causes=None):
+    grid = TimeGrid(range(1, draws.sizes["interval"]))
+    return Estimands(Law.of_draws(draws, grid), causes=causes, extrapolate=True).average_hazard_ratio(weights)
+
+
+hazard_curve, cumulative_hazard_curve, survival_curve, cumulative_incidence_curve = map(
+    estimand, ("hazard_curve", "cumulative_hazard_curve", "survival_curve", "cumulative_incidence_curve")
+)
+cumulative_incidence_difference, milestone_survival, milestone_difference = map(
+    estimand, ("cumulative_incidence_difference", "milestone_survival", "milestone_difference")
+)
+rmst, rmst_difference, rmst_ratio, median_survival = map(
+    estimand, ("rmst", "rmst_difference", "rmst_ratio", "median_survival")
+)
+restricted_time_lost, restricted_time_lost_difference = map(
+    estimand, ("restricted_time_lost", "restricted_time_lost_difference")
+)
+hazard_ratio_curve = estimand("hazard_ratio_curve", 0)
+window_hazard_ratio = estimand("window_hazard_ratio", 2)
 
 
 @pytest.fixture(scope="module")
@@ -379,20 +391,20 @@ def test_every_method_is_held_to_the_horizon():
 @pytest.mark.parametrize("name", LATE)
 def test_no_extrapolation_unless_asked(name):
     draws = random_posterior(2, draws=20)
-    stated = Estimands(draws, GRID, horizon=HORIZON)
+    stated = Estimands(Law.of_draws(draws, GRID), horizon=HORIZON)
     LATE[name](stated, HORIZON)
     with pytest.raises(SpecificationError, match=r"month 36\.1 is beyond the horizon of 36 months.*extrapolate=True"):
         LATE[name](stated, 36.1)
-    LATE[name](Estimands(draws, GRID, horizon=HORIZON, extrapolate=True), 36.1)
-    LATE[name](Estimands(draws, GRID, extrapolate=True), 36.1)
+    LATE[name](Estimands(Law.of_draws(draws, GRID), horizon=HORIZON, extrapolate=True), 36.1)
+    LATE[name](Estimands(Law.of_draws(draws, GRID), extrapolate=True), 36.1)
 
 
 def test_hazard_ratios_stop_at_the_horizon():
     draws = random_posterior(2)
-    early = Estimands(draws, GRID, horizon=12.0)
+    early = Estimands(Law.of_draws(draws, GRID), horizon=12.0)
     assert list(early.hazard_ratio_curve()["interval"].values) == ["(0, 6]", "(6, 12]"]
-    assert Estimands(draws, GRID, horizon=12.1).hazard_ratio_curve().sizes["interval"] == 3
-    assert Estimands(draws, GRID, horizon=12.0, extrapolate=True).hazard_ratio_curve().sizes["interval"] == 3
+    assert Estimands(Law.of_draws(draws, GRID), horizon=12.1).hazard_ratio_curve().sizes["interval"] == 3
+    assert Estimands(Law.of_draws(draws, GRID), horizon=12.0, extrapolate=True).hazard_ratio_curve().sizes["interval"] == 3
     with pytest.raises(SpecificationError, match="horizon of 12 months must weigh 0"):
         early.average_hazard_ratio(np.array([3.0, 2, 1]))
     found = early.average_hazard_ratio(np.array([3.0, 2, 0]))
@@ -402,7 +414,7 @@ def test_hazard_ratios_stop_at_the_horizon():
 @pytest.mark.parametrize("causes", [None, ("death",)])
 def test_methods_are_the_functions(causes):
     draws = random_posterior(2)
-    held = Estimands(draws, GRID, horizon=HORIZON, causes=causes)
+    held = Estimands(Law.of_draws(draws, GRID), horizon=HORIZON, causes=causes)
     time, weights = np.array([3.0, HORIZON]), np.array([1.0, 2, 3])
     pairs = [
         (held.hazard_curve(time), hazard_curve(draws, GRID, time, causes)),
@@ -429,7 +441,7 @@ def test_methods_are_the_functions(causes):
 
 @pytest.fixture(scope="module")
 def table(log_hazard):
-    return Estimands(log_hazard, GRID, horizon=12.0).table((6, 12), level=0.9)
+    return Estimands(Law.of_draws(log_hazard, GRID), horizon=12.0).table((6, 12), level=0.9)
 
 
 def row_of(table, **where):
@@ -495,7 +507,7 @@ def test_numbers_of_the_table_are_those_computed_by_hand(table, log_hazard):
 
 
 def test_table_by_cause_lets_the_causes_compete(log_hazard):
-    table = Estimands(log_hazard, GRID, horizon=6.0, causes=("death",)).table((6,))
+    table = Estimands(Law.of_draws(log_hazard, GRID), horizon=6.0, causes=("death",)).table((6,))
     progression, death = (np.exp(log_hazard.values[..., c, 0]).reshape(-1, 2) for c in (0, 1))
     total = progression + death
     incidence = death / total * (1 - np.exp(-6 * total))
@@ -527,17 +539,17 @@ def test_medians_of_the_table(table, log_hazard):
 
 
 def test_table_says_what_is_extrapolated(log_hazard):
-    notes = Estimands(log_hazard, GRID, horizon=12.0, extrapolate=True).table((12, 24)).set_index("time")["note"]
+    notes = Estimands(Law.of_draws(log_hazard, GRID), horizon=12.0, extrapolate=True).table((12, 24)).set_index("time")["note"]
     assert notes[24].str.contains("Extrapolated beyond month 12.", regex=False).all()
     assert not notes[12].str.contains("Extrapolated").any()
-    open_ended = Estimands(log_hazard, GRID, extrapolate=True).table((12,))
+    open_ended = Estimands(Law.of_draws(log_hazard, GRID), extrapolate=True).table((12,))
     assert open_ended["note"].str.contains("No horizon stated.", regex=False).all()
     assert np.isfinite(open_ended[["median", "lower", "upper", "mcse"]].to_numpy(dtype=float)).all()
 
 
 def test_one_arm_has_no_contrast_and_one_cause_none_that_compete(log_hazard):
     one = log_hazard.sel(arm=["experimental"], cause=["death"])
-    table = Estimands(one, GRID, horizon=HORIZON).table()
+    table = Estimands(Law.of_draws(one, GRID), horizon=HORIZON).table()
     assert set(table["estimand"]) == {"milestone_survival", "rmst", "median_survival"}
     assert set(table["arm"]) == {"experimental"}
     assert list(table["time"].unique()) == [12, 24, 36]
@@ -546,11 +558,11 @@ def test_one_arm_has_no_contrast_and_one_cause_none_that_compete(log_hazard):
 
 
 def test_repr_says_what_it_holds(log_hazard):
-    assert repr(Estimands(log_hazard, GRID, horizon=36, causes=("death",))) == (
+    assert repr(Estimands(Law.of_draws(log_hazard, GRID), horizon=36, causes=("death",))) == (
         "Estimands: 4 x 250 draws (chain, draw); arms control, experimental; causes progression, death; event death; "
         "3 intervals; horizon 36 months, nothing beyond it"
     )
-    assert "horizon none stated, extrapolation beyond it allowed" in repr(Estimands(log_hazard, GRID, extrapolate=True))
+    assert "horizon none stated, extrapolation beyond it allowed" in repr(Estimands(Law.of_draws(log_hazard, GRID), extrapolate=True))
 
 
 def test_follow_up_horizon_is_of_the_arm_followed_least(simulate):
@@ -572,7 +584,7 @@ def test_what_is_no_estimand_is_refused(log_hazard):
     cases = [
         ("beyond|finite months", lambda: survival_curve(log_hazard, GRID, np.array([3.0, -1.0]))),
         ("finite months", lambda: hazard_curve(log_hazard, GRID, np.nan)),
-        ("finite months", lambda: Estimands(log_hazard, GRID, **ends).survival_curve(np.nan)),
+        ("finite months", lambda: Estimands(Law.of_draws(log_hazard, GRID), **ends).survival_curve(np.nan)),
         ("finite months", lambda: rmst(log_hazard, GRID, np.inf)),
         ("one number of months", lambda: milestone_survival(log_hazard, GRID, np.array([3.0, 4.0]))),
         ("above 0", lambda: rmst_ratio(log_hazard, GRID, 0.0)),
@@ -580,21 +592,21 @@ def test_what_is_no_estimand_is_refused(log_hazard):
         ("end after it starts", lambda: window_hazard_ratio(log_hazard, GRID, 6, 6)),
         ("some of progression, death", lambda: survival_curve(log_hazard, GRID, 3.0, ("relapse",))),
         ("each once", lambda: rmst(log_hazard, GRID, 3.0, ("death", "death"))),
-        ("each once", lambda: Estimands(log_hazard, GRID, causes=(), **ends)),
+        ("each once", lambda: Estimands(Law.of_draws(log_hazard, GRID), causes=(), **ends)),
         ("one an interval", lambda: average_hazard_ratio(log_hazard, np.ones(4))),
         ("not negative", lambda: average_hazard_ratio(log_hazard, np.array([2.0, -1, 1]))),
         ("not all 0", lambda: average_hazard_ratio(log_hazard, np.zeros(3))),
         ("must have the dims", lambda: rmst(log_hazard.isel(chain=0), GRID, 3.0)),
-        ("3 intervals and the grid 2", lambda: Estimands(log_hazard, TimeGrid((6,)), **ends)),
+        ("3 intervals and the grid 2", lambda: Estimands(Law.of_draws(log_hazard, TimeGrid((6,))), **ends)),
         ("3 intervals and the grid 2", lambda: hazard_ratio_curve(log_hazard, TimeGrid((6,)))),
-        ("finite in every draw", lambda: Estimands(broken, GRID, **ends)),
-        ("state a horizon", lambda: Estimands(log_hazard, GRID)),
-        ("finite months above 0", lambda: Estimands(log_hazard, GRID, horizon=0.0)),
-        ("none was stated", lambda: Estimands(log_hazard, GRID, extrapolate=True).rmst()),
-        ("increasing", lambda: Estimands(log_hazard, GRID, **ends).table((12, 6))),
-        ("increasing", lambda: Estimands(log_hazard, GRID, **ends).table((0, 6))),
-        ("between 0 and 1", lambda: Estimands(log_hazard, GRID, **ends).table((6,), level=95)),
-        ("assign_coords", lambda: average_hazard_ratio(log_hazard.drop_vars("arm"), np.ones(3))),
+        ("finite in every draw", lambda: Estimands(Law.of_draws(broken, GRID), **ends)),
+        ("state a horizon", lambda: Estimands(Law.of_draws(log_hazard, GRID))),
+        ("finite months above 0", lambda: Estimands(Law.of_draws(log_hazard, GRID), horizon=0.0)),
+        ("none was stated", lambda: Estimands(Law.of_draws(log_hazard, GRID), extrapolate=True).rmst()),
+        ("increasing", lambda: Estimands(Law.of_draws(log_hazard, GRID), **ends).table((12, 6))),
+        ("increasing", lambda: Estimands(Law.of_draws(log_hazard, GRID), **ends).table((0, 6))),
+        ("between 0 and 1", lambda: Estimands(Law.of_draws(log_hazard, GRID), **ends).table((6,), level=95)),
+        ("Name the arms", lambda: average_hazard_ratio(log_hazard.drop_vars("arm"), np.ones(3))),
     ]
     for words, call in cases:
         with pytest.raises(SpecificationError, match=words):

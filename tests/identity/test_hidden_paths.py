@@ -10,12 +10,21 @@ from smm_bayes.prediction import (
     Enrolment,
     EventCount,
     FinalAnalysis,
-    HiddenPaths,
     LogRank,
     probability_of_success,
 )
 from smm_bayes.survival import TimeGrid
+from smm_bayes.survival.law import Law
 from smm_bayes.trial.patients import Patients
+
+
+def completed(patients, log_hazard, grid, *, paths=None, **options):
+    """Complete a trial from log hazards; with paths, pairs of shares and of what is known, they have a dim more."""
+    if paths is None:
+        return probability_of_success(patients, Law.plain(log_hazard, grid, patients.arms, patients.causes), **options)
+    share, known = paths
+    law = Law(log_hazard, share, grid, patients.arms, patients.causes)
+    return probability_of_success(patients, law, known=known, **options)
 
 NEVER = 1e-300  # a hazard that no patient lives to see
 ANY = EventCount(at_least=1)
@@ -37,7 +46,7 @@ def paths_of(probability, log_weight, draws=1):
     """Give the same law to every draw; ``probability`` by arm and path."""
     with np.errstate(divide="ignore"):
         law = np.log(np.atleast_2d(probability))
-    return HiddenPaths(np.tile(law, (1, draws, 1, 1)), np.asarray(log_weight, dtype=float))
+    return (np.tile(law, (1, draws, 1, 1)), np.asarray(log_weight, dtype=float))
 
 
 # --- the path that a patient is on ------------------------------------------------------------------------------------
@@ -71,7 +80,7 @@ def count_paths(time, log_weight, replicates, size=40):
     hazard = np.full((1, 1, 1, 4, 4, 3), NEVER)
     for path, total in enumerate(hazards_of_four()):
         hazard[0, 0, 0, path, path] = total
-    found = probability_of_success(
+    found = completed(
         patients, np.log(hazard), VISITS, final=FinalAnalysis("date", date=1e5), rule=ANY, seed=8,
         replicates=replicates, paths=paths_of(FOUR, np.tile(log_weight, (size, 1))),
     )  # fmt: skip
@@ -124,12 +133,12 @@ def test_paths_are_of_the_draw_that_the_hazards_are_of():
             probability[chain, draw, 0, (2 * chain + draw) % 4] = 1
             probability[chain, draw, 1, (2 * chain + draw + 1) % 4] = 1
     with np.errstate(divide="ignore"):
-        paths = HiddenPaths(np.log(probability), np.zeros((6, 4)))
+        paths = (np.log(probability), np.zeros((6, 4)))
     hazard = np.full((2, 3, 2, 4, 4, 1), NEVER)
     for path in range(4):
         hazard[..., path, path, 0] = 0.1
     patients = followed(np.full(6, 3.0), arm=[0, 1, 0, 1, 0, 1], causes=("a", "b", "c", "d"))
-    found = probability_of_success(
+    found = completed(
         patients, np.log(hazard), TimeGrid(()), final=FinalAnalysis("follow_up", follow_up=1e5), rule=ANY, seed=1,
         replicates=60, paths=paths, enrolment=Enrolment({"control": 5, "experimental": 5}),
     )  # fmt: skip
@@ -147,7 +156,7 @@ def test_paths_are_of_the_draw_that_the_hazards_are_of():
 
 def two_paths(times, log_weight, final, rates=(0.08, 0.02), probability=(0.6, 0.4), replicates=4000, **options):
     hazard = np.array(rates)[None, None, None, :, None, None]
-    return probability_of_success(
+    return completed(
         followed(times), np.log(hazard), TimeGrid(()), final=final, rule=ANY, seed=3, replicates=replicates,
         paths=paths_of(probability, log_weight), **options,
     )  # fmt: skip
@@ -214,16 +223,16 @@ def test_paths_that_change_nothing_change_nothing(simulate):
     log_hazard, law = posterior(np.random.default_rng(1), grid)
     log_hazard[:] = log_hazard[:, :, :, :1]
     weight = np.random.default_rng(2).normal(size=(len(patients), 4))
-    plain = probability_of_success(patients, log_hazard[:, :, :, 0], grid, replicates=3000, **OPTIONS)
-    found = probability_of_success(patients, log_hazard, grid, replicates=3000, paths=HiddenPaths(law, weight), **OPTIONS)
+    plain = completed(patients, log_hazard[:, :, :, 0], grid, replicates=3000, **OPTIONS)
+    found = completed(patients, log_hazard, grid, replicates=3000, paths=(law, weight), **OPTIONS)
     assert (found.probability, found.mcse) == (plain.probability, plain.mcse)
     for name, values in plain.columns.items():
         np.testing.assert_array_equal(found.columns[name], values)
-    one = probability_of_success(patients, log_hazard[:, :, :, :1], grid, replicates=3000,
-                                 paths=HiddenPaths(0 * law[..., :1], 0 * weight[:, :1]), **OPTIONS)  # fmt: skip
+    one = completed(patients, log_hazard[:, :, :, :1], grid, replicates=3000,
+                                 paths=(0 * law[..., :1], 0 * weight[:, :1]), **OPTIONS)  # fmt: skip
     np.testing.assert_array_equal(one.columns["z"], plain.columns["z"])
     assert 0.05 < plain.probability < 0.95
-    other = probability_of_success(patients, log_hazard, grid, replicates=3000, paths=HiddenPaths(law, weight),
+    other = completed(patients, log_hazard, grid, replicates=3000, paths=(law, weight),
                                    **{**OPTIONS, "seed": 77})  # fmt: skip
     assert abs(other.probability - plain.probability) < 4 * np.hypot(other.mcse, plain.mcse)
     assert same_counts(other.columns["control:progression"], plain.columns["control:progression"]) > 1e-3
@@ -240,10 +249,10 @@ def same_counts(first, second):
 def test_same_answer_with_paths_for_any_workers_and_chunks(simulate):
     patients, grid = simulate(cutoff=15.0), TimeGrid((4, 9, 20))
     log_hazard, law = posterior(np.random.default_rng(1), grid)
-    paths = HiddenPaths(law, np.random.default_rng(2).normal(size=(len(patients), 4)))
-    alone = probability_of_success(patients, log_hazard, grid, paths=paths, replicates=600, **OPTIONS)
+    paths = (law, np.random.default_rng(2).normal(size=(len(patients), 4)))
+    alone = completed(patients, log_hazard, grid, paths=paths, replicates=600, **OPTIONS)
     with ThreadPoolExecutor(2) as pool:
-        shared = probability_of_success(patients, log_hazard, grid, paths=paths, replicates=600, executor=pool, chunk=37, **OPTIONS)
+        shared = completed(patients, log_hazard, grid, paths=paths, replicates=600, executor=pool, chunk=37, **OPTIONS)
     for name, values in alone.columns.items():
         np.testing.assert_array_equal(shared.columns[name], values)
 
@@ -253,7 +262,7 @@ def test_same_answer_with_paths_for_any_workers_and_chunks(simulate):
 
 def complete_slowly(patients, log_hazard, grid, paths, *, final, enrolment, replicates, rng, heed_survival=True):
     """Complete a trial patient by patient in plain NumPy: path, time by inverting, cause; cut at date or cap."""
-    hazards, law = np.exp(log_hazard), np.exp(paths.log_probability)
+    hazards, law = np.exp(log_hazard), np.exp(paths[0])
     chains, draws = hazards.shape[:2]
     edges = np.r_[grid.starts, np.inf]
     new = enrolment.new_arms(patients)
@@ -262,15 +271,15 @@ def complete_slowly(patients, log_hazard, grid, paths, *, final, enrolment, repl
         chain, draw = rng.integers(chains), rng.integers(draws)
         rate = enrolment.rates(patients, 1, rng=rng)[0]
         arrivals = patients.data_cutoff + np.cumsum(rng.exponential(1 / rate, len(new)))
-        people = [*zip(patients.arm, patients.enrolled, patients.time, patients.cause, np.exp(paths.log_weight), strict=True),
-                  *((arm, at, 0.0, -2, np.ones(paths.paths)) for arm, at in zip(rng.permutation(new), arrivals, strict=True))]  # fmt: skip
+        people = [*zip(patients.arm, patients.enrolled, patients.time, patients.cause, np.exp(paths[1]), strict=True),
+                  *((arm, at, 0.0, -2, np.ones(paths[0].shape[-1])) for arm, at in zip(rng.permutation(new), arrivals, strict=True))]  # fmt: skip
         whole = []
         for arm, start, time, cause, weight in people:
             if cause < 0:
                 total = hazards[chain, draw, arm].sum(axis=1)
                 past = np.diff(np.minimum(edges, time)) if heed_survival else np.zeros(len(grid))
                 share = law[chain, draw, arm] * weight * np.exp(-total @ past)
-                path = rng.choice(paths.paths, p=share / share.sum())
+                path = rng.choice(len(share), p=share / share.sum())
                 ahead = np.diff(np.maximum(edges, time))
                 at, interval, goal = time, 0, rng.exponential()
                 while goal > total[path, interval] * ahead[interval]:
@@ -299,9 +308,9 @@ def test_slow_twin_agrees_and_a_wrong_one_does_not():
     law = np.tile(np.log(FOUR), (1, 20, 2, 1))
     weight = np.zeros((30, 4))
     weight[::3] = NEGATIVE_FIRST
-    paths = HiddenPaths(law, weight)
+    paths = (law, weight)
     final, plan = FinalAnalysis("events", events=18, cap=50.0), Enrolment({"control": 18, "experimental": 18}, 2.0, 30.0)
-    found = probability_of_success(patients, log_hazard, VISITS, final=final, rule=LogRank(), seed=2, enrolment=plan,
+    found = completed(patients, log_hazard, VISITS, final=final, rule=LogRank(), seed=2, enrolment=plan,
                                    replicates=4000, paths=paths)  # fmt: skip
     events = {name: found.columns[name] for name in found.event_columns}
     fast = np.stack([found.columns["date"], events["control:progression"] + events["control:death"],

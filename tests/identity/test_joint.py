@@ -393,7 +393,8 @@ def test_the_law_is_what_the_model_simulates(effect):
     times, names = np.array([2.0, 5.0, 8.3, 15.0, 40.0]), range(2)
     slow = slow_sample(law, shape, effect, np.random.default_rng(1))
     arm = np.arange(LARGE) % 2
-    fast = (arm, *law.sample(arm, rng=np.random.default_rng(2)))
+    time, cause, path = law.sample(arm, rng=np.random.default_rng(2))
+    fast = (arm, time, cause, law.states[path])
     z, wrong = [], []
     shifted = replace(law, log_hazard=np.concatenate([law.log_hazard[..., 1:], law.log_hazard[..., -1:]], axis=-1))
     for arm, time, cause, state in (slow, fast):
@@ -452,7 +453,7 @@ def test_hazards_of_everyone_are_the_mean_of_who_is_event_free(effect):
     h = np.exp(TRUTH["log_hazard"])
     for whose in WHOSE:
         law, shape = law_of(effect, whose)
-        mass = np.exp(law.log_path)[..., None] * law.by_path.survival(shape.cells.starts)  # (arm, path, cell)
+        mass = np.exp(law.log_share)[..., None] * law.by_component.survival(shape.cells.starts)  # (arm, path, cell)
         mean = (mass[:, :, None] * np.exp(law.log_hazard)).sum(axis=1) / mass.sum(axis=1)[:, None]
         apart = np.abs(mean / h[..., shape.interval] - 1)
         assert (apart.max() < 1e-12) == (whose == "everyone"), apart.max()
@@ -519,8 +520,8 @@ def test_effects_over_time_have_the_mean_of_their_course_in_each_cell():
 
 def test_paths_sum_to_one_and_have_the_statuses_said():
     law, _ = law_of("constant")
-    np.testing.assert_allclose(np.exp(law.log_path).sum(axis=-1), 1, rtol=1e-12)
+    np.testing.assert_allclose(np.exp(law.log_share).sum(axis=-1), 1, rtol=1e-12)
     assert law.states.tolist() == [[0, 0], [1, 0], [0, 1], [1, 1]] == SCHEDULE.states.tolist()
     stays = expit(TRUTH["status_level"][1] + TRUTH["status_persistence"][0])
-    assert np.exp(law.log_path)[0, 3] == pytest.approx(expit(-1.0) * stays, rel=1e-12)
-    assert isinstance(law.by_path, PiecewiseExponential)
+    assert np.exp(law.log_share)[0, 3] == pytest.approx(expit(-1.0) * stays, rel=1e-12)
+    assert isinstance(law.by_component, PiecewiseExponential)

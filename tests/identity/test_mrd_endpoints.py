@@ -19,7 +19,6 @@ from smm_bayes.surrogacy import (
     joint_model,
     patient_log_likelihood,
     simulate_joint,
-    survival_after,
 )
 from smm_bayes.survival import BaselinePrior, GammaPrior, SurvivalPriors, TimeGrid
 from smm_bayes.trial import Patients
@@ -192,11 +191,11 @@ def test_survival_after_a_visit_is_that_of_the_milestone():
     law = JointLaw.of(parameters(rng), JointShape.of(GRID, SCHEDULE.months, CAUSES),
                       JointPriors({"progression": HazardRatioPrior()}))  # fmt: skip
     for visit, month in enumerate(SCHEDULE.months):
-        after = survival_after(law, month, [24.0 - month], visit=visit)[..., 0]
+        after = law.survival_after(month, [24.0 - month], visit=visit)[..., 0]
         assert after == pytest.approx(law.milestone(24.0, visit)[2])
-    later = survival_after(law, 10.0, [0.0, 5.0, 14.0])
+    later = law.survival_after(10.0, [0.0, 5.0, 14.0])
     assert later[..., 0] == pytest.approx(1.0)
-    both = survival_after(law, 9.0, [1.0, 6.0, 15.0])
+    both = law.survival_after(9.0, [1.0, 6.0, 15.0])
     assert later[..., 1:] == pytest.approx(both[..., 1:] / both[..., :1])
 
 
@@ -206,8 +205,9 @@ def test_survival_after_a_landmark_by_simulation():
     law = JointLaw.of(given, JointShape.of(GRID, SCHEDULE.months, CAUSES),
                       JointPriors({"progression": HazardRatioPrior()}))  # fmt: skip
     arm = np.repeat([0, 1], 100_000)
-    time, _, state = law.sample(arm, rng=rng)
-    exact = survival_after(law, 6.0, [8.0], visit=0)[..., 0]  # the second visit is between
+    time, _, path = law.sample(arm, rng=rng)
+    state = law.states[path]
+    exact = law.survival_after(6.0, [8.0], visit=0)[..., 0]  # the second visit is between
     for a, z in product((0, 1), (0, 1)):
         here = (arm == a) & (state[:, 0] == z) & (time > 6.0)
         share = (time[here] > 14.0).mean()

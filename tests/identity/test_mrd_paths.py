@@ -21,8 +21,9 @@ def law():
     states = (np.arange(4)[:, None] >> np.arange(2)) & 1
     first = np.where(states[:, 0], SHARE, 1 - SHARE)
     second = np.where(states[:, 1], STAYS[states[:, 0]], 1 - STAYS[states[:, 0]])
-    log_path = np.broadcast_to(np.log(first * second), (1, 2, 2, 4))
-    return JointLaw(log_path, np.full((1, 2, 2, 4, 1, 3), -4.0), TimeGrid([6.0, 12.0]), np.array([6.0, 12.0]))
+    log_share = np.broadcast_to(np.log(first * second), (1, 2, 2, 4))
+    return JointLaw(np.full((1, 2, 2, 4, 1, 3), -4.0), log_share, TimeGrid([6.0, 12.0]), ("control", "experimental"),
+                    ("progression",), np.array([6.0, 12.0]))
 
 
 def model(code, at_risk, more=MORE):
@@ -35,7 +36,7 @@ def posterior(level=LEVEL):
 
 
 def shares(weight):
-    whole = np.exp(law().log_path[0, 0, 0] + weight)
+    whole = np.exp(law().log_share[0, 0, 0] + weight)
     return whole / whole.sum(axis=-1, keepdims=True)
 
 
@@ -49,18 +50,18 @@ def test_a_missing_result_tells_of_the_status_where_it_depends_on_it():
     code = [[MISSING, MISSING], [MISSING, 1], [0, MISSING], [1, 1]]
     alike = [missing[0] & missing[1], missing[0] & ~missing[1] & second, ~missing[0] & ~first & missing[1],
              ~missing[0] & ~missing[1] & first & second]  # fmt: skip
-    found = shares(model(code, [[True, True]] * 4).paths(law(), posterior()).log_weight)
+    found = shares(model(code, [[True, True]] * 4).known(posterior()))
     for row, rows in enumerate(alike):
         seen = np.bincount(path[rows], minlength=4) / rows.sum()
         assert np.all(np.abs(found[row] - seen) <= 4 * np.sqrt(found[row] * (1 - found[row]) / rows.sum()))
-    ignored = shares(model(code, [[True, True]] * 4, more=0.0).paths(law()).log_weight)
+    ignored = shares(model(code, [[True, True]] * 4, more=0.0).known())
     assert abs(ignored[0] - found[0]).max() > 0.1  # as it would be, were they missing at random
 
 
 def test_visits_to_come_and_results_of_early_windows():
     """A visit that is still to come says nothing; a result from its window, before the visit, does."""
     code = [[0, NOT_YET], [0, 1], [0, MISSING]]
-    found = model(code, [[True, False]] * 3).paths(law(), posterior()).log_weight
+    found = model(code, [[True, False]] * 3).known(posterior())
     assert found[0] == pytest.approx([0, -np.inf, 0, -np.inf])
     assert found[1] == pytest.approx([-np.inf, -np.inf, 0, -np.inf])
     assert found[2] == pytest.approx([0, -np.inf, 0, -np.inf])  # missing already, and not at risk at the visit yet
@@ -68,6 +69,6 @@ def test_visits_to_come_and_results_of_early_windows():
 
 def test_missing_at_random_needs_no_posterior():
     one = model([[MISSING, 1]], [[True, True]], more=0.0)
-    assert one.paths(law()).log_weight[0] == pytest.approx([-np.inf, -np.inf, 0, 0])
+    assert one.known()[0] == pytest.approx([-np.inf, -np.inf, 0, 0])
     with pytest.raises(SpecificationError, match="give the posterior"):
-        model([[MISSING, 1]], [[True, True]]).paths(law())
+        model([[MISSING, 1]], [[True, True]]).known()

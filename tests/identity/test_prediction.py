@@ -17,7 +17,14 @@ from smm_bayes.prediction import (
 )
 from smm_bayes.prediction.completion import Completion
 from smm_bayes.survival import GammaHazards, PiecewiseExponential, TimeGrid, cumulative_incidence
+from smm_bayes.survival.law import Law
 from smm_bayes.trial import cut_by_date
+
+
+def completed(patients, log_hazard, grid, **options):
+    """Complete a trial from log hazards (chain, draw, arm, cause, interval)."""
+    law = Law.plain(log_hazard, grid, patients.arms, patients.causes)
+    return probability_of_success(patients, law, **options)
 
 GRID = TimeGrid((6, 12, 24))
 
@@ -31,7 +38,8 @@ def complete(patients, final=None, replicates=200, **options):
     draws = options.pop("draws", None)
     draws = draws_for(patients, replicates) if draws is None else draws
     plan = {"enrolment": Enrolment(), "complete": ("administrative",), "dropout": False, "seed": 3, "final_grid": None}
-    return Completion.plan(patients, draws[0], GRID, np.arange(replicates) % draws.shape[1],
+    law = Law.plain(draws[0], GRID, patients.arms, patients.causes)
+    return Completion.plan(patients, law, np.arange(replicates) % draws.shape[1],
                            final=final or FinalAnalysis("date", date=60.0), **{**plan, **options})  # fmt: skip
 
 
@@ -117,15 +125,15 @@ def test_same_answer_for_any_workers_and_chunks(simulate):
         "dropout": True,
     }  # fmt: skip
     draws = draws_for(patients)
-    alone = probability_of_success(patients, draws, GRID, **options)
+    alone = completed(patients, draws, GRID, **options)
     with ThreadPoolExecutor(4) as threads, ProcessPoolExecutor(1) as processes:
         for executor, chunk in ((None, 37), (threads, 100), (threads, 999), (processes, 400)):
-            other = probability_of_success(patients, draws, GRID, executor=executor, chunk=chunk, **options)
+            other = completed(patients, draws, GRID, executor=executor, chunk=chunk, **options)
             assert other.probability == alone.probability
             assert other.mcse == alone.mcse
             for name, values in alone.columns.items():
                 np.testing.assert_array_equal(other.columns[name], values)
-    another = probability_of_success(patients, draws, GRID, **{**options, "seed": 12})
+    another = completed(patients, draws, GRID, **{**options, "seed": 12})
     assert not np.array_equal(another.columns["z"], alone.columns["z"])
 
 
@@ -226,7 +234,7 @@ def test_mean_predicted_probability_is_the_designs(simulate):
         interim = cut_by_date(whole, 24.0)
         table = grid.tabulate(interim)
         draws = GammaHazards.prior(table, *prior).update(table).sample(400, rng=rng)[None]
-        found = probability_of_success(interim, draws, grid, final=final, rule=rule, seed=trial, replicates=400,
+        found = completed(interim, draws, grid, final=final, rule=rule, seed=trial, replicates=400,
                                        enrolment=Enrolment())  # fmt: skip
         predicted.append(found.probability)
         same = whole.take(np.isin(whole.patient, interim.patient))
@@ -246,7 +254,7 @@ def test_ignoring_death_predicts_half_too_many_progressions(mgus2, mgus2_1985):
     for name, patients in (("competing", mgus2_1985), ("ignored", mgus2_1985.count_only("progression"))):
         table = GRID.tabulate(patients)
         draws = GammaHazards.prior(table, 0.1, 10).update(table).sample(2000, rng=np.random.default_rng(1))[None]
-        found = probability_of_success(patients, draws, GRID, final=final, rule=LogRank(), seed=1, replicates=2000)
+        found = completed(patients, draws, GRID, final=final, rule=LogRank(), seed=1, replicates=2000)
         counts[name] = found.counted_events
     assert counts["ignored"].mean() > 1.25 * counts["competing"].mean()
     same = mgus2.take(np.isin(mgus2.patient, mgus2_1985.patient))
@@ -262,14 +270,14 @@ def test_requests_that_do_not_fit_are_refused(simulate):
     draws = draws_for(patients, 10)
     options = {"final": FinalAnalysis("date", date=60.0), "rule": LogRank(), "seed": 1}
     with pytest.raises(SpecificationError, match="before the data cut"):
-        probability_of_success(patients, draws, GRID, **{**options, "final": FinalAnalysis("date", date=1.0)})
+        completed(patients, draws, GRID, **{**options, "final": FinalAnalysis("date", date=1.0)})
     with pytest.raises(SpecificationError, match="are enrolled already"):
-        probability_of_success(patients, draws, GRID, **options, enrolment=Enrolment({"control": 3}))
+        completed(patients, draws, GRID, **options, enrolment=Enrolment({"control": 3}))
     with pytest.raises(SpecificationError, match="not finite"):
-        probability_of_success(patients, draws * np.nan, GRID, **options)
-    with pytest.raises(SpecificationError, match=r"ending in \(2, 2, 4\)"):
-        probability_of_success(patients, draws[..., :2], GRID, **options)
+        completed(patients, draws * np.nan, GRID, **options)
+    with pytest.raises(SpecificationError, match=r"ending in \(2, 1, 2, 4\)"):
+        completed(patients, draws[..., :2], GRID, **options)
     rows = patients.arm == 1
     one = patients.take(rows, arm=np.zeros(rows.sum(), int), arms=("experimental",), arm_names=("x",))
     with pytest.raises(SpecificationError, match="compares two arms"):
-        probability_of_success(one, draws[:, :, 1:], GRID, **options)
+        completed(one, draws[:, :, 1:], GRID, **options)

@@ -18,8 +18,10 @@ from smm_bayes.survival import (
     Waning,
     log_likelihood,
 )
+from smm_bayes.survival.law import Law
 from smm_bayes.survival.patterns import PatternTable
 from smm_bayes.survival.regression import (
+    Regression,
     pattern_log_hazard,
     pattern_log_likelihood,
     regression_data,
@@ -27,7 +29,6 @@ from smm_bayes.survival.regression import (
     subgroup_log_hazard_ratios,
 )
 from smm_bayes.survival.regression_priors import CovariatePrior, RegressionPriors
-from smm_bayes.survival.standardised import Standardised
 from smm_bayes.trial import Patients
 
 GRID = TimeGrid((6, 12, 24, 60, 120))
@@ -177,7 +178,7 @@ def posterior(people, regression):
 
 def test_standardised_survival_is_the_mean_over_patients(people, regression, posterior):
     table, draws = posterior
-    curves = Standardised(draws, table, regression, horizon=240)
+    curves = Estimands(Regression(table, regression).law(draws), horizon=240)
     time = np.array([0.0, 12.0, 60.0, 200.0])
     parameters = {name: v.values.reshape(-1, *v.shape[2:]) for name, v in draws.data_vars.items()}
     for arm in (0, 1):
@@ -192,8 +193,8 @@ def test_standardised_survival_is_the_mean_over_patients(people, regression, pos
                                1 - curves.survival_curve(60).values, rtol=1e-10)  # fmt: skip
     difference = curves.milestone_difference(60)
     assert difference.dims == ("chain", "draw")
-    women = Standardised(draws, table, regression, horizon=240, within={"sex": "F"})
-    men = Standardised(draws, table, regression, horizon=240, within={"sex": "M"})
+    women = Estimands(Regression(table, regression).law(draws, {"sex": "F"}), horizon=240)
+    men = Estimands(Regression(table, regression).law(draws, {"sex": "M"}), horizon=240)
     share = np.mean(people.covariates["sex"] == "F")
     np.testing.assert_allclose(share * women.rmst(60) + (1 - share) * men.rmst(60), curves.rmst(60))
 
@@ -209,7 +210,8 @@ def test_standardised_over_one_profile_is_the_ordinary_estimand(people, regressi
                            dims=("chain", "draw", "arm", "cause", "interval"),
                            coords={"chain": [0], "draw": np.arange(6), "arm": ["control", "experimental"],
                                    "cause": ["progression", "death"]})  # fmt: skip
-    plain, averaged = Estimands(hazards, GRID, horizon=200), Standardised(draws, table, regression, horizon=200)
+    plain = Estimands(Law.of_draws(hazards, GRID), horizon=200)
+    averaged = Estimands(Regression(table, regression).law(draws), horizon=200)
     np.testing.assert_allclose(averaged.rmst(120), plain.rmst(120))
     np.testing.assert_allclose(averaged.rmst_difference(), plain.rmst_difference())
     np.testing.assert_allclose(averaged.milestone_survival(60), plain.milestone_survival(60))
@@ -229,9 +231,9 @@ def test_what_is_refused(people, regression, posterior):
     with pytest.raises(SpecificationError, match="separate"):
         replace(regression, survival=replace(regression.survival, effect=Separate())).check(table)
     with pytest.raises(SpecificationError, match="beyond the horizon"):
-        Standardised(draws, table, regression, horizon=100).survival_curve(120)
+        Estimands(Regression(table, regression).law(draws), horizon=100).survival_curve(120)
     with pytest.raises(SpecificationError, match="no subgroup sex: X"):
-        Standardised(draws, table, regression, horizon=100, within={"sex": "X"})
+        Estimands(Regression(table, regression).law(draws, {"sex": "X"}), horizon=100)
     with pytest.raises(SpecificationError):
         CovariatePrior(per=0)
     one_arm = replace(people.take(people.arm == 1), arm=np.zeros((people.arm == 1).sum(), int),

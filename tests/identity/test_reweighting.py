@@ -10,7 +10,14 @@ from smm_bayes.prediction import Enrolment, EventCount, FinalAnalysis, probabili
 from smm_bayes.prediction.monte_carlo import Layout, monte_carlo_error, proportion_error, series_error
 from smm_bayes.prediction.reweighting import paired_difference, reweight
 from smm_bayes.survival import TimeGrid
+from smm_bayes.survival.law import Law
 from smm_bayes.trial.patients import Patients
+
+
+def completed(patients, log_hazard, grid, **options):
+    """Complete a trial from log hazards (chain, draw, arm, cause, interval)."""
+    law = Law.plain(log_hazard, grid, patients.arms, patients.causes)
+    return probability_of_success(patients, law, **options)
 
 LIMIT = 0.5
 
@@ -161,7 +168,7 @@ def predict(patients, rng, events, exposure, draws=(4, 2500), **options):
     options = {"rule": EventCount(at_most=27), "replicates": 10_000, "seed": 11, **options}
     final = FinalAnalysis("follow_up", follow_up=24.0)
     log_hazard = np.log(hazard)[..., None, None, None]
-    return probability_of_success(patients, log_hazard, TimeGrid(()), final=final, **options), hazard
+    return completed(patients, log_hazard, TimeGrid(()), final=final, **options), hazard
 
 
 def test_outside_evidence_as_weights_is_the_posterior_with_it():
@@ -307,8 +314,8 @@ def test_predictions_know_the_data_sets_of_their_draws():
     hazard = np.random.default_rng(1).gamma(10.5, 1 / 220, size=(8, 1250)) * np.exp(shift)
     options = {"final": FinalAnalysis("follow_up", follow_up=24.0), "rule": EventCount(at_most=27), "seed": 11}
     log_hazard = np.log(hazard)[..., None, None, None]
-    pooled = probability_of_success(patients, log_hazard, TimeGrid(()), data_sets=4, **options)
-    alone = probability_of_success(patients, log_hazard, TimeGrid(()), **options)
+    pooled = completed(patients, log_hazard, TimeGrid(()), data_sets=4, **options)
+    alone = completed(patients, log_hazard, TimeGrid(()), **options)
     assert pooled.probability == alone.probability
     means = pooled.success.reshape(4, -1).mean(axis=1)
     assert pooled.mcse == pytest.approx(means.std(ddof=1) / 2)

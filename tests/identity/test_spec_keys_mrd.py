@@ -134,7 +134,7 @@ def test_a_missing_result_tells_of_the_status(joint) -> None:
     inputs = joint(missing_log_odds=1.5)
     posterior = prior_posterior(inputs)
     law = inputs.joint.law(posterior)
-    weight = inputs.joint.paths(law, posterior).log_weight
+    weight = inputs.joint.known(posterior)
     who = list(inputs.patients.patient).index("005")  # nothing known at either visit
     base = posterior["log_odds_missing"].mean(("chain", "draw")).values
     missing = 1 / (1 + np.exp(-(base + 1.5 * law.states)))

@@ -14,6 +14,7 @@ from smm_bayes.surrogacy.joint.table import JointTable
 from smm_bayes.surrogacy.within.landmark import latest_status
 from smm_bayes.survival import TimeGrid
 from smm_bayes.survival.cure_table import CureTable
+from smm_bayes.survival.law import Law
 from smm_bayes.survival.patterns import PatternTable
 from smm_bayes.survival.visits import VisitTable
 from smm_bayes.trial import Patients, cut_by_date
@@ -214,7 +215,7 @@ def test_who_is_censored_at_the_event_that_triggers_the_analysis_is_at_risk_of_i
         patients = patients_of(np.array([0, 1]), (first + day) / DAYS_PER_MONTH, np.array([40, 40]) / DAYS_PER_MONTH,
                                first - 1, data_cutoff=(day + 40) / DAYS_PER_MONTH)  # fmt: skip
         plan = Completion.plan(
-            patients, np.full((1, 2, 2, 4), np.log(0.02)), GRID, np.zeros(size), final=FinalAnalysis("events", events=1),
+            patients, Law.plain(np.full((1, 2, 2, 4), np.log(0.02)), GRID, patients.arms, patients.causes), np.zeros(size), final=FinalAnalysis("events", events=1),
             enrolment=Enrolment(), complete=("administrative",), dropout=False, seed=day, final_grid=None,
         )  # fmt: skip
         found = plan.run(0, size)

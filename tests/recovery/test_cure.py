@@ -6,15 +6,16 @@ import pytest
 from smm_bayes.inference import fit
 from smm_bayes.survival import (
     BaselinePrior,
+    Cure,
     CuredPrior,
-    CureEstimands,
     CurePriors,
     CureTable,
+    Estimands,
     LateHazardPrior,
-    MixtureCure,
     SurvivalPriors,
     TimeGrid,
     cure_data,
+    cure_law,
     cure_log_likelihood,
     cure_model,
     cure_summary,
@@ -33,8 +34,7 @@ LITTLE = "The data say little about cure; what is shown is mostly the prior."
 def trial(truth, cutoff, rng):
     """Two arms of 150 enrolled over two years."""
     arm, enrolled = np.arange(SIZE) % 2, np.linspace(0, 24, SIZE)
-    time, cause = MixtureCure(truth["cured"][arm], np.concatenate(
-        [truth["log_hazard_uncured"][arm, None], truth["log_hazard_other"][arm]], axis=1), GRID).sample(rng=rng)  # fmt: skip
+    time, cause, _ = cure_law(truth, GRID, ("progression", "death")).sample(arm, rng=rng)
     names = ("control", "experimental")
     whole = Patients(
         patient=np.arange(SIZE).astype(str).astype(object), arm=arm, time=time, event=np.ones(SIZE, bool), cause=cause,
@@ -105,14 +105,14 @@ def test_long_follow_up_recovers_the_cured_shares(refitted):
         truth = {name: prior[name][index] for name in ("cured", "log_hazard_uncured", "log_hazard_other")}
         table, fitted = refitted(trial(truth, 144, rng), index, **SHORT)
         posterior = fitted.posterior
-        found = CureEstimands.of(posterior, table, extrapolate=True)
-        law = MixtureCure.of(truth, GRID)
+        of = Cure(table, PRIORS).law(posterior)
+        found, law = Estimands(of, extrapolate=True), cure_law(truth, GRID, ("progression", "death"))
         errors.append(np.concatenate([
             posterior["cured"].mean(("chain", "draw")).values - truth["cured"],
             [float(posterior["log_odds_ratio"].mean()) - prior["log_odds_ratio"][index],
              float(posterior["log_hazard_ratio_uncured"].mean()) - prior["log_hazard_ratio_uncured"][index]],
             found.rmst(60).mean(("chain", "draw")).values - law.rmst(60),
-            found.cured_if_event_free(24).mean(("chain", "draw")).values[:, 0] - law.cured_if_event_free(24)[:, 0],
+            of.shares(24)[..., 0, 0].mean(axis=(0, 1)) - law.shares(24)[:, 0, 0],
         ]))  # fmt: skip
         known.append(truth["cured"])
     errors, known = np.array(errors), np.array(known)

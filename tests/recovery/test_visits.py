@@ -7,6 +7,7 @@ from smm_bayes.inference import fit
 from smm_bayes.survival import (
     BaselinePrior,
     Estimands,
+    Law,
     PiecewiseExponential,
     SurvivalPriors,
     TimeGrid,
@@ -117,7 +118,8 @@ def test_a_fit_has_its_log_densities_and_estimands(model):
     np.testing.assert_array_equal(fitted.data["observed_data"]["brackets"].values[: len(table.arm)], table.count)
     sensitivity = az.psense_summary(fitted.data, var_names=["log_hazard_ratio"])
     assert (sensitivity["likelihood"].astype(float) > 0.05).any()
-    incidence = Estimands(fitted.posterior["log_hazard"], GRID, horizon=36).cumulative_incidence_curve([36.0])
+    law = Law.of_draws(fitted.posterior["log_hazard"], GRID)
+    incidence = Estimands(law, horizon=36).cumulative_incidence_curve([36.0])
     truth = HAZARDS[0] @ (np.exp(-np.r_[0, np.cumsum(HAZARDS.sum(axis=0)[:2] * 12)])
                           * -np.expm1(-HAZARDS.sum(axis=0) * 12) / HAZARDS.sum(axis=0))  # fmt: skip
     progressed = incidence.sel(cause="progression").isel(time=0)

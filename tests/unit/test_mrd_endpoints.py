@@ -20,7 +20,6 @@ from smm_bayes.surrogacy import (
     landmarks_of,
     latest_status,
     status_for,
-    survival_after,
 )
 from smm_bayes.surrogacy.visits.status import MISSING, NEGATIVE, NOT_YET, POSITIVE
 from smm_bayes.survival import GammaPrior, TimeGrid
@@ -211,9 +210,10 @@ def test_sensitivity_settings_are_named_and_never_twice():
 
 
 def test_survival_after_a_landmark_before_the_visit_is_refused():
-    law = JointLaw(np.log(np.full((1, 2), 0.5)), np.zeros((1, 2, 1, 1)), TimeGrid(()), np.array([4.0]))
+    share = np.log(np.full((1, 2), 0.5))
+    law = JointLaw(np.zeros((1, 2, 1, 1)), share, TimeGrid(()), ("single",), ("event",), np.array([4.0]))
     with pytest.raises(SpecificationError, match="the landmark must be at the visit, 4 months, or later; got 3"):
-        survival_after(law, 3.0, [1.0])
+        law.survival_after(3.0, [1.0])
 
 
 def test_patients_of_one_trial_are_found_by_their_names_in_any_order():

@@ -29,7 +29,6 @@ from smm_bayes.surrogacy import (
     mrd_rates,
     simulate_joint,
     simulated_ratios,
-    survival_after,
 )
 from smm_bayes.survival import BaselinePrior, SurvivalPriors, TimeGrid
 from smm_bayes.trial import Patients
@@ -99,7 +98,7 @@ def test_landmark_curves_by_hand(landmark):
 def test_landmark_plot_draws_estimates_the_model_and_who_is_at_risk(landmark):
     time = np.linspace(0, 12, 13)
     law = law_of(-1.0)
-    after = survival_after(law, 8.0, time)
+    after = law.survival_after(8.0, time)
     ax = mrd.plot_landmark(landmark, np.stack([after - 0.01, after, after + 0.02]), time, horizon=12)
     steps = {line.get_label(): line for line in ax.lines if line.get_drawstyle() == "steps-post"}
     assert set(steps) == {"Old, negative", "Old, not negative", "New, negative"}

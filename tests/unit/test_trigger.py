@@ -16,8 +16,15 @@ from smm_bayes.prediction import (
 )
 from smm_bayes.prediction.trigger import observed_events
 from smm_bayes.survival import TimeGrid
+from smm_bayes.survival.law import Law
 from smm_bayes.trial import Patients
 from smm_bayes.trial.calendar import DAYS_PER_MONTH, calendar_date
+
+
+def completed(patients, log_hazard, grid, **options):
+    """Complete a trial from log hazards (chain, draw, arm, cause, interval)."""
+    law = Law.plain(log_hazard, grid, patients.arms, patients.causes)
+    return probability_of_success(patients, law, **options)
 
 ORIGIN = datetime.date(2020, 1, 1)
 # Ten patients enrolled on days 0, 10, ..., 90; data cut-off on day 400 (2021-02-04). Events on days 150, 200 and 400;
@@ -47,7 +54,7 @@ def trial(**changes):
 def predict(final, patients=None, **options):
     patients = trial() if patients is None else patients
     log_hazard = np.full((1, 50, 2, len(patients.causes), 1), np.log(0.05))
-    return probability_of_success(patients, log_hazard, TimeGrid(()), final=final, rule=EventCount(at_least=1), seed=4,
+    return completed(patients, log_hazard, TimeGrid(()), final=final, rule=EventCount(at_least=1), seed=4,
                                   replicates=200, **options)  # fmt: skip
 
 

@@ -99,7 +99,7 @@ class Climb:
     ----------
     model : WithMrd
     predict : callable
-        From a model and a fit of it to the prediction.
+        Takes a fit and, by name, its model; gives the prediction.
     seed : int
     settings : mapping of str to int
         Of the sampler.
@@ -133,7 +133,7 @@ class Climb:
         compiled = self.prepare(with_relation=with_relation).result()
         fitted = fit_each(compiled, model.data(), seed=self.seed,
                           progress=self.progress if told else None, **self.settings).require_convergence()
-        return fitted, self.predict(model, fitted)
+        return fitted, self.predict(fitted, model=model)
 
     def relate(self, model: WithMrd, fitted: Fit, prediction: Prediction, *, refit: bool = False) -> WithRelation:
         """Bring the relation across trials in, on the same completed trials if the weights can be relied on."""

@@ -13,7 +13,6 @@ from smm_bayes.analysis.spec import AnalysisSpec
 from smm_bayes.borrowing.trials.with_earlier_trials import WithEarlierTrials
 from smm_bayes.errors import Problems, SmmBayesError, SpecificationError
 from smm_bayes.evidence.facts import load_facts
-from smm_bayes.prediction.paths import HiddenPaths
 from smm_bayes.surrogacy.across import AcrossTrials, PublishedRegression, Relation, TrialPairs
 from smm_bayes.surrogacy.across.transport import Transported
 from smm_bayes.surrogacy.joint.factor import RelationFactor
@@ -90,17 +89,15 @@ class WithMrd:
         """Paths and hazards of every posterior draw, leading dims (chain, draw)."""
         return JointLaw.of_posterior(posterior, self.table.shape, self.priors, self.hazards_of)
 
-    def paths(self, law: JointLaw, posterior: xr.Dataset | None = None) -> HiddenPaths:
-        """What completing the trial needs: the law of the paths, and which of them each patient's results allow.
+    def known(self, posterior: xr.Dataset | None = None) -> np.ndarray:
+        """Log probability of each patient's results given the path, shape (patient, path).
 
-        A result from the window of a visit counts also for who is followed up to a time before that visit: it is the
+        A result from the window of a visit counts also for a patient followed up to a time before that visit: it is the
         status that the patient will have then. Where results are missing more often in one status, a missing one tells
-        of the status too; its log odds are at their posterior mean, because the weights of patients have no draws.
+        of the status too; its log odds are at their posterior mean, because what is known of patients has no draws.
 
         Parameters
         ----------
-        law : JointLaw
-            Leading dims (chain, draw).
         posterior : xarray.Dataset, optional
             Needed where the priors have ``missing_log_odds``.
 
@@ -109,19 +106,26 @@ class WithMrd:
         SpecificationError
             When it is needed and not given.
         """
-        code = self.status.code[:, None, :]
-        allowed = ((code < 0) | (code == law.states)).all(axis=-1)
-        return HiddenPaths(law.log_path, np.where(allowed, self._log_missing(law, posterior), -np.inf))
+        states, code = self._states, self.status.code[:, None, :]
+        allowed = ((code < 0) | (code == states)).all(axis=-1)
+        return np.where(allowed, self._log_missing(posterior), -np.inf)
 
-    def _log_missing(self, law: JointLaw, posterior: xr.Dataset | None) -> np.ndarray:
+    @property
+    def _states(self) -> np.ndarray:
+        """Status of every path, shape (path, visit)."""
+        visits = self.status.code.shape[1]
+        return (np.arange(2**visits)[:, None] >> np.arange(visits)) & 1
+
+    def _log_missing(self, posterior: xr.Dataset | None) -> np.ndarray:
         """Log probability of each patient's missing results given the path, shape (patient, path)."""
         missing = self.status.at_risk & (self.status.code == MISSING)
         if not self.priors.missing_log_odds:
-            return np.zeros((len(missing), len(law.states)))
+            return np.zeros((len(missing), len(self._states)))
         if posterior is None:
-            raise SpecificationError("paths: results are missing more often in one status; give the posterior, which "
+            raise SpecificationError("known: results are missing more often in one status; give the posterior, which "
                                      "has their log odds")  # fmt: skip
-        odds = posterior["log_odds_missing"].mean(("chain", "draw")).values + self.priors.missing_log_odds * law.states
+        odds = posterior["log_odds_missing"].mean(("chain", "draw")).values
+        odds = odds + self.priors.missing_log_odds * self._states
         return -missing.astype(float) @ np.logaddexp(0.0, -odds).T
 
     def statements(self) -> dict[str, str]:

@@ -10,9 +10,11 @@ import numpy as np
 from smm_bayes.borrowing.trials.cohorts import Trials
 from smm_bayes.borrowing.trials.priors import TrialsPriors
 from smm_bayes.survival.grid import EventTable
+from smm_bayes.survival.law import Law
 
 if TYPE_CHECKING:
     import pymc as pm
+    import xarray as xr
 
 
 @dataclass(frozen=True)
@@ -116,3 +118,7 @@ class WithEarlierTrials:
         from smm_bayes.borrowing.trials.hierarchical import log_likelihood
 
         return log_likelihood(parameters, self.trials[0], self.priors).sum(axis=-1)
+
+    def law(self, posterior: xr.Dataset) -> Law:
+        """Give the law of this trial's patients for every posterior draw, leading dims (chain, draw)."""
+        return Law.of_draws(posterior["log_hazard"], self.trials[0].grid)

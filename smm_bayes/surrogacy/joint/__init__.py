@@ -1,6 +1,5 @@
 """Joint model of MRD status at scheduled visits and a time to event."""
 
-from smm_bayes.surrogacy.joint.curves import survival_after
 from smm_bayes.surrogacy.joint.effects import Constant, Fading, InteractionPrior, Lost
 from smm_bayes.surrogacy.joint.law import JointLaw
 from smm_bayes.surrogacy.joint.likelihood import patient_log_likelihood
@@ -15,5 +14,5 @@ from smm_bayes.surrogacy.joint.table import AssayError, JointTable
 __all__ = [
     "AssayError", "Constant", "Fading", "InteractionPrior", "JointLaw", "JointPriors", "JointShape", "JointTable",
     "Lost", "MrdOddsRatioPrior", "PersistencePrior", "SharePrior", "StatusPriors", "joint_data", "joint_model",
-    "joint_sensitivity", "joint_summary", "patient_log_likelihood", "simulate_joint", "survival_after",
+    "joint_sensitivity", "joint_summary", "patient_log_likelihood", "simulate_joint",
 ]  # fmt: skip

@@ -10,15 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from smm_bayes.errors import SpecificationError
 from smm_bayes.surrogacy.joint.hazards import CONDITIONAL, MARGINAL, HazardsOf
-from smm_bayes.survival.grid import TimeGrid
-from smm_bayes.survival.piecewise import PiecewiseExponential
+from smm_bayes.survival.law import Law
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -33,22 +31,15 @@ PARAMETERS = (
 
 
 @dataclass(frozen=True, eq=False)
-class JointLaw:
-    """Paths and hazards of the joint model, over any leading dims.
+class JointLaw(Law):
+    """The law of the joint model: component p is a path, with status bit k - 1 of p at visit k.
 
     Attributes
     ----------
-    log_path : numpy.ndarray, shape (..., arm, path)
-        Log probability of each path; path p has status bit k - 1 of p at visit k.
-    log_hazard : numpy.ndarray, shape (..., arm, path, cause, cell)
-        Per month.
-    cells : TimeGrid
     months : numpy.ndarray, shape (visit,)
+        Of the visits. The grid is that of the cells: intervals cut at visits.
     """
 
-    log_path: np.ndarray
-    log_hazard: np.ndarray
-    cells: TimeGrid
     months: np.ndarray
 
     @classmethod
@@ -83,7 +74,7 @@ class JointLaw:
         log_hazard = log_hazard + log_ratio[..., :, None, :, :] * now[:, None, :]
         if hazards_of == MARGINAL:
             log_hazard = _shifted(log_hazard, log_path, log_ratio, now, shape)
-        return cls(log_path, log_hazard, shape.cells, np.asarray(shape.months, float))
+        return cls(log_hazard, log_path, shape.cells, shape.arms, shape.causes, np.asarray(shape.months, float))
 
     @classmethod
     def of_posterior(
@@ -97,47 +88,16 @@ class JointLaw:
     @property
     def states(self) -> np.ndarray:
         """Status of every path, shape (path, visit)."""
-        return (np.arange(self.log_path.shape[-1])[:, None] >> np.arange(len(self.months))) & 1
-
-    @cached_property
-    def by_path(self) -> PiecewiseExponential:
-        """Time to an event of any cause, by arm and path."""
-        return PiecewiseExponential(np.logaddexp.reduce(self.log_hazard, axis=-2), self.cells)
-
-    def survival(self, time: np.ndarray | float) -> np.ndarray:
-        """Probability of being event-free by arm, shape (..., arm, time)."""
-        return (np.exp(self.log_path)[..., None] * self.by_path.survival(time)).sum(axis=-2)
-
-    def cumulative_incidence(self, time: np.ndarray | float) -> np.ndarray:
-        """Probability of an event of each cause by each time, shape (..., arm, cause, time)."""
-        from smm_bayes.survival.piecewise import cumulative_incidence
-
-        found = cumulative_incidence(self.log_hazard, self.cells, np.atleast_1d(np.asarray(time, float)))
-        return (np.exp(self.log_path)[..., None, None] * found).sum(axis=-3)
-
-    def rmst(self, horizon: float) -> np.ndarray:
-        """Restricted mean time without event, shape (..., arm)."""
-        return (np.exp(self.log_path) * self.by_path.rmst(horizon)).sum(axis=-1)
-
-    def everyone(self, grid: TimeGrid) -> np.ndarray:
-        r"""Log hazard of all patients of an arm by cause and interval, shape (..., arm, cause, interval).
-
-        The mean hazard of an interval, :math:`\{F_c(b) - F_c(a)\} / \int_a^b S`: events over time at risk. The last
-        interval, which has no end, counts as in :attr:`~smm_bayes.survival.grid.TimeGrid.ends`.
-        """
-        edges = np.append(0.0, grid.ends)
-        incidence = np.diff(self.cumulative_incidence(edges), axis=-1)
-        spent = np.diff(np.stack([self.rmst(float(edge)) for edge in edges], axis=-1), axis=-1)
-        return np.log(incidence) - np.log(spent)[..., None, :]
+        return (np.arange(self.components)[:, None] >> np.arange(len(self.months))) & 1
 
     def negative(self, visit: int) -> np.ndarray:
         """Share MRD-negative at a visit among who is event-free then, shape (..., arm)."""
-        free = self._free_at(visit)
+        free = self._event_free(self.months[visit])
         return free[..., self.states[:, visit] == 1].sum(axis=-1) / free.sum(axis=-1)
 
     def negative_of_all(self, visit: int) -> np.ndarray:
         """Share of all randomised that is event-free and MRD-negative at a visit, shape (..., arm)."""
-        return self._free_at(visit)[..., self.states[:, visit] == 1].sum(axis=-1)
+        return self._event_free(self.months[visit])[..., self.states[:, visit] == 1].sum(axis=-1)
 
     def status_effect(self, visit: int = -1) -> np.ndarray:
         """Intention-to-treat log odds ratio of MRD-negativity at a visit, experimental over control."""
@@ -180,40 +140,51 @@ class JointLaw:
             raise SpecificationError(
                 f"the milestone must be after the visit, at {self.months[visit]:g} months; got {time:g}"
             )
-        free = self._free_at(visit)
-        later = np.exp(self.log_path) * self.by_path.survival(time)[..., 0]
+        free = self._event_free(self.months[visit])
+        later = self._event_free(time)
         here = [self.states[:, visit] == state for state in (0, 1)]
         alive = np.stack([free[..., rows].sum(axis=-1) for rows in here], axis=-1)
         after = np.stack([later[..., rows].sum(axis=-1) for rows in here], axis=-1) / alive
         survival = alive.sum(axis=-1)
         return survival, alive / survival[..., None], after
 
-    def sample(self, arm: np.ndarray, *, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Draw patients of a law without leading dims.
+    def survival_after(self, month: float, time: np.ndarray | float, *, visit: int = -1) -> np.ndarray:
+        r"""Survival from a landmark on, by arm and MRD status at a visit, of patients event-free at the landmark.
+
+        .. math:: P_a(T > v + t \mid T > v, Z_k = z) = \frac{\sum_p P(p)\, S_{ap}(v + t)}{\sum_p P(p)\, S_{ap}(v)}
+
+        over the paths p with :math:`Z_k = z`.
 
         Parameters
         ----------
-        arm : numpy.ndarray of int, shape (patient,)
-        rng : numpy.random.Generator
+        month : float
+            The landmark v in months from enrolment, at the visit or later.
+        time : array_like of float
+            Months t from the landmark.
+        visit : int
+            The visit k of the status.
 
         Returns
         -------
-        time : numpy.ndarray, shape (patient,)
-        cause : numpy.ndarray of int, shape (patient,)
-        status : numpy.ndarray of int, shape (patient, visit)
-            Drawn for everybody; that of who has an event before a visit means nothing.
-        """
-        share = np.cumsum(np.exp(self.log_path), axis=-1)
-        path = (rng.random(len(arm))[:, None] * share[arm, -1:] > share[arm]).sum(axis=1)
-        log_hazard = self.log_hazard[arm, path]  # (patient, cause, cell)
-        time = PiecewiseExponential(np.logaddexp.reduce(log_hazard, axis=1), self.cells).sample(rng=rng)
-        there = np.exp(np.take_along_axis(log_hazard, self.cells.index(time)[:, None, None], axis=2)[..., 0])
-        level = np.cumsum(there, axis=1) / there.sum(axis=1, keepdims=True)
-        return time, (rng.random((len(arm), 1)) > level).sum(axis=1), self.states[path]
+        numpy.ndarray, shape (..., arm, state, time)
+            State 0 is not negative.
 
-    def _free_at(self, visit: int) -> np.ndarray:
-        """Probability of a path and of being event-free at a visit, shape (..., arm, path)."""
-        return np.exp(self.log_path) * self.by_path.survival(self.months[visit])[..., 0]
+        Raises
+        ------
+        SpecificationError
+            When the landmark is before the visit.
+        """
+        if not month >= self.months[visit] - 1e-9:
+            raise SpecificationError(f"the landmark must be at the visit, {self.months[visit]:g} months, or later; got "
+                                     f"{month}")  # fmt: skip
+        share, at = np.exp(self.log_share)[..., None], np.atleast_1d(np.asarray(time, float))
+        now, later = share * self.by_component.survival(month), share * self.by_component.survival(month + at)
+        here = [self.states[:, visit] == state for state in (0, 1)]
+        return np.stack([later[..., rows, :].sum(axis=-2) / now[..., rows, :].sum(axis=-2) for rows in here], axis=-2)
+
+    def _event_free(self, time: float) -> np.ndarray:
+        """Probability of a path and of being event-free at a time, shape (..., arm, path)."""
+        return np.exp(self.log_share) * self.by_component.survival(time)[..., 0]
 
 
 def _log_paths(parameters: Mapping[str, np.ndarray], states: np.ndarray, arms: int) -> np.ndarray:

@@ -34,12 +34,12 @@ def patient_log_likelihood(
     numpy.ndarray
         Left out, as in the PyMC model: the probability of a missing result where it does not depend on the status.
     """
-    grid, exposure = law.cells, law.cells.exposure(patients.time)
-    result = np.empty((*law.log_path.shape[:-2], len(patients)))
+    grid, exposure = law.grid, law.grid.exposure(patients.time)
+    result = np.empty((*law.log_share.shape[:-2], len(patients)))
     emission = (assay or AssayError()).log_probability
     for row in range(len(patients)):
         arm, hit = patients.arm[row], patients.event[row]
-        value = law.log_path[..., arm, :] - (law.by_path.hazards[..., arm, :, :] * exposure[row]).sum(axis=-1)
+        value = law.log_share[..., arm, :] - (law.by_component.hazards[..., arm, :, :] * exposure[row]).sum(axis=-1)
         if hit:
             value = value + law.log_hazard[..., arm, :, patients.cause[row], grid.index(patients.time[row])]
         for visit, month in enumerate(law.months):

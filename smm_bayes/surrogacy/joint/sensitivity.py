@@ -16,10 +16,9 @@ from smm_bayes.surrogacy.joint.law import JointLaw
 from smm_bayes.surrogacy.joint.model import joint_data, joint_model
 from smm_bayes.surrogacy.joint.priors import JointPriors
 from smm_bayes.surrogacy.joint.table import AssayError, JointTable
-from smm_bayes.survival.curves import labelled
 from smm_bayes.survival.grid import TimeGrid
 from smm_bayes.survival.model_priors import GammaPrior, SurvivalPriors
-from smm_bayes.survival.summary import summarise
+from smm_bayes.survival.summary import labelled, summarise
 
 if TYPE_CHECKING:
     import pandas as pd

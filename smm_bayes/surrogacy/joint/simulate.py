@@ -54,7 +54,8 @@ def simulate_joint(
     start = np.zeros(size) if enrolled is None else np.asarray(enrolled, float)
     if np.any(start > cutoff):
         raise SpecificationError("patients are enrolled after the data cut; choose a later one")
-    time, cause, state = law.sample(arm, rng=rng)
+    time, cause, path = law.sample(arm, rng=rng)
+    state = law.states[path]
     followed = cutoff - start
     event = time <= followed
     time = np.minimum(time, followed)

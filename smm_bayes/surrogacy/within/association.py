@@ -34,8 +34,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smm_bayes.errors import Problems, SpecificationError
-from smm_bayes.survival.curves import labelled
-from smm_bayes.survival.summary import monte_carlo_error, summarise
+from smm_bayes.survival.summary import labelled, monte_carlo_error, summarise
 
 if TYPE_CHECKING:
     import pandas as pd

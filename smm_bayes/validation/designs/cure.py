@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smm_bayes.priors.clinical import BaselinePrior
-from smm_bayes.survival.cure import cure_data, cure_log_likelihood, cure_model
-from smm_bayes.survival.cure_estimands import MixtureCure
+from smm_bayes.survival.cure import cure_data, cure_law, cure_log_likelihood, cure_model
 from smm_bayes.survival.cure_priors import CuredPrior, CurePriors, LateHazardPrior
 from smm_bayes.survival.cure_table import CureTable
 from smm_bayes.survival.grid import TimeGrid
 from smm_bayes.survival.model_priors import SurvivalPriors
+from smm_bayes.survival.piecewise import PiecewiseExponential
 from smm_bayes.trial.patients import Patients
 from smm_bayes.validation.designs.design import Parameters
 from smm_bayes.validation.designs.interim import flat
@@ -79,10 +79,8 @@ class CureDesign:
 
     def simulate(self, truth: Parameters, *, rng: np.random.Generator) -> SimulatedCure:
         """Simulate patients: who is cured, their times, the data cut."""
-        law = MixtureCure.of({name: truth[name][0] for name in ("cured", "log_hazard_uncured", "log_hazard_other")},
-                             self.grid)  # fmt: skip
         arm, enrolled = np.arange(self.size) % len(ARMS), np.linspace(0, self.accrual, self.size)
-        time, cause = MixtureCure(law.cured[arm], law.log_hazard[arm], self.grid).sample(rng=rng)
+        time, cause = self._times(truth, arm, rng=rng)
         followed = self.cutoff - enrolled
         event = time <= followed
         patients = Patients(
@@ -93,13 +91,21 @@ class CureDesign:
         )  # fmt: skip
         return SimulatedCure(CureTable.of(patients, self.grid, CAUSES[0], rows=self.size), self.priors)
 
+    def _times(self, truth: Parameters, arm: np.ndarray, *, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Time and cause of patients: the first of independent times, of which the cured have one less."""
+        cured = rng.random(len(arm)) < truth["cured"][0][arm]
+        each = [truth["log_hazard_uncured"][0], *np.moveaxis(truth["log_hazard_other"][0], 1, 0)]
+        times = np.stack([PiecewiseExponential(hazard[arm], self.grid).sample(rng=rng) for hazard in each])
+        times[0] = np.where(cured, np.inf, times[0])
+        return times.min(axis=0), times.argmin(axis=0)
+
     def ranked(self, parameters: Parameters) -> Parameters:
         """Shares, effects, levels and smoothness, first and last hazard, survival and restricted means."""
         found = flat({name: parameters[name] for name in SUMMARIES})
-        uncured, law = parameters["log_hazard_uncured"], MixtureCure.of(parameters, self.grid)
+        uncured, law = parameters["log_hazard_uncured"], cure_law(parameters, self.grid, CAUSES)
         found |= {"log_hazard_uncured:0:0": uncured[:, 0, 0], "log_hazard_uncured:0:-1": uncured[:, 0, -1]}
         survival, mean = law.survival(self.milestone)[..., 0], law.rmst(self.milestone)
-        still = law.cured_if_event_free(self.milestone / 2)[..., 0]
+        still = law.shares(self.milestone / 2)[..., 0, 0]
         for index, arm in enumerate(ARMS):
             found |= {f"survival:{arm}": survival[:, index], f"rmst:{arm}": mean[:, index],
                       f"cured_if_event_free:{arm}": still[:, index]}  # fmt: skip

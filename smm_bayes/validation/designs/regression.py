@@ -110,7 +110,7 @@ class RegressionDesign:
         ratios = subgroup_log_hazard_ratios(parameters, self.table, ("progression",))[:, 0]
         found |= {f"subgroup:{name}": ratios[:, k] for k, name in enumerate(self.table.level_names)}
         for row in (0, len(self.table) - 1):
-            hazards = pattern_log_hazard(parameters, self.table.only(row), PRIORS)[:, 0]
+            hazards = pattern_log_hazard(parameters, self.table.only(np.array([row])), PRIORS)[:, 0]
             law = PiecewiseExponential(np.logaddexp.reduce(hazards, axis=1), GRID)
             found |= {f"survival:{row}": law.survival(MILESTONE)[:, 0], f"rmst:{row}": law.rmst(MILESTONE)}
         return found
