@@ -14,7 +14,7 @@ import numpy as np
 from smm_bayes.analysis.assumptions import check_assumptions
 from smm_bayes.analysis.conditions import assumptions, fit_verdict
 from smm_bayes.analysis.freeze import NOT_FROZEN, frozen_state
-from smm_bayes.analysis.models import HazardModel, hazard_model
+from smm_bayes.analysis.models import ByArm, HazardModel, model_of
 from smm_bayes.analysis.mrd.ladder import Climb, MrdAnalysis, analyse_mrd
 from smm_bayes.analysis.mrd.model import WithMrd, joint_model_of
 from smm_bayes.analysis.mrd.sections import EVENTS
@@ -31,6 +31,8 @@ from smm_bayes.prediction.probability import Prediction, describe, probability_o
 from smm_bayes.prediction.trigger import final_status, observed_events
 from smm_bayes.survival.grid import EventTable
 from smm_bayes.survival.law import Law
+from smm_bayes.survival.regression import Regression
+from smm_bayes.survival.visits_model import Visits
 from smm_bayes.trial.calendar import calendar_date
 from smm_bayes.trial.patients import Patients
 
@@ -184,8 +186,8 @@ def _read(spec: AnalysisSpec, snapshot: str | Path | None, pins: Pins) -> Interi
         problems.add("no event at the data cut; an interim analysis needs at least one, so cut later")
     problems.raise_if_any()
     final = spec.final_analysis(patients)
-    model = hazard_model(spec, spec.grid.tabulate(patients))
-    joint = joint_model_of(spec, patients, model)
+    model = model_of(spec, patients)
+    joint = joint_model_of(spec, patients, model) if isinstance(model, ByArm) else None
     inputs = InterimInputs(spec, source, patients, final, model, joint, named(pins, spec, path), frozen_state(spec))
     _check_plan(inputs)
     return inputs
@@ -276,18 +278,23 @@ def predict(
                 "complete": tuple(spec.prediction.complete), "dropout": spec.prediction.dropout,
                 "replicates": spec.prediction.replicates, "data_sets": data_sets(fitted.posterior),
                 "final_grid": spec.grid, **options}  # fmt: skip
-    if isinstance(model, WithMrd):
+    if isinstance(model, WithMrd | Regression):
         settings["known"] = model.known(fitted.posterior)
+    if isinstance(model, Visits):
+        settings["visits"] = model.visits
     law = model.law(fitted.posterior)
     return probability_of_success(inputs.patients, law, seed=seed, **settings)  # type: ignore[arg-type]
 
 
 def hazard_of_everyone(inputs: InterimInputs, fitted: Fit) -> xr.DataArray:
     """Log hazard of all patients of an arm (chain, draw, arm, cause, interval) from the primary fit."""
-    found = fitted.posterior["log_hazard"].transpose("chain", "draw", "arm", "cause", "interval")
-    if inputs.joint is None or inputs.primary == EVENTS:
-        return found
-    return found.copy(data=inputs.joint.law(fitted.posterior).average_log_hazard(inputs.spec.grid))
+    from smm_bayes.survival.summary import labelled
+
+    model = inputs.model if inputs.joint is None or inputs.primary == EVENTS else inputs.joint
+    law, posterior = model.law(fitted.posterior), fitted.posterior
+    coords = {"chain": posterior["chain"].values, "draw": posterior["draw"].values, "arm": list(law.arms),
+              "cause": list(law.causes), "interval": list(inputs.spec.grid.labels)}  # fmt: skip
+    return labelled(law.marginal_log_hazard(inputs.spec.grid), coords, "log_hazard")
 
 
 def decide(

@@ -1,28 +1,97 @@
-"""The model that a specification names: of one trial alone, or of that trial with earlier ones."""
+"""The model that a specification names."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
 
 from smm_bayes.analysis.earlier import read_earlier
 from smm_bayes.analysis.spec import AnalysisSpec
 from smm_bayes.borrowing.trials.cohorts import Trials, cohorts_of
 from smm_bayes.borrowing.trials.with_earlier_trials import WithEarlierTrials
+from smm_bayes.errors import SmmBayesError
+from smm_bayes.priors.clinical import HazardRatioPrior, SpreadPrior
+from smm_bayes.survival.cure import Cure
+from smm_bayes.survival.cure_priors import CuredPrior, CurePriors, LateHazardPrior, OddsRatioPrior
+from smm_bayes.survival.cure_table import CureTable
 from smm_bayes.survival.grid import EventTable
+from smm_bayes.survival.model_priors import SurvivalPriors
 from smm_bayes.survival.one_trial import OneTrial
+from smm_bayes.survival.patterns import PatternTable
+from smm_bayes.survival.regression import Regression
+from smm_bayes.survival.regression_priors import RegressionPriors
+from smm_bayes.survival.schedule import FoundAtVisits
+from smm_bayes.survival.visits import VisitTable
+from smm_bayes.survival.visits_model import Visits
+from smm_bayes.trial.patients import Patients
 
-HazardModel = OneTrial | WithEarlierTrials
+ByArm = OneTrial | WithEarlierTrials  # hazards by arm and nothing else, as the joint model with MRD builds on
+HazardModel = ByArm | Regression | Cure | Visits
 
 
-def hazard_model(spec: AnalysisSpec, table: EventTable) -> HazardModel:
+def model_of(spec: AnalysisSpec, patients: Patients) -> HazardModel:
     """Put together what the specification names, reading the evidence.
 
     Raises
     ------
     SpecificationError, DataError
-        Naming every problem of facts and tables of earlier patients.
+        Naming every problem of facts and tables of earlier patients, and of patients that the model cannot be of.
     """
+    if spec.evidence is not None:
+        return _with_earlier_trials(spec, spec.grid.tabulate(patients))
+    make: dict[str, Callable[[AnalysisSpec, Patients], HazardModel]] = {
+        "survival": _one_trial, "regression": _regression, "cure": _cure, "visits": _visits,
+    }  # fmt: skip
+    try:
+        return make[spec.model.kind](spec, patients)
+    except SmmBayesError as error:
+        raise type(error)(f"{spec.path}: model: {error}") from None
+
+
+def _one_trial(spec: AnalysisSpec, patients: Patients) -> OneTrial:
+    return OneTrial(spec.grid.tabulate(patients), spec.priors)
+
+
+def _regression(spec: AnalysisSpec, patients: Patients) -> Regression:
+    model, survival = spec.model, spec.priors
+    assert isinstance(survival, SurvivalPriors)
+    groups = model.subgroups
+    table = PatternTable.of(patients, spec.grid, strata=model.strata, covariates=list(model.covariates),
+                            subgroups=groups.columns if groups else ())  # fmt: skip
+    priors = RegressionPriors(survival, {name: one.prior for name, one in model.covariates.items()})
+    if groups:
+        priors = replace(priors, prognostic=SpreadPrior(groups.prognostic), predictive=SpreadPrior(groups.predictive))
+    priors.check(table)
+    return Regression(table, priors)
+
+
+def _cure(spec: AnalysisSpec, patients: Patients) -> Cure:
+    section, survival = spec.model.cure, spec.priors
+    assert section is not None
+    assert spec.curable is not None
+    assert isinstance(survival, SurvivalPriors)
+    priors = CurePriors(
+        CuredPrior(section.share.median, section.share.upper),
+        LateHazardPrior(section.late_hazard.median, section.late_hazard.upper),
+        smoothness=survival.smoothness, others=survival if len(patients.causes) > 1 else None,
+    )  # fmt: skip
+    if section.odds_ratio is not None:
+        priors = replace(priors, odds_ratio=OddsRatioPrior(section.odds_ratio.median, section.odds_ratio.upper))
+    if section.hazard_ratio is not None:
+        priors = replace(priors, hazard_ratio=HazardRatioPrior(section.hazard_ratio.median, section.hazard_ratio.upper))
+    return Cure(CureTable.of(patients, spec.grid, spec.curable), priors)
+
+
+def _visits(spec: AnalysisSpec, patients: Patients) -> Visits:
+    section = spec.model.visits
+    assert section is not None
+    found = FoundAtVisits(section.cause or spec.snapshot.cause_names[0], section.schedule)
+    return Visits(VisitTable.of(patients, spec.grid, cause=found.cause, schedule=found.schedule), spec.priors, found)
+
+
+def _with_earlier_trials(spec: AnalysisSpec, table: EventTable) -> WithEarlierTrials:
     section = spec.evidence
-    if section is None:
-        return OneTrial(table, spec.priors)
+    assert section is not None
     earlier = read_earlier(spec)
     roles = {"control": section.regimens.control, "experimental": section.regimens.experimental}
     regimens = {arm: regimen for arm, regimen in roles.items() if regimen is not None}

@@ -12,6 +12,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from smm_bayes.prediction.final import MOST_PLANNED, Enrolment
 from smm_bayes.priors.clinical import YEAR, BaselinePrior, SmoothnessPrior
 from smm_bayes.survival.grid import TimeGrid
+from smm_bayes.survival.regression_priors import CovariatePrior
+from smm_bayes.survival.schedule import VisitSchedule
 from smm_bayes.trial.endpoints import CHOICES, ENDPOINTS, Endpoint
 from smm_bayes.trial.patients import REASONS
 from smm_bayes.trial.table import YEARS
@@ -215,9 +217,93 @@ class PriorSection(Section):
     gamma: GammaSection | None = None
 
 
+class ShareSection(AssumedSection):
+    """A prior of a share of patients by median and 97.5 % point, both between 0 and 1."""
+
+    median: Annotated[Scale, Field(lt=1, description="most plausible share")]
+    upper: Annotated[Scale, Field(lt=1, description="share that is exceeded with probability 0.025")]
+
+    @model_validator(mode="after")
+    def _ordered(self) -> ShareSection:
+        if not self.median < self.upper:
+            raise ValueError(f"upper ({self.upper:g}) must be above median ({self.median:g})")
+        return self
+
+
+class CovariateSection(LogNormalSection):
+    """A prior of the hazard ratio of a covariate."""
+
+    per: Annotated[Number, Field(gt=0, description="difference of the covariate that the hazard ratio is of")] = 1.0
+    centre: Number = Field(0.0, description="value of the covariate at which the baseline is stated")
+
+    @property
+    def prior(self) -> CovariatePrior:
+        """The prior as a value."""
+        return CovariatePrior(self.median, self.upper, per=self.per, centre=self.centre)
+
+
+class SubgroupsSection(AssumedSection):
+    """Subgroups whose hazards and hazard ratios differ, and shrink towards each other."""
+
+    columns: Annotated[list[Word], Field(min_length=1, description="columns of the table that name the subgroups")]
+    prognostic: Annotated[Number, Field(
+        gt=1, description="95 % of subgroups have a hazard within so many fold of the typical one, in both arms alike"
+    )] = 2.5  # fmt: skip
+    predictive: Annotated[Number, Field(
+        gt=1, description="95 % of subgroups have a hazard ratio of treatment within so many fold of the typical one"
+    )] = 1.5  # fmt: skip
+
+
+class CureSection(Section):
+    """A share of each arm that never has the event of one cause."""
+
+    cause: Word | None = Field(None, description="the cause that cured patients never have; the first by default")
+    share: ShareSection = Field(description="prior of the cured share of the control arm")
+    late_hazard: LogNormalSection = Field(
+        description="prior of the months within which half of the uncured have the event, in the last interval"
+    )
+    odds_ratio: LogNormalSection | None = Field(
+        None, description="prior of the odds ratio of being cured, experimental over control; 1 and 4 by default"
+    )
+    hazard_ratio: LogNormalSection | None = Field(
+        None, description="prior of the hazard ratio of the uncured; that of HazardRatioPrior by default"
+    )
+
+
+class VisitsSection(Section):
+    """Planned visits that find the event of one cause."""
+
+    cause: Word | None = Field(None, description="the cause that visits find; the first by default")
+    every: Annotated[list[tuple[Number, Number]], Field(
+        min_length=1, max_length=20, description="pairs (gap, end): a visit every so many months until that month"
+    )]  # fmt: skip
+    window: Annotated[Number, Field(ge=0, description="months that a visit may be held late")] = 0.0
+
+    @property
+    def schedule(self) -> VisitSchedule:
+        """The visits as a value."""
+        return VisitSchedule.every(*self.every, window=self.window)
+
+    @model_validator(mode="after")
+    def _planned(self) -> VisitsSection:
+        _ = self.schedule  # a SpecificationError is a ValueError: pydantic collects it
+        return self
+
+
 class ModelSection(Section):
     """Intervals and priors."""
 
+    kind: Literal["survival", "regression", "cure", "visits"] = Field(
+        "survival", description="survival: hazards by arm; regression: by strata, covariates and subgroups too; cure: "
+        "a share never has the event; visits: the event is found at visits"
+    )  # fmt: skip
+    strata: bool = Field(False, description="whether every stratum has a baseline hazard of its own (regression)")
+    covariates: dict[Word, CovariateSection] = Field(
+        default_factory=dict, description="columns of the table that the hazard depends on, with priors (regression)"
+    )
+    subgroups: SubgroupsSection | None = Field(None, description="subgroups that shrink (regression)")
+    cure: CureSection | None = Field(None, description="priors of the cure model (cure)")
+    visits: VisitsSection | None = Field(None, description="planned visits (visits)")
     cuts: Annotated[list[Number], Field(max_length=100)]
     baseline: Literal["smooth", "gamma"] = "smooth"
     effect: Literal["proportional", "separate", "varying", "waning"] = "proportional"
@@ -231,9 +317,22 @@ class ModelSection(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> ModelSection:
+        of_kind = {"regression": ("strata", "covariates", "subgroups"), "cure": ("cure",), "visits": ("visits",)}
+        for kind, keys in of_kind.items():
+            given = [key for key in keys if getattr(self, key)]
+            if given and self.kind != kind:
+                raise ValueError(f"{given[0]} is of kind = '{kind}', but kind is '{self.kind}'; correct either")
+            if not given and self.kind == kind:
+                raise ValueError(f"kind = '{kind}' needs {' or '.join(keys)}; add it")
+        if self.baseline == "gamma" and self.kind in ("regression", "cure"):
+            raise ValueError(f"kind = '{self.kind}' needs baseline = 'smooth'")
+        if self.kind == "cure" and self.effect != "proportional":
+            raise ValueError("kind = 'cure' has effects of its own on cure and on the uncured; remove the key effect")
+        if self.kind == "regression" and self.effect == "separate":
+            raise ValueError("effect = 'separate' has no hazard ratio that subgroups could differ in; choose another")
         if self.baseline == "gamma" and self.prior.gamma is None:
             raise ValueError("baseline = 'gamma' needs prior.gamma with shape and rate")
-        if self.baseline == "smooth" and not self.prior.baseline:
+        if self.baseline == "smooth" and not self.prior.baseline and self.kind != "cure":
             raise ValueError("baseline = 'smooth' needs prior.baseline with median and upper for every cause")
         for key, effect in (("ratio_smoothness", "varying"), ("waning", "waning")):
             if getattr(self.prior, key) is not None and self.effect != effect:

@@ -43,14 +43,16 @@ class Snapshot:
         DataError
             Naming every problem.
         """
-        section = spec.snapshot
+        section, model = spec.snapshot, spec.model
+        groups = model.subgroups.columns if model.subgroups else []
+        reading = section.reading | {"covariates": list(model.covariates), "subgroups": groups}
         if section.endpoint is None:
             assert section.parameter is not None
             return cls(path, Patients.from_adtte(
                 path, section.parameter, causes=section.causes or None, unit=section.unit, first_day=section.first_day,
-                mrd=spec.file(section.mrd) if section.mrd else None, **section.reading,
+                mrd=spec.file(section.mrd) if section.mrd else None, **reading,
             ))  # fmt: skip
-        courses = Courses.from_table(path, **section.reading)
+        courses = Courses.from_table(path, **reading)
         endpoint = section.endpoint.definition
         try:
             return cls(path, _derived(endpoint, courses), courses, endpoint)

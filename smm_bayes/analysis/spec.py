@@ -85,8 +85,9 @@ class AnalysisSpec(Section):
         problems = []
         causes = set(self.snapshot.cause_names)
         prior = self.model.prior
+        curable = self.curable
         if self.model.baseline == "smooth":
-            for cause in sorted(causes - set(prior.baseline)):
+            for cause in sorted(causes - set(prior.baseline) - {curable}):
                 problems.append(f"model.prior.baseline has no '{cause}'; give it median and upper")
         for section, names in (("baseline", prior.baseline), ("hazard_ratio", prior.hazard_ratio)):
             for cause in sorted(set(names) - causes):
@@ -102,11 +103,35 @@ class AnalysisSpec(Section):
                 problems.append(f"success.arm: {rule.arm!r} is none of the arms {', '.join(arms)}; correct it")
         if self.enrolment and set(self.enrolment.planned) - set(self.snapshot.arms):
             problems.append("enrolment.planned names an arm that snapshot.arms does not; correct either")
-        problems += self._endpoint_problems() + self._effect_problems(arms) + self._evidence_problems(causes, arms)
+        problems += self._kind_problems(causes) + self._endpoint_problems() + self._effect_problems(arms)
+        problems += self._evidence_problems(causes, arms)
         problems += self._mrd_problems(causes, arms)
         if problems:
             raise ValueError(*problems)
         return self
+
+    @property
+    def curable(self) -> str | None:
+        """The cause that cured patients never have; None where nobody is cured."""
+        cure = self.model.cure
+        return None if cure is None else cure.cause or self.snapshot.cause_names[0]
+
+    def _kind_problems(self, causes: set[str]) -> list[str]:
+        """What does not go with the kind of the model."""
+        model, problems, known = self.model, [], ", ".join(sorted(causes))
+        for name, section in (("cure", model.cure), ("visits", model.visits)):
+            if section is not None and section.cause is not None and section.cause not in causes:
+                problems.append(f"model.{name}.cause: '{section.cause}' is none of the causes {known}; correct it")
+        if model.cure is not None:
+            unused = [key for key in ("baseline", "hazard_ratio") if self.curable in getattr(model.prior, key)]
+            problems += [f"model.prior.{key}.{self.curable} is not used where a share is cured of it; its priors are "
+                         "in model.cure. Remove it here" for key in unused]  # fmt: skip
+        for name in ("evidence", "mrd"):
+            if model.kind != "survival" and getattr(self, name) is not None:
+                problems.append(f"{name} needs model.kind = 'survival'; remove the section, or change the kind")
+        if twice := sorted(set(model.covariates) & set(model.subgroups.columns if model.subgroups else [])):
+            problems.append(f"model: {', '.join(twice)} is a covariate and a subgroup; choose one")
+        return problems
 
     def _endpoint_problems(self) -> list[str]:
         """What does not go with the definition of the endpoint."""

@@ -10,13 +10,14 @@ import numpy as np
 
 from smm_bayes.errors import Problems, SpecificationError, name_rows
 from smm_bayes.execution import run_chunks
-from smm_bayes.prediction.completion import Completion, FoundAtVisits
+from smm_bayes.prediction.completion import Completion
 from smm_bayes.prediction.final import Enrolment, FinalAnalysis, FinalData
 from smm_bayes.prediction.monte_carlo import Layout, monte_carlo_error
 from smm_bayes.prediction.result import Prediction
 from smm_bayes.prediction.success import SuccessRule
 from smm_bayes.survival.grid import TimeGrid
 from smm_bayes.survival.law import Law
+from smm_bayes.survival.schedule import FoundAtVisits
 from smm_bayes.trial.patients import Patients
 
 if TYPE_CHECKING:

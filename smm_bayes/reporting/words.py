@@ -13,7 +13,6 @@ from smm_bayes.analysis.interim import Interim, InterimInputs, describe_outcome
 from smm_bayes.analysis.pinned import package_words
 from smm_bayes.errors import SpecificationError
 from smm_bayes.prediction.probability import Prediction
-from smm_bayes.survival.piecewise import PiecewiseExponential
 from smm_bayes.survival.summary import contraction, mostly_prior
 from smm_bayes.trial.patients import Patients
 
@@ -139,9 +138,7 @@ def prior_survival(
     inputs: InterimInputs, time: np.ndarray, *, rng: np.random.Generator, draws: int = 1000
 ) -> np.ndarray:
     """Draw curves of the control (or only) arm's event-free survival from the prior, shape (draw, time)."""
-    sample = inputs.model.prior(draws, rng=rng)
-    total = np.logaddexp.reduce(sample["log_hazard"][:, 0], axis=1)
-    return PiecewiseExponential(total, inputs.spec.grid).survival(time)
+    return inputs.model.law_of(inputs.model.prior(draws, rng=rng)).survival(time)[:, 0]
 
 
 def agreement(draws: xr.DataArray, exact: np.ndarray) -> pd.DataFrame:
@@ -191,20 +188,22 @@ def contraction_rows(interim: Interim, *, rng: np.random.Generator, draws: int =
         labels = [values.coords[dim].values for dim in values.dims[2:]]
         words = [f"{left[at]:.2f} {_bracketed(labels, at)}".rstrip() for at in np.ndindex(left.shape)]
         rows.append((f"contraction of {name.replace('_', ' ')}", "; ".join(words)))
-    return Rows([*rows, *_mostly_prior(posterior["log_hazard"], prior["log_hazard"])])
+    return Rows([*rows, *_mostly_prior(interim, prior)])
 
 
 def mostly_prior_rows(interim: Interim, *, rng: np.random.Generator, draws: int = 20_000) -> Rows:
     """Name the intervals in which the data say little, with the share that is prior; nothing where there are none."""
-    prior = interim.inputs.model.prior(draws, rng=rng)["log_hazard"]
-    rows = _mostly_prior(interim.fit.posterior["log_hazard"], prior)
+    rows = _mostly_prior(interim, interim.inputs.model.prior(draws, rng=rng))
     return Rows([(label, words) for label, words in rows if words != "none"])
 
 
-def _mostly_prior(log_hazard: xr.DataArray, prior: np.ndarray) -> Rows:
+def _mostly_prior(interim: Interim, prior: dict[str, np.ndarray]) -> Rows:
+    inputs = interim.inputs
+    before = inputs.model.law_of(prior).marginal_log_hazard(inputs.spec.grid)
+    log_hazard = interim.fit.posterior.get("log_hazard", interim.log_hazard)
     return Rows([
         (f"intervals mostly prior, {cause}", ", ".join(f"{label} {share:.2f}" for label, share in found) or "none")
-        for cause, found in mostly_prior(log_hazard, prior).items()
+        for cause, found in mostly_prior(log_hazard, before).items()
     ])  # fmt: skip
 
 

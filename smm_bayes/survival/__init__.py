@@ -17,10 +17,10 @@ from smm_bayes.survival.patterns import PatternTable
 from smm_bayes.survival.piecewise import PiecewiseExponential, cumulative_incidence
 from smm_bayes.survival.regression import Regression, regression_data, regression_law, regression_model
 from smm_bayes.survival.regression_priors import CovariatePrior, RegressionPriors
-from smm_bayes.survival.schedule import VisitSchedule
+from smm_bayes.survival.schedule import FoundAtVisits, VisitSchedule
 from smm_bayes.survival.subgroups import subgroup_table
 from smm_bayes.survival.visits import VisitTable, visits_log_likelihood
-from smm_bayes.survival.visits_model import visits_data, visits_model
+from smm_bayes.survival.visits_model import Visits, visits_data, visits_model
 
 __all__ = [
     "BaselinePrior",
@@ -31,6 +31,7 @@ __all__ = [
     "CuredPrior",
     "Estimands",
     "EventTable",
+    "FoundAtVisits",
     "GammaHazards",
     "GammaPrior",
     "HazardRatioPrior",
@@ -50,6 +51,7 @@ __all__ = [
     "Varying",
     "VisitSchedule",
     "VisitTable",
+    "Visits",
     "Waning",
     "cumulative_incidence",
     "cure_data",

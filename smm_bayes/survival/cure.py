@@ -30,7 +30,7 @@ from smm_bayes.inference.made_for import carry, made_for
 from smm_bayes.survival.cure_priors import CurePriors
 from smm_bayes.survival.cure_table import CureTable
 from smm_bayes.survival.grid import TimeGrid
-from smm_bayes.survival.law import Law
+from smm_bayes.survival.law import Law, draws_first
 from smm_bayes.survival.likelihood import log_likelihood
 from smm_bayes.survival.model import HAZARDS, hazards_for, model_data, observe_events, smooth_log_hazard
 from smm_bayes.survival.walk import FLOOR, Curve, last_interval, smooth_curves, whitening
@@ -115,10 +115,12 @@ class Cure:
 
     def law(self, posterior: xr.Dataset) -> Law:
         """Give the law of every posterior draw, leading dims (chain, draw)."""
-        found = {str(name): values.transpose("chain", "draw", ...).values
-                 for name, values in posterior.data_vars.items()}  # fmt: skip
+        return self.law_of(draws_first(posterior)).by_chain(posterior)
+
+    def law_of(self, parameters: dict[str, np.ndarray]) -> Law:
+        """Give the law of parameters with draws first."""
         of = self.table.table
-        return cure_law(found, of.grid, of.causes, curable=self.table.curable, arms=of.arms)
+        return cure_law(parameters, of.grid, of.causes, curable=self.table.curable, arms=of.arms)
 
 
 def cure_log_likelihood(parameters: Mapping[str, np.ndarray], table: CureTable) -> np.ndarray:

@@ -229,6 +229,21 @@ class Law:
         width = self.grid.exposure(time)  # (..., arm, interval)
         return self._mixed(lambda p: np.exp(-(self._component(p, causes).hazards * width).sum(axis=-1)))
 
+    def marginal_log_hazard(self, grid: TimeGrid) -> np.ndarray:
+        """Log hazard of all patients of an arm by cause and interval, shape (..., arm, cause, interval).
+
+        Of one component on this grid its own, and :meth:`average_log_hazard` of a mixture.
+        """
+        if self.components == 1 and grid == self.grid:
+            return self.log_hazard[..., 0, :, :]
+        return self.average_log_hazard(grid)
+
+    def by_chain(self, posterior: xr.Dataset) -> Law:
+        """Give the law of draws end to end with the leading dims (chain, draw) of a posterior."""
+        lead = posterior.sizes["chain"], posterior.sizes["draw"]
+        hazard, share = (values.reshape(*lead, *values.shape[1:]) for values in (self.log_hazard, self.log_share))
+        return Law(hazard, share, self.grid, self.arms, self.causes)
+
     def average_log_hazard(self, grid: TimeGrid) -> np.ndarray:
         r"""Log of the mean hazard of each cause over intervals of a grid, shape (..., arm, cause, interval).
 
@@ -275,3 +290,12 @@ class Law:
         mixed = "" if self.components == 1 else f"; a mixture of {self.components} components"
         return (f"{type(self).__name__}: leading dims {self.lead}; arms {', '.join(self.arms)}; causes "
                 f"{', '.join(self.causes)}; {len(self.grid)} intervals{mixed}")  # fmt: skip
+
+
+def draws_first(posterior: xr.Dataset) -> dict[str, np.ndarray]:
+    """Give every parameter of a posterior with draws of all chains first, in their order."""
+    found = {}
+    for name, values in posterior.data_vars.items():
+        array = values.transpose("chain", "draw", ...).values
+        found[str(name)] = array.reshape(-1, *array.shape[2:])
+    return found

@@ -62,3 +62,7 @@ class OneTrial:
     def law(self, posterior: xr.Dataset) -> Law:
         """Give the law of every posterior draw, leading dims (chain, draw)."""
         return Law.of_draws(posterior["log_hazard"], self.table.grid)
+
+    def law_of(self, parameters: dict[str, np.ndarray]) -> Law:
+        """Give the law of parameters with draws first."""
+        return Law.plain(parameters["log_hazard"], self.table.grid, self.table.arms, self.table.causes)

@@ -10,7 +10,7 @@ import numpy as np
 
 from smm_bayes.errors import SpecificationError
 from smm_bayes.inference.made_for import carry, made_for
-from smm_bayes.survival.law import Law
+from smm_bayes.survival.law import Law, draws_first
 from smm_bayes.survival.model import effect_data, log_hazard_ratios
 from smm_bayes.survival.patterns import PatternTable
 from smm_bayes.survival.regression_priors import RegressionPriors, factor_of
@@ -234,24 +234,17 @@ class Regression:
 
     def law(self, posterior: xr.Dataset, within: Mapping[str, str] | None = None) -> Law:
         """Give the law of the trial's patients for every posterior draw, leading dims (chain, draw)."""
-        sizes = posterior.sizes["chain"], posterior.sizes["draw"]
-        found = regression_law(_draws_first(posterior), self.table, self.priors, within)
-        hazard, share = (v.reshape(*sizes, *v.shape[1:]) for v in (found.log_hazard, found.log_share))
-        return Law(hazard, share, found.grid, found.arms, found.causes)
+        return self.law_of(draws_first(posterior), within).by_chain(posterior)
 
-    def known(self) -> np.ndarray:
+    def law_of(self, parameters: dict[str, np.ndarray], within: Mapping[str, str] | None = None) -> Law:
+        """Give the law of the trial's patients for parameters with draws first."""
+        return regression_law(parameters, self.table, self.priors, within)
+
+    def known(self, posterior: xr.Dataset | None = None) -> np.ndarray:
         """Log probability of what is known of each patient tabulated, given the component: the profile is known."""
         profiles = self.table.profiles()
         mine = profiles.of_row[self.table.row]
         return np.where(mine[:, None] == np.arange(len(profiles.first)), 0.0, -np.inf)
-
-
-def _draws_first(posterior: xr.Dataset) -> dict[str, np.ndarray]:
-    found = {}
-    for name, values in posterior.data_vars.items():
-        array = values.transpose("chain", "draw", ...).values
-        found[str(name)] = array.reshape(-1, *array.shape[2:])
-    return found
 
 
 def subgroup_log_hazard_ratios(

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from smm_bayes.errors import Problems, SpecificationError
-from smm_bayes.trial.calendar import on_clock
+from smm_bayes.trial.calendar import on_clock, ticks
+
+if TYPE_CHECKING:
+    from smm_bayes.trial.patients import Patients
 
 WHOLE = 1e-6  # a quotient of floats just misses a whole number
 
@@ -112,3 +117,51 @@ def _shown(visits: tuple[float, ...], most: int = 12) -> str:
     if len(visits) <= most:
         return ", ".join(f"{visit:g}" for visit in visits) or "none"
     return f"{', '.join(f'{visit:g}' for visit in visits[: most - 1])}, ..., {visits[-1]:g}"
+
+
+@dataclass(frozen=True)
+class FoundAtVisits:
+    """A cause of event that planned visits find: at the first visit that is not before it.
+
+    After the last planned visit, visits go on at the last gap. Patients without the event are known to be so until
+    their last visit. Death between a progression and the visit that would have found it is left out.
+
+    Parameters
+    ----------
+    cause : str
+    schedule : VisitSchedule or mapping of str to VisitSchedule
+        Visits of all patients, or by arm.
+    """
+
+    cause: str
+    schedule: VisitSchedule | Mapping[str, VisitSchedule]
+
+    def arrays(self, patients: Patients, counted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Give visits in ticks (arm, visit), and whether each cause is found at them.
+
+        Raises
+        ------
+        SpecificationError
+            When the cause is unknown, or an arm has no schedule.
+        """
+        if self.cause not in patients.causes:
+            raise SpecificationError(f"cause must be one of {', '.join(patients.causes)}; got {self.cause!r}")
+        given = self.schedule if isinstance(self.schedule, Mapping) else dict.fromkeys(patients.arms, self.schedule)
+        if set(given) != set(patients.arms):
+            raise SpecificationError(f"give a schedule for each of the arms {', '.join(patients.arms)}; "
+                                     f"got {', '.join(given) or 'none'}")  # fmt: skip
+        found = np.array([cause == self.cause for cause in patients.causes])
+        if not np.any(found & counted):
+            return no_visits(len(patients.arms)), found
+        size = max(len(given[arm].visits) for arm in patients.arms)
+        rows = []
+        for arm in patients.arms:
+            visits = np.array(given[arm].visits)
+            gap = visits[-1] - (visits[-2] if len(visits) > 1 else 0.0)
+            rows.append(np.append(visits, visits[-1] + gap * np.arange(1, size - len(visits) + 1)))
+        return ticks(np.array(rows)), found
+
+
+def no_visits(arms: int) -> np.ndarray:
+    """Give the visits of arms whose events are all seen when they happen."""
+    return np.zeros((arms, 0))

@@ -2,17 +2,72 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from smm_bayes.errors import Problems, SpecificationError
+from smm_bayes.survival.law import Law
 from smm_bayes.survival.model import add_log_hazard, cell_data, coordinate_data, model_coords, observe_events
 from smm_bayes.survival.model_priors import GammaPrior, SurvivalPriors
-from smm_bayes.survival.visits import VisitTable
+from smm_bayes.survival.schedule import FoundAtVisits
+from smm_bayes.survival.visits import VisitTable, visits_log_likelihood
 
 if TYPE_CHECKING:
     import pymc as pm
+    import xarray as xr
+
+
+@dataclass(frozen=True, eq=False)
+class Visits:
+    """A trial in which one cause of event is found at visits.
+
+    Attributes
+    ----------
+    table : VisitTable
+    priors : SurvivalPriors or GammaPrior
+    visits : FoundAtVisits
+        The visits to come: events are seen at them when the trial is completed.
+    """
+
+    table: VisitTable
+    priors: SurvivalPriors | GammaPrior
+    visits: FoundAtVisits
+
+    def build(self) -> pm.Model:
+        """Make the PyMC model."""
+        return visits_model(self.table, self.priors)
+
+    def data(self) -> list[dict[str, np.ndarray]]:
+        """Give the model's data: one set."""
+        return [visits_data(self.table, self.priors)]
+
+    def statements(self) -> dict[str, str]:
+        """Every prior in words."""
+        return self.priors.statements()
+
+    def prior(self, draws: int, *, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Draw parameters from the prior, ``log_hazard`` (draw, arm, cause, interval) among them."""
+        of = self.table.exact
+        return self.priors.sample(of.causes, len(of.arms), of.grid, draws, rng=rng)
+
+    def log_likelihood(self, parameters: dict[str, np.ndarray]) -> np.ndarray:
+        """Log likelihood of parameters with draws first."""
+        return visits_log_likelihood(parameters["log_hazard"], self.table)
+
+    def simulated(self, table: VisitTable, truth: dict[str, np.ndarray], *, rng: np.random.Generator) -> Visits:
+        """Give the model of simulated patients of this trial."""
+        return replace(self, table=table)
+
+    def law(self, posterior: xr.Dataset) -> Law:
+        """Give the law of every posterior draw, leading dims (chain, draw): of the times of events, not of visits."""
+        return Law.of_draws(posterior["log_hazard"], self.table.exact.grid)
+
+    def law_of(self, parameters: dict[str, np.ndarray]) -> Law:
+        """Give the law of parameters with draws first."""
+        of = self.table.exact
+        return Law.plain(parameters["log_hazard"], of.grid, of.arms, of.causes)
 
 
 def visits_model(

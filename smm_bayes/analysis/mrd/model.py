@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smm_bayes.analysis.models import HazardModel
+from smm_bayes.analysis.models import ByArm
 from smm_bayes.analysis.mrd.sections import SurrogacySection
 from smm_bayes.analysis.spec import AnalysisSpec
 from smm_bayes.borrowing.trials.with_earlier_trials import WithEarlierTrials
@@ -47,7 +47,7 @@ class WithMrd:
         The relation across trials.
     """
 
-    base: HazardModel
+    base: ByArm
     status: MrdStatus
     table: JointTable
     priors: JointPriors
@@ -137,7 +137,7 @@ class WithMrd:
         return words
 
 
-def joint_model_of(spec: AnalysisSpec, patients: Patients, base: HazardModel) -> WithMrd | None:
+def joint_model_of(spec: AnalysisSpec, patients: Patients, base: ByArm) -> WithMrd | None:
     """Put together what the specification's section ``mrd`` names; None without one.
 
     Raises
@@ -159,7 +159,7 @@ def joint_model_of(spec: AnalysisSpec, patients: Patients, base: HazardModel) ->
     return replace(found, factor=factor)
 
 
-def _check(spec: AnalysisSpec, base: HazardModel) -> None:
+def _check(spec: AnalysisSpec, base: ByArm) -> None:
     with Problems(str(spec.path), SpecificationError).collecting() as problems:
         if isinstance(base, OneTrial) and not isinstance(base.priors, SurvivalPriors):
             problems.add("mrd needs model.baseline = 'smooth'")

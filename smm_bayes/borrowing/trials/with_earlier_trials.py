@@ -122,3 +122,9 @@ class WithEarlierTrials:
     def law(self, posterior: xr.Dataset) -> Law:
         """Give the law of this trial's patients for every posterior draw, leading dims (chain, draw)."""
         return Law.of_draws(posterior["log_hazard"], self.trials[0].grid)
+
+    def law_of(self, parameters: dict[str, np.ndarray]) -> Law:
+        """Give the law of this trial's patients for parameters with draws first."""
+        trials = self.trials[0]
+        arms = ("control", "experimental") if parameters["log_hazard"].shape[1] == 2 else ("experimental",)
+        return Law.plain(parameters["log_hazard"], trials.grid, arms, trials.causes)

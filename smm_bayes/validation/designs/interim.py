@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smm_bayes.analysis.interim import InterimInputs
+from smm_bayes.analysis.models import ByArm
 from smm_bayes.errors import SpecificationError
 from smm_bayes.survival.grid import EventTable
 from smm_bayes.survival.piecewise import PiecewiseExponential
@@ -41,8 +42,11 @@ class InterimDesign:
 
     def simulate(self, truth: Parameters, *, rng: np.random.Generator) -> Simulated:
         """Simulate this trial's patients, and counts of the earlier trials."""
-        table = simulate_table(self.inputs, truth["log_hazard"][0], rng=rng)
-        return self.inputs.model.simulated(table, truth, rng=rng)
+        model = self.inputs.model
+        if not isinstance(model, ByArm):
+            raise SpecificationError(f"a calibration of model.kind = '{self.inputs.spec.model.kind}' needs a design of "
+                                     "its own; those of the package are in validation/designs")  # fmt: skip
+        return model.simulated(simulate_table(self.inputs, truth["log_hazard"][0], rng=rng), truth, rng=rng)
 
     def ranked(self, parameters: Parameters) -> Parameters:
         """Parameters of interest, the first and the last hazard, survival and restricted means at the last cut."""
