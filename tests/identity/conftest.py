@@ -102,7 +102,8 @@ class SpecFile:
         causes, arms, size = inputs.patients.causes, inputs.patients.arms, len(inputs.spec.grid)
         log_hazard = np.log([hazards[cause] for cause in causes])[:, None]
         array = np.broadcast_to(log_hazard, (1, 4000, len(arms), len(causes), size))
-        known = xr.Dataset({"log_hazard": (("chain", "draw", "arm", "cause", "interval"), array)})
+        known = xr.Dataset({"log_hazard": (("chain", "draw", "arm", "cause", "interval"), array)},
+                           coords={"arm": list(arms), "cause": list(causes)})  # fmt: skip
         return inputs, predict(inputs, SimpleNamespace(posterior=known), seed=seed)
 
 
