@@ -52,6 +52,8 @@ validate: $(READY)
 	$(BIN)/python -P -m smm_bayes.analysis.mrd.null models/variants
 	$(BIN)/python -P -m smm_bayes.design.tables models/variants
 	$(BIN)/python -P -m smm_bayes.surrogacy.across.coverage models/variants
+	$(BIN)/python tests/calibration/monte_carlo_error.py
+	$(BIN)/python tests/fuzz/readers.py
 
 benchmark: $(READY)
 	$(BIN)/python benchmarks/speed.py
