@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from smm_bayes.errors import DataError
-from smm_bayes.reading import read_bytes
+from smm_bayes.reading import RefusedJson, once, read_bytes
 from smm_bayes.trial.table import MOST_COLUMNS, Table, from_columns
 
 # a SAS transport file, and its sections in versions 5 and 8
@@ -74,7 +74,10 @@ def read_dataset_json(path: str | Path) -> Table:
     CDISC, Dataset-JSON version 1.1, 2024.
     """
     try:
-        content = json.loads(read_bytes(path, what="a Dataset-JSON file").decode("utf-8-sig"))
+        text = read_bytes(path, what="a Dataset-JSON file").decode("utf-8-sig")
+        content = json.loads(text, object_pairs_hook=once)  # of two lists of rows one would hide the other
+    except RefusedJson as error:
+        raise DataError(f"{path}: {error}") from None
     except (ValueError, RecursionError):
         raise DataError(f"{path}: this is not JSON; give a Dataset-JSON file, or export it as CSV (UTF-8)") from None
     if not isinstance(content, dict) or not str(content.get("datasetJSONVersion", "")).startswith("1.1"):

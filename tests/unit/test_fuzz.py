@@ -5,6 +5,7 @@ import json
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from smm_bayes.analysis.freeze import frozen_state
@@ -57,7 +58,8 @@ def test_every_valid_input_is_accepted(doors, tmp_path, monkeypatch):
                 doors.DOORS[name][0](random.Random(number), tmp_path)
             except DataError as error:
                 refused.append(str(error))
-        assert len(refused) <= 6, (name, refused[:2])
+        died = [words for words in refused if "MRD after the patient's death" in words]
+        assert len(refused) - len(died) <= 6, (name, refused[:2])
 
 
 def test_the_stored_run_is_of_a_million_executions(doors):
@@ -132,6 +134,40 @@ def test_a_transport_file_of_two_tables_is_refused(tmp_path):
     path.write_bytes(content + content[content.index(b"HEADER RECORD*******MEMBER") :])
     with pytest.raises(DataError, match="holds 2 tables, of which one would be read; write one table a file"):
         Table.of(path)
+
+
+def test_a_list_of_rows_that_hides_another_is_refused(tmp_path):
+    path = tmp_path / "a.json"
+    head = '{"datasetJSONVersion": "1.1.0", "columns": [{"name": "A"}], "rows": [["1"], ["2"], ["3"]]'
+    path.write_text(head + "}")
+    assert len(Table.of(path)) == 3
+    path.write_text(head + ', "rows": [["1"]]}')
+    with pytest.raises(DataError, match="the key 'rows' is there twice; keep one"):
+        Table.of(path)
+
+
+def test_quotation_marks_that_swallow_rows_are_noticed(tmp_path):
+    """A mark at the start of a cell and one at the end of a cell below make one row of all rows between."""
+    path, rng = tmp_path / "a.csv", np.random.default_rng(1)
+    for _ in range(200):
+        columns, rows = rng.integers(2, 9), rng.integers(3, 9)
+        cells = [[f"{i}x{j}" if rng.random() < 0.8 else "" for j in range(columns)] for i in range(rows)]
+        column, (first, second) = rng.integers(columns), np.sort(rng.choice(rows, 2, replace=False))
+        cells[first][column] = '"' + cells[first][column]
+        cells[second][column] += '"'
+        end = str(rng.choice(["\n", "\r\n", "\r"]))
+        header = ",".join(f"c{j}" for j in range(columns))
+        path.write_bytes(end.join([header, *map(",".join, cells)]).encode())
+        with pytest.raises(DataError, match=rf"row {first + 2}: a quotation mark opens a cell that closes in another row"):
+            Table.of(path)
+
+
+def test_remarks_of_several_lines_stay_whole(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text('USUBJID,NOTE,AVAL\n1,"seen, twice\nand well",3\n2,"\n",4\n3,"a\nb\nc, d",5\n')
+    table = Table.of(path)
+    assert table.cells("NOTE") == ["seen, twice\nand well", "", "a\nb\nc, d"]
+    assert table.cells("AVAL") == ["3", "4", "5"]
 
 
 def test_a_sealed_manifest_of_something_else_is_refused(tmp_path):
