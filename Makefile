@@ -52,6 +52,8 @@ validate: $(READY)
 	$(BIN)/python -P -m smm_bayes.validation.null models/variants
 	$(BIN)/python -P -m smm_bayes.validation.tables models/variants
 	$(BIN)/python -P -m smm_bayes.validation.coverage models/variants
+	$(BIN)/python tests/calibration/monte_carlo_error.py
+	$(BIN)/python tests/fuzz/readers.py
 
 benchmark: $(READY)
 	$(BIN)/python benchmarks/speed.py

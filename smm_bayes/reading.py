@@ -146,12 +146,12 @@ def read_json(path: str | Path, error: type[SmmBayesError] = DataError, *, what:
     if not text.strip():
         raise error(f"{name}: not readable as JSON: the file is empty; restore it")
     try:
-        content = json.loads(text, object_pairs_hook=_once, parse_constant=_no_number)
+        content = json.loads(text, object_pairs_hook=once, parse_constant=_no_number)
     except RecursionError:
         raise error(f"{name}: not readable as JSON: {_too_deep()}") from None
     except json.JSONDecodeError as found:
         raise error(f"{name}: not readable as JSON: {found}; restore the file") from None
-    except _RefusedJson as found:
+    except RefusedJson as found:
         raise error(f"{name}: not readable as JSON: {found}") from None
     except (ValueError, OverflowError):
         raise error(f"{name}: not readable as JSON: {_too_large()}") from None
@@ -174,21 +174,22 @@ def read_sealed(path: str | Path, error: type[SmmBayesError] = DataError) -> dic
     return content
 
 
-class _RefusedJson(ValueError):
+class RefusedJson(ValueError):
     """What Python's reader of JSON lets pass."""
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object of its keys and values for :func:`json.loads`, and refuse a key that is there twice."""
     content = dict(pairs)
     if len(content) < len(pairs):
         seen: set[str] = set()
         again = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
-        raise _RefusedJson(f"the key '{shown(again)}' is there twice; keep one")
+        raise RefusedJson(f"the key '{shown(again)}' is there twice; keep one")
     return content
 
 
 def _no_number(word: str) -> None:
-    raise _RefusedJson(f"{word} is no number of JSON; restore the file")
+    raise RefusedJson(f"{word} is no number of JSON; restore the file")
 
 
 def _checked(content: dict[str, Any], name: str, kind: str, error: type[SmmBayesError]) -> dict[str, Any]:

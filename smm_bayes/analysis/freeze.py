@@ -48,7 +48,7 @@ def freeze(spec: str | Path, *, because: str = "") -> Path:
     loaded = AnalysisSpec.load(spec)
     path = frozen_of(loaded.path)
     hashes = pinned_by_freezing(loaded)
-    before = read_sealed(path) if path.exists() else None
+    before = _record(path) if path.exists() else None
     if before is not None and before["sha256"] == hashes:
         raise SpecificationError(f"{loaded.path} was frozen on {before['frozen']} and is unchanged; nothing to do")
     if before is not None and not because:
@@ -95,7 +95,7 @@ def frozen_state(spec: AnalysisSpec) -> str:
     path = frozen_of(spec.path)
     if not path.is_file():
         return NOT_FROZEN
-    record = read_sealed(path)
+    record = _record(path)
     now, when = pinned_by_freezing(spec), record["frozen"]
     changed = [name for name in {**record["sha256"], **now} if now.get(name) != record["sha256"].get(name)]
     again = f" (anew: {record['because']})" if record.get("because") else ""
@@ -103,6 +103,14 @@ def frozen_state(spec: AnalysisSpec) -> str:
         return f"as frozen on {when}{again}"
     names = ["the specification" if name == "spec" else f"'{name}'" for name in changed]
     return f"{listed(names)} changed after being frozen on {when}{again}"
+
+
+def _record(path: Path) -> dict[str, Any]:
+    """Read the record of a frozen specification."""
+    record = read_sealed(path)
+    if not isinstance(record.get("sha256"), dict) or not isinstance(record.get("frozen"), str):
+        raise DataError(f"{path}: is no record of a frozen specification; restore it, or freeze the specification anew")
+    return record
 
 
 def log_interim(spec: AnalysisSpec, decision: Decision, out: Path, digest: str) -> str | None:

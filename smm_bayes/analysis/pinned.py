@@ -89,9 +89,11 @@ def check_folder(folder: Path) -> Decision:
         what = "was made by an earlier version, or is damaged" if (folder / DECISION).is_file() else "holds no run"
         raise DataError(f"{folder}: has no {MANIFEST}, so it {what}; run the analysis anew")
     manifest = read_sealed(folder / MANIFEST)
-    files = manifest["files"]
+    files, complete = manifest.get("files"), manifest.get("complete")
+    if not isinstance(files, dict) or not isinstance(complete, bool):
+        raise DataError(f"{folder}: {MANIFEST} is no manifest of a run; restore the folder, or run the analysis anew")
     there = {name: sha256((folder / name).read_bytes()) for name in SEALED if (folder / name).is_file()}
-    expected = SEALED if manifest["complete"] else tuple(files)
+    expected = SEALED if complete else tuple(files)
     changed = [name for name in expected if there.get(name) != files.get(name)]
     if changed:
         raise DataError(f"{folder}: {listed(changed)} changed since the run ended; restore the folder, or run the "

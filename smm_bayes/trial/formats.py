@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 from smm_bayes.errors import DataError
-from smm_bayes.reading import read_bytes
+from smm_bayes.reading import RefusedJson, once, read_bytes
 from smm_bayes.trial.table import MOST_COLUMNS, Table, from_columns
+
+# a SAS transport file, and its sections in versions 5 and 8
+HEAD, RECORD = re.compile(rb"HEADER RECORD\*{7}"), 80
+SECTIONS = ((b"MEMBER", b"MEMBV8"), (b"NAMESTR", b"NAMSTV8"), (b"OBS", b"OBSV8"))
 
 
 def read_xpt(path: str | Path) -> Table:
@@ -32,7 +37,33 @@ def read_xpt(path: str | Path) -> Table:
     columns = [list(found[label]) for label in labels]
     if not columns or not len(columns[0]):
         raise DataError(f"{path}: the file has no row; give one row per patient")
+    if trouble := _incomplete(content, len(columns[0])):
+        raise DataError(f"{path}: {trouble}")
     return from_columns(str(path), labels, columns, len(columns[0]))
+
+
+def _incomplete(content: bytes, rows: int) -> str:
+    """Say what of a SAS transport file is not among the rows that were read of it; empty where nothing is missing.
+
+    The library gives the rows there are. A file is whole records of 80 bytes; a number of rows is in version 8 alone;
+    after the last whole row there are only blanks, fewer than fill a record.
+    """
+    places = [found.start() for found in HEAD.finditer(content) if found.start() % RECORD == 0]
+    heads = {content[at + 20 : at + 28].strip(): at for at in places}
+    tables = sum(content.startswith(b"MEMB", at + 20) for at in places)
+    if tables > 1:
+        return f"the file holds {tables} tables, of which one would be read; write one table a file"
+    try:
+        member, names, data = (heads.get(five, heads.get(eight, 0)) for five, eight in SECTIONS)
+        size, number = int(content[member + 74 : member + 78]), int(content[names + 54 : names + 58])
+        starts = range(names + RECORD, names + RECORD + size * number, size)
+        width = sum(int.from_bytes(content[at + 4 : at + 6]) for at in starts)
+        stated = int(content[heads[b"OBSV8"] + 48 : heads[b"OBSV8"] + 63]) if b"OBSV8" in heads else rows
+    except ValueError:
+        return "the header of the file is damaged; write it again, or as CSV"
+    if len(content) % RECORD or stated != rows or content[data + RECORD + rows * width :].strip(b" \x00"):
+        return f"the file is damaged or was cut short after {rows} rows; copy it again, or write it again"
+    return ""
 
 
 def read_dataset_json(path: str | Path) -> Table:
@@ -43,7 +74,10 @@ def read_dataset_json(path: str | Path) -> Table:
     CDISC, Dataset-JSON version 1.1, 2024.
     """
     try:
-        content = json.loads(read_bytes(path, what="a Dataset-JSON file").decode("utf-8-sig"))
+        text = read_bytes(path, what="a Dataset-JSON file").decode("utf-8-sig")
+        content = json.loads(text, object_pairs_hook=once)  # of two lists of rows one would hide the other
+    except RefusedJson as error:
+        raise DataError(f"{path}: {error}") from None
     except (ValueError, RecursionError):
         raise DataError(f"{path}: this is not JSON; give a Dataset-JSON file, or export it as CSV (UTF-8)") from None
     if not isinstance(content, dict) or not str(content.get("datasetJSONVersion", "")).startswith("1.1"):

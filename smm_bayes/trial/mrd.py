@@ -381,7 +381,7 @@ def _sensitivities(table: Table, valid: np.ndarray, problems: Problems) -> np.nd
 def _contradictory(mrd: MrdAssessments) -> np.ndarray:
     """Assessments that contradict another of the same patient, day and assay."""
     samples: dict[tuple[int, int, str], list[int]] = {}
-    readable = mrd.valid & (mrd.row >= 0) & np.isfinite(mrd.time) & np.isfinite(mrd.sensitivity)
+    readable = mrd.valid & (mrd.row >= 0) & (np.abs(mrd.time) <= LONGEST) & np.isfinite(mrd.sensitivity)
     days = np.round(np.where(readable, mrd.time, 0) * DAYS_PER_MONTH).astype(int)
     for i in np.flatnonzero(readable).tolist():
         assay = "" if mrd.assay is None else mrd.assay[i]

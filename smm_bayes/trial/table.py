@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 MISSING = frozenset({"", "na", "nan", "nat", "n/a", "null", "none", "."})
 ISO_DATE = re.compile(r"(\d{4}-\d{2}-\d{2})([T ].*)?")
 SAS_DATE = re.compile(r"(\d{1,2})-?([A-Z]{3})-?(\d{4})(:.*)?", re.IGNORECASE)  # DATE9, DATE11, DATETIME20
+LINE_END = re.compile("\r\n|\r|\n")
 SAS_ORIGIN = datetime.date(1960, 1, 1)
 SAS_DAYS = (3653, 51500)  # from 1970 to 2100: a smaller number is rather a year, a larger one a time in seconds
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -142,8 +143,12 @@ def _parse(text: str, name: str) -> Table:
     values: list[list[str]] = []
     rows: list[int] = []
     ragged: dict[int, list[int]] = {}
+    swallowing: list[int] = []
+    last = reader.line_num
     for row in reader:
-        line = reader.line_num
+        line, before, last = reader.line_num, last, reader.line_num
+        if line > before + 1 and any(_swallows(cell, len(header)) for cell in row):
+            swallowing.append(before + 1)
         row = list(map(str.strip, row))
         if not any(row):
             continue
@@ -154,10 +159,19 @@ def _parse(text: str, name: str) -> Table:
         rows.append(line)
     for size, lines in ragged.items():
         problems.add(f"{name_rows(lines)}: {size} values where the header has {len(header)}; mend the commas")
+    if swallowing:
+        problems.add(f"{name_rows(swallowing)}: a quotation mark opens a cell that closes in another row, so that rows "
+                     "between are lost; remove the mark, or double it")  # fmt: skip
     if not rows and not problems:
         problems.add("there is a header but no row; give one row per patient")
     problems.raise_if_any()
     return Table(name, dict(zip(header, map(list, zip(*values, strict=True)), strict=True)), rows)
+
+
+def _swallows(cell: str, columns: int) -> bool:
+    """Whether a quoted cell of several lines has as many commas as if it went on to its own column of a later row."""
+    breaks = len(LINE_END.findall(cell))
+    return columns > 1 and breaks > 0 and cell.count(",") >= breaks * (columns - 1)
 
 
 def _check_header(labels: Sequence[str], problems: Problems) -> None:
