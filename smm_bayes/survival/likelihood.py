@@ -41,7 +41,7 @@ def patient_log_likelihood(log_hazard: np.ndarray, patients: Patients, grid: Tim
     return result
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ProportionalHazards:
     """Maximum likelihood of a piecewise-exponential baseline with one hazard ratio.
 

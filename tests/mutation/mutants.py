@@ -29,6 +29,7 @@ OPERATORS = (
     "ReplaceBreakWithContinue", "ReplaceContinueWithBreak", "ExceptionReplacer", "NumberReplacer", "RemoveDecorator",
     "ZeroIterationForLoop",
 )  # fmt: skip
+BINARY = ("arith_expr", "term", "power", "expr", "xor_expr", "and_expr", "shift_expr")  # what "*" is an operator in
 PRINTED = ("__repr__", "_repr_html_", "__str__")
 
 
@@ -103,10 +104,12 @@ def mutants(module: str, functions: Sequence[str] = ()) -> list[Mutant]:
         nodes = list(ast_nodes(top))
         for name in OPERATORS:
             operator = get_operator(f"core/{name}")()
-            places = (place for node in nodes for place in operator.mutation_positions(node))
-            for occurrence, (start, _) in enumerate(places):
+            places = ((place, node) for node in nodes for place in operator.mutation_positions(node))
+            for occurrence, ((start, _), node) in enumerate(places):
                 function = [name for first, last, name in names if first <= start[0] <= last] or ["<module>"]
                 if functions and not any(f"{function[-1]}.".startswith(f"{one}.") for one in functions):
+                    continue
+                if "Binary" in name and node.parent.type not in BINARY:
                     continue
                 if any(low <= start < high for low, high in left_out):
                     continue

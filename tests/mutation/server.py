@@ -1,7 +1,6 @@
-"""Mutants put to their tests: one process a mutant, forked at the moment when the mutated module would be imported.
+"""Mutants put to their tests: one process a mutant, forked when everything it needs has been imported.
 
-Python, pytest, the libraries and every module that does not depend on the mutated one are there by then, so that a
-mutant costs its tests and little else. Nothing on disk changes: a mutation exists only in the memory of its process,
+So a mutant costs its tests and little else. Nothing on disk changes: a mutation exists only in the memory of its process,
 and what hashes the sources of the package sees those that were not changed.
 """
 
@@ -10,23 +9,27 @@ from __future__ import annotations
 import gc
 import importlib
 import importlib.machinery
+import inspect
 import json
 import os
 import resource
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.abc import MetaPathFinder
 from pathlib import Path
+from types import CodeType, FunctionType
 from typing import Any
 
 from mutants import PACKAGE, ROOT, Mutant
 
 LIBRARIES = ("numpy", "scipy.optimize", "scipy.stats", "scipy.linalg", "scipy.integrate", "pandas", "xarray", "pymc",
-             "pydantic", "pytest", "hypothesis", "hypothesis.extra.numpy", "statsmodels.api", "matplotlib")  # fmt: skip
+             "pydantic", "pytest", "hypothesis", "hypothesis.extra.numpy", "statsmodels.api", "matplotlib.pyplot", "zarr", "nutpie", "arviz",
+             "sksurv.compare")  # fmt: skip
 EXAMPLES = 12
 LIMIT, LEAST = 4.0, 5.0  # times what the tests take, and seconds more
+STREAM, LOST = "smm_bayes.prediction.stream", 99
 MEMORY = 6 * 2**30  # bytes; a mutant that wants more is stopped
 
 
@@ -38,9 +41,14 @@ def prepare() -> None:
     sys.dont_write_bytecode = False
     for name in LIBRARIES:
         importlib.import_module(name)
-    from hypothesis import settings
+    for path in PACKAGE.rglob("*.py"):  # once, for the libraries that it imports; then it is forgotten
+        importlib.import_module(".".join(["smm_bayes", *path.relative_to(PACKAGE).with_suffix("").parts]).removesuffix(".__init__"))
+    for name in [name for name in sys.modules if name.partition(".")[0] == "smm_bayes"]:
+        del sys.modules[name]
+    from hypothesis import Phase, settings
 
-    settings.register_profile("mutation", derandomize=True, database=None, deadline=None, max_examples=EXAMPLES)
+    settings.register_profile("mutation", derandomize=True, database=None, deadline=None, max_examples=EXAMPLES,
+                              phases=(Phase.explicit, Phase.generate))  # fmt: skip
     settings.load_profile("mutation")
 
 
@@ -49,24 +57,29 @@ def put_to_tests(
 ) -> Iterator[tuple[int, str, float]]:
     """Run the tests on each mutant (None: the module as it is); yield its index, outcome and seconds.
 
-    Outcomes are ``survived``, ``caught``, ``timeout`` and ``not imported`` (the tests never import the module).
+    Outcomes are ``survived``, ``caught`` and ``timeout``. Nothing is yielded where the tests never import the module.
     """
-    read, write = os.pipe()
-    process = os.fork()
-    if process == 0:
-        os.close(read)
-        _serve(module, mutants, tests, slow, lambda *result: os.write(write, (json.dumps(result) + "\n").encode()))
-    os.close(write)
-    with os.fdopen(read) as lines:
-        for line in lines:
-            yield tuple(json.loads(line))
-    os.waitpid(process, 0)
+    source = (PACKAGE / module).read_text()
+    codes = [source if mutant is None else mutant.code() for mutant in mutants]
+    later = [index for index, code in enumerate(codes) if _functions_changed(source, code) is not None]
+    sooner = [index for index in range(len(codes)) if index not in later]
+    for when, chosen in (("tests", later), ("import", sooner)):
+        read, write = os.pipe()
+        process = os.fork() if chosen else None
+        if process == 0:
+            os.close(read)
+            tell = lambda *result: os.write(write, (json.dumps(result) + "\n").encode())  # noqa: E731
+            _serve(_Forking(module, source, {index: codes[index] for index in chosen}, when, tell), tests, slow)
+        os.close(write)
+        with os.fdopen(read) as lines:
+            for line in lines:
+                yield tuple(json.loads(line))
+        if process:
+            os.waitpid(process, 0)
 
 
-def _serve(
-    module: str, mutants: Sequence[Mutant | None], tests: Sequence[str], slow: Sequence[str], tell: Callable[..., Any]
-) -> None:
-    """Run pytest up to the import of the module, there fork for every mutant; never returns."""
+def _serve(forking: _Forking, tests: Sequence[str], slow: Sequence[str]) -> None:
+    """Run pytest up to where it is forked for every mutant; never returns."""
     log = os.open(os.environ.get("MUTATION_LOG", os.devnull), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 1)
     os.dup2(log, 2)
@@ -75,14 +88,15 @@ def _serve(
     try:
         import pytest
 
-        name = ".".join(["smm_bayes", *Path(module).with_suffix("").parts])
-        sys.meta_path.insert(0, _Forking(name, mutants, tell))
-        options = ["-x", "-q", "-s", "--tb=short", "--no-header", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:nbval",
+        sys.meta_path.insert(0, forking)
+        options = ["-x", "-q", "-s", "--tb=no", "--no-header", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:nbval",
                    "-W", "ignore::RuntimeWarning:smm_bayes.prediction.stream"]  # fmt: skip
         options += [f"--deselect=tests/{test}" for test in slow]
         os.chdir(ROOT)
         gc.freeze()
-        code = int(pytest.main([*options, *(f"tests/{test}" for test in tests)], plugins=[_FewExamples()]))
+        code = int(pytest.main([*options, *(f"tests/{test}" for test in tests)], plugins=[_FewExamples(), forking]))
+    except BaseException as error:
+        print(repr(error))
     finally:
         sys.stdout.flush()
         os._exit(code)
@@ -102,38 +116,99 @@ class _FewExamples:
 
 
 class _Forking(MetaPathFinder):
-    """Finds the mutated module, and the random stream, whose one machine instruction needs a twin in Python."""
+    """Forks for every mutant: before the first test if functions are to be changed, or when the module is imported.
 
-    def __init__(self, name: str, mutants: Sequence[Mutant | None], tell: Callable[..., Any]) -> None:
-        self.name, self.mutants, self.tell = name, mutants, tell
+    Where only functions differ their code is exchanged, after everything has been imported and collected; constants,
+    defaults and decorators are run anew.
+    """
+
+    def __init__(self, module: str, source: str, codes: Mapping[int, str], when: str, tell: Callable[..., Any]) -> None:
+        self.name = ".".join(["smm_bayes", *Path(module).with_suffix("").parts])
+        self.path, self.source, self.codes, self.when, self.tell = str(PACKAGE / module), source, codes, when, tell
 
     def find_spec(self, fullname: str, path: Any, target: Any = None) -> Any:
-        if fullname not in (self.name, "smm_bayes.prediction.stream"):
+        change = {self.name: self._imported if self.when == "import" else None, STREAM: _stream}.get(fullname)
+        if change is None:
             return None
         spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
         if spec is not None and spec.loader is not None:
             usual = spec.loader.exec_module
-            spec.loader.exec_module = self._fork if fullname == self.name else lambda module: _stream(usual, module)  # type: ignore[method-assign]
+            spec.loader.exec_module = lambda module: change(usual, module)  # type: ignore[method-assign]
         return spec
 
-    def _fork(self, module: Any) -> None:
-        limit = 300.0
-        for index, mutant in enumerate(self.mutants):
+    def _imported(self, usual: Callable[[Any], None], module: Any) -> None:
+        code = self._forked()
+        exec(compile(code, self.path, "exec", dont_inherit=True), module.__dict__)
+
+    def pytest_runtestloop(self, session: Any) -> None:
+        if self.when == "tests" and not session.testsfailed:
+            importlib.import_module(self.name)
+            gc.freeze()
+            changed = _functions_changed(self.source, self._forked()) or {}
+            for function in _functions(sys.modules[self.name]):
+                if function.__qualname__ in changed:
+                    function.__code__ = changed.pop(function.__qualname__)
+            if changed:
+                os._exit(LOST)
+
+    def _forked(self) -> str:
+        """Code of the module, in a process for each; the parent waits for all of them and ends."""
+        limit = 600.0
+        for index, code in self.codes.items():
             began = time.monotonic()
             process = os.fork()
             if process == 0:
                 os.setpgid(0, 0)
                 resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-                path = module.__spec__.origin
-                code = Path(path).read_text() if mutant is None else mutant.code()
-                exec(compile(code, path, "exec", dont_inherit=True), module.__dict__)
-                return
+                return code
             status = _wait(process, began + limit)
+            if status is not None and os.waitstatus_to_exitcode(status) == LOST:
+                raise RuntimeError("a function that was changed is not among those of the module")
             spent = time.monotonic() - began
-            if mutant is None:
+            if code == self.source:
                 limit = LIMIT * spent + LEAST
             self.tell(index, "timeout" if status is None else "survived" if status == 0 else "caught", round(spent, 2))
         os._exit(0)
+
+
+def _functions_changed(source: str, changed: str) -> dict[str, CodeType] | None:
+    """Code of the functions that differ, by their qualified names; None where anything else does."""
+
+    def parts(code: CodeType) -> tuple[dict[str, CodeType], list[object]]:
+        found, rest = {}, [code.co_code, code.co_names]
+        for constant in code.co_consts:
+            if isinstance(constant, CodeType) and constant.co_flags & inspect.CO_NEWLOCALS and constant.co_name[0] != "<":
+                found[constant.co_qualname] = constant
+            elif isinstance(constant, CodeType) and constant.co_name[0] != "<":
+                inner, outer = parts(constant)
+                found |= inner
+                rest.append(outer)
+            else:
+                rest.append((type(constant), constant))
+        return found, rest
+
+    try:
+        (old, constants), (new, others) = (parts(compile(text, "", "exec", dont_inherit=True)) for text in (source, changed))
+    except SyntaxError:
+        return None
+    if old.keys() != new.keys() or constants != others:
+        return None
+    return {name: code for name, code in new.items() if code != old[name]}
+
+
+def _functions(module: Any) -> Iterator[FunctionType]:
+    """Functions of a module and methods of its classes, without what decorates them."""
+
+    def walk(values: Iterable[Any]) -> Iterator[FunctionType]:
+        for value in values:
+            for name in ("fget", "func", "__func__", "__wrapped__"):
+                value = getattr(value, name, None) or value
+            if isinstance(value, FunctionType) and value.__module__ == module.__name__:
+                yield value
+            elif isinstance(value, type) and value.__module__ == module.__name__:
+                yield from walk(list(vars(value).values()))
+
+    yield from walk(list(vars(module).values()))
 
 
 def _wait(process: int, until: float) -> int | None:
