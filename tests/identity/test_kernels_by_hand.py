@@ -142,6 +142,7 @@ SCENARIOS = {
     "follow-up, truncated": {"final": FinalAnalysis("follow_up", follow_up=9.0)},
     "follow-up, open": {"final": FinalAnalysis("follow_up", follow_up=9.0, truncate=False), "lost": 0.02},
     "follow-up with a cap": {"final": FinalAnalysis("follow_up", follow_up=30.0, cap=40.0, truncate=False)},
+    "follow-up that ends on the day of the cap": {"final": FinalAnalysis("follow_up", follow_up=30.0, cap=47.0), "new": ()},
     "follow-up that has passed": {"final": FinalAnalysis("follow_up", follow_up=1.5, truncate=False), "new": ()},
     "nobody to come": {"final": FinalAnalysis("date", date=50.0), "new": ()},
     "no hazard in the end": {"final": FinalAnalysis("events", events=30), "hazards": HAZARDS * [1, 1, 1, 0]},
