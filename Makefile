@@ -52,6 +52,7 @@ validate: $(READY)
 	$(BIN)/python -P -m smm_bayes.analysis.mrd.null models/variants
 	$(BIN)/python -P -m smm_bayes.design.tables models/variants
 	$(BIN)/python -P -m smm_bayes.surrogacy.across.coverage models/variants
+	$(BIN)/python tests/mutation/run.py --write
 
 benchmark: $(READY)
 	$(BIN)/python benchmarks/speed.py

@@ -81,6 +81,14 @@ def test_the_maximum_is_where_an_optimiser_finds_it(name):
     assert found.standard_error == pytest.approx((total @ (share * (1 - share))) ** -0.5, rel=1e-9)
 
 
+def test_an_interval_that_nobody_reached_says_nothing():
+    events, exposure = (np.array(values, float) for values in EVENTS["both arms"])
+    wider = maximum_likelihood(np.c_[events, [0, 0]], np.c_[exposure, [0, 0]])
+    found = maximum_likelihood(events, exposure)
+    assert (wider.log_hazard_ratio, wider.standard_error) == (found.log_hazard_ratio, found.standard_error)
+    np.testing.assert_array_equal(wider.log_hazard, [*found.log_hazard, np.nan])
+
+
 def test_without_events_in_an_arm_the_ratio_is_infinite():
     exposure = np.full((2, 3), 40.0)
     for arm, limit in ((0, -np.inf), (1, np.inf)):

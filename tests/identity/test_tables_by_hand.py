@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from smm_bayes.errors import DataError, SpecificationError
+from smm_bayes.surrogacy.joint.table import IMPOSSIBLE, AssayError
 from smm_bayes.survival import TimeGrid
 from smm_bayes.survival.cure_table import CureTable
 from smm_bayes.survival.grid import EventTable
 from smm_bayes.survival.patterns import PatternTable
-from smm_bayes.surrogacy.joint.table import IMPOSSIBLE, AssayError
 from smm_bayes.trial import Patients, cut_by_date, cut_by_events
 from smm_bayes.trial.cuts import known_by
 
