@@ -85,23 +85,29 @@ def test_information_is_minus_the_second_derivative_of_the_log_density(name):
     np.testing.assert_allclose(information(prior, points[1:-1]), wanted, rtol=2e-3)
 
 
-def test_effective_sizes_by_their_definitions():
-    """Elir by quadrature of information over that of one patient, moment by equal mean and variance."""
-    of_one = {"beta": lambda x: 1 / (x * (1 - x)), "gamma": lambda x: 1 / x, "normal": lambda x: 1 / 16.0}
-    ends = {"beta": (0, 1), "gamma": (0, 1.5), "normal": (-12, 14)}
-    for name, (prior, parts, _) in EACH.items():
-        def first(x, prior=prior, parts=parts):
-            slope = over(parts, lambda d: d.pdf(x) * score[name](d, x))
-            return slope**2 / max(prior.pdf(x), 1e-300)
+PATIENT = {"beta": lambda x: 1 / (x * (1 - x)), "gamma": lambda x: 1 / x, "normal": lambda x: 1 / 16.0}  # information of one
+SCORE = {
+    "beta": lambda d, x: (d.args[0] - 1) / x - (d.args[1] - 1) / (1 - x),
+    "gamma": lambda d, x: (d.args[0] - 1) / x - 1 / d.kwds["scale"],
+    "normal": lambda d, x: -(x - d.mean()) / d.var(),
+}
+ENDS = {"beta": (0, 1), "gamma": (0, 1.5), "normal": (-12, 14)}
 
-        score = {
-            "beta": lambda d, x: (d.args[0] - 1) / x - (d.args[1] - 1) / (1 - x),
-            "gamma": lambda d, x: (d.args[0] - 1) / x - 1 / d.kwds["scale"],
-            "normal": lambda d, x: -(x - d.mean()) / d.var(),
-        }
-        area = quad(lambda x: first(x) / of_one[name](x), *ends[name], limit=400, epsabs=0, epsrel=1e-7)[0]
-        # ∫ p''/i_F is known: with 1/i_F = x(1 - x) it is -2, otherwise 0
-        assert prior.effective_sample_size("elir") == pytest.approx(area + (2 if name == "beta" else 0), rel=1e-6)
+
+@pytest.mark.parametrize("name", EACH)
+def test_elir_is_information_over_that_of_one_patient(name):
+    """With a score p'/p the information integrates to that of the square; of p'' over a beta's x(1 - x) to 2 more."""
+    prior, parts, _ = EACH[name]
+
+    def ratio(x):
+        slope = over(parts, lambda d: d.pdf(x) * SCORE[name](d, x))
+        return slope**2 / max(prior.pdf(x), 1e-300) / PATIENT[name](x)
+
+    area = quad(ratio, *ENDS[name], limit=400, epsabs=0, epsrel=1e-7)[0]
+    assert prior.effective_sample_size("elir") == pytest.approx(area + 2 * (name == "beta"), rel=1e-6)
+
+
+def test_sizes_of_single_components():
     mean, variance = BETA.mean, BETA.variance
     assert BETA.effective_sample_size("moment") == pytest.approx(mean * (1 - mean) / variance - 1, rel=1e-12)
     assert GAMMA.effective_sample_size("moment") == pytest.approx(GAMMA.mean / GAMMA.variance, rel=1e-12)
