@@ -290,6 +290,13 @@ def test_too_few_rows_and_other_patients_are_refused():
         JointTable.of(known, status, GRID, rows=needed - 1)
     with pytest.raises(SpecificationError):
         JointTable.of(known.take(np.arange(len(known)) > 0), status, GRID)
+    for bad in ((1.0, np.nan), (1.0, np.inf), (2.0, 2.0), (2.0, 1.0), (np.nan, 3.0)):
+        marks = np.tile([1.0, 2.0], (28, 1))
+        marks[5] = bad
+        with pytest.raises(SpecificationError, match="landmarks"):
+            JointTable.of(known, status, GRID, landmarks=marks)
+    with pytest.raises(SpecificationError, match="landmarks"):
+        JointTable.of(known, status, GRID, landmarks=np.ones((28, 3)))
 
 
 def test_visits_of_each_patients_own():

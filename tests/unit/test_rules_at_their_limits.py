@@ -109,17 +109,18 @@ def test_an_estimate_is_in_the_middle_of_its_interval(measure, shift, fits):
 
 
 def test_the_middle_allows_for_rounding():
-    value, lower, upper = 0.5, 0.46, 0.55
+    """Of the estimate in full, and of both limits by half, because the middle is the mean of their logarithms."""
+    lower, upper, seen = 0.46, 0.55, set()
     middle, half = (lower * upper) ** 0.5, np.log(upper / lower) / 2
-    allowed = 0.15 * half + np.log(1 + 0.005 / value) + (np.log(1 + 0.005 / lower) + np.log(1 + 0.005 / upper)) / 2
-    assert abs(np.log(middle / value)) < allowed
-    assert found(rules.centre, fact(value=value, lower=lower, upper=upper)) == []
-    off = round(middle * np.exp(allowed) + 0.01, 2)
-    ((ids, expected, printed),) = found(rules.centre, fact(value=off, lower=lower, upper=upper))
-    assert (ids, printed) == (("one",), off)
-    assert expected == pytest.approx(middle)
+    for value in np.round(np.arange(0.42, 0.62, 0.01), 2).tolist():
+        of_limits = np.log(1 + 0.005 / lower) / 2 + np.log(1 + 0.005 / upper) / 2
+        fits = abs(np.log(middle / value)) <= 0.15 * half + np.log(1 + 0.005 / value) + of_limits
+        one = fact(value=value, lower=lower, upper=upper)
+        assert found(rules.centre, one) == ([] if fits else [(("one",), pytest.approx(middle), value)])
+        seen.add(fits)
+    assert seen == {True, False}
     for changes in ({"value": None}, {"lower": None}, {"upper": None}, {"measure": "median_time"}):
-        assert found(rules.centre, fact(**({"value": off, "lower": lower, "upper": upper} | changes))) == []
+        assert found(rules.centre, fact(**({"value": 0.6, "lower": lower, "upper": upper} | changes))) == []
 
 
 def survives(time, value, **changes):
