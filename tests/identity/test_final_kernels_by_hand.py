@@ -23,6 +23,7 @@ CELLS = {
     "no event in a cell": ([[4, 0, 2], [6, 0, 1]], [[50, 30, 10], [40, 30, 20]]),
     "one event in a cell": ([[1, 0, 7], [0, 3, 2]], [[5, 30, 10], [40, 3, 20]]),
     "nobody left in an arm's cell": ([[4, 2], [6, 0]], [[50, 30], [40, 0]]),
+    "a cell that nobody reached": ([[4, 2, 0], [6, 1, 0]], [[50, 30, 0], [40, 20, 0]]),
     "one event each": ([[1], [1]], [[30], [7]]),
 }  # fmt: skip
 
@@ -33,7 +34,8 @@ def test_the_hazard_ratio_is_where_the_score_is_zero(name):
 
     def score(beta):
         total, ratio = events[0].sum(axis=0), np.exp(beta) * exposure[0, 1]
-        return events[0, 1].sum() - (total * ratio / (exposure[0, 0] + ratio)).sum()
+        seen = total > 0
+        return events[0, 1].sum() - (total * ratio)[seen] @ (1 / (exposure[0, 0] + ratio)[seen])
 
     out = np.empty(1)
     hazard_ratios(events, exposure, out)
