@@ -136,6 +136,23 @@ def test_sizes_of_single_components():
     assert with_weight_0.effective_sample_size("elir") == pytest.approx(11, rel=1e-8)
 
 
+LARGE = {"beta": BetaMixture([1], [80], [50]), "gamma": GammaMixture([1], [90], [7]), "normal": NormalMixture([1], [3], [0.4])}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_on_the_line_a_component_is_highest_at_its_peak_and_about_as_wide_as_its_standard_deviation(name):
+    prior = LARGE[name]
+    peak, width = (values[0] for values in prior._peak())
+    near = prior._height(np.array([[peak - 1e-4], [peak], [peak + 1e-4]]))[:, 0]
+    assert near[1] == 0
+    assert near.max() == near[1]
+    draws = prior._to_line(prior.quantile((np.arange(500) + 0.5) / 500))
+    assert draws.std() == pytest.approx(width, rel=0.02)
+    for fall in (0.5, 2.0):  # the height falls as the logarithm of a density
+        away = peak + width * np.sqrt(2 * fall)
+        assert -prior._height(np.array([[away]]))[0, 0] == pytest.approx(fall, rel=0.2)
+
+
 def marginal(prior, likelihood, low, high):
     return [quad(lambda x, d=d: d.pdf(x) * likelihood(x), low, high, limit=300, epsabs=0, epsrel=1e-11)[0] for d in prior]
 
