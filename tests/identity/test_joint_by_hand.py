@@ -234,16 +234,14 @@ def test_the_likelihood_of_each_patient_is_a_sum_over_paths(assay, informative):
         assert log_likelihood(LAW, known, status) == pytest.approx(found.sum(), rel=1e-12)
 
 
-@pytest.mark.parametrize("options", [{}, {"singly": True}, {"assay": AssayError(0.2, 0.05)}, {"rows": 40}])
-def test_the_table_counts_every_patient_once(options):
-    known, status = patients()
-    table, cells = JointTable.of(known, status, GRID, **options), SHAPE.cells
+def counted(known, status, single):
+    """Events, exposure and moves between statuses of who is a cell, and the patients who are a row."""
     events, exposure, moves, rows = np.zeros((2, 2, 5, 2)), np.zeros((2, 5, 2)), np.zeros((2, 2, 2, 2)), []
-    edges = [0.0, *MONTHS, np.inf]
+    cells, edges = SHAPE.cells, [0.0, *MONTHS, np.inf]
     for i in range(len(known)):
         arm, time = known.arm[i], known.time[i]
         at_risk = [k for k in range(2) if time > MONTHS[k]]
-        sure = all(status.code[i, k] >= 0 for k in at_risk) and (not at_risk or not ({"singly", "assay"} & set(options)))
+        sure = all(status.code[i, k] >= 0 for k in at_risk) and (not at_risk or not single)
         state, last = 0, len(at_risk)
         for period in range(last + 1):
             if period and not sure:
@@ -257,6 +255,14 @@ def test_the_table_counts_every_patient_once(options):
                 events[arm, known.cause[i], cells.index(np.array(time)), state] += 1
         if not sure:
             rows.append(i)
+    return events, exposure, moves, rows
+
+
+@pytest.mark.parametrize("options", [{}, {"singly": True}, {"assay": AssayError(0.2, 0.05)}, {"rows": 40}])
+def test_the_table_counts_every_patient_once(options):
+    known, status = patients()
+    table, cells, edges = JointTable.of(known, status, GRID, **options), SHAPE.cells, [0.0, *MONTHS, np.inf]
+    events, exposure, moves, rows = counted(known, status, bool({"singly", "assay"} & set(options)))
     np.testing.assert_array_equal(table.events, events)
     np.testing.assert_allclose(table.exposure, exposure, atol=1e-9)
     np.testing.assert_array_equal(table.transitions, moves)
