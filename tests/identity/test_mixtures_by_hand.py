@@ -126,6 +126,12 @@ def test_sizes_of_single_components():
         found = one.effective_sample_size("elir", likelihood="exponential")
         assert found == pytest.approx(shape - 1, rel=1e-8, abs=1e-9)
         assert one.effective_sample_size("moment", likelihood="exponential") == pytest.approx(shape, rel=1e-10)
+        # at the mode (shape - 1) / rate: that of m events and a hundredth, (m + 0.01 - 1), over the same square
+        if shape > 1:
+            found = one.effective_sample_size("morita", likelihood="exponential")
+            assert found == pytest.approx(shape - 0.01, rel=1e-9)
+    at = information(GAMMA, GAMMA.mode) * GAMMA.mode**2
+    assert GAMMA.effective_sample_size("morita", likelihood="exponential") == pytest.approx(at + 0.99, rel=1e-9)
     one = NormalMixture([1], [2], [0.5], sigma=3)
     for method in ("elir", "moment"):
         assert one.effective_sample_size(method) == pytest.approx(36, rel=1e-9)
