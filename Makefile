@@ -54,6 +54,7 @@ validate: $(READY)
 	$(BIN)/python -P -m smm_bayes.validation.coverage models/variants
 	$(BIN)/python tests/calibration/monte_carlo_error.py
 	$(BIN)/python tests/fuzz/readers.py
+	$(BIN)/python tests/mutation/run.py --write
 
 benchmark: $(READY)
 	$(BIN)/python benchmarks/speed.py

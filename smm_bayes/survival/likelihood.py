@@ -41,7 +41,7 @@ def patient_log_likelihood(log_hazard: np.ndarray, patients: Patients, grid: Tim
     return result
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ProportionalHazards:
     """Maximum likelihood of a piecewise-exponential baseline with one hazard ratio.
 
@@ -72,7 +72,7 @@ def maximum_likelihood(events: np.ndarray, exposure: np.ndarray) -> Proportional
     Returns
     -------
     ProportionalHazards
-        With β infinite where one arm has no event.
+        With β infinite where one arm has no event; the hazard of an interval is NaN where nobody was at risk in it.
     """
     total = events.sum(axis=0)
     experimental = events[1].sum()
@@ -89,6 +89,6 @@ def maximum_likelihood(events: np.ndarray, exposure: np.ndarray) -> Proportional
         beta += float(np.clip(step, -2, 2))
         if abs(step) < 1e-12:
             break
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
         baseline = np.log(total / (exposure[0] + np.exp(beta) * exposure[1]))
     return ProportionalHazards(beta, float(1 / np.sqrt(information)), baseline)
