@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from smm_bayes.borrowing import MultivariateNormalMixture
-from smm_bayes.borrowing.mixtures.counts_kernel import _cholesky, _height, _newton, _solve, posteriors
+from smm_bayes.priors.mixtures import MultivariateNormalMixture
+from smm_bayes.priors.mixtures.counts_kernel import _cholesky, _height, _newton, _solve, posteriors
 
 RNG = np.random.default_rng(12)
 

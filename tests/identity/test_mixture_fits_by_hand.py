@@ -5,9 +5,9 @@ import pytest
 from scipy import stats
 from scipy.special import digamma, logsumexp
 
-from smm_bayes.borrowing import fit_mixture, fit_multivariate
-from smm_bayes.borrowing.mixtures import em_climb
-from smm_bayes.borrowing.mixtures.em_families import (
+from smm_bayes.errors import SpecificationError
+from smm_bayes.priors.mixtures import em_climb, fit_mixture, fit_multivariate
+from smm_bayes.priors.mixtures.em_families import (
     BetaFamily,
     GammaFamily,
     MultivariateFamily,
@@ -15,7 +15,6 @@ from smm_bayes.borrowing.mixtures.em_families import (
     _beta_parameters,
     _gamma_shape,
 )
-from smm_bayes.errors import SpecificationError
 
 RNG = np.random.default_rng(7)
 SIZE = 60
@@ -95,7 +94,7 @@ def test_no_component_is_narrower_than_a_share_of_all_draws():
 
 
 def em_narrowest():
-    from smm_bayes.borrowing.mixtures.em_families import NARROWEST
+    from smm_bayes.priors.mixtures.em_families import NARROWEST
 
     return NARROWEST
 

@@ -6,10 +6,10 @@ from scipy import stats
 from scipy.integrate import quad
 from scipy.optimize import minimize_scalar
 
-from smm_bayes.borrowing import BetaMixture, GammaMixture, NormalMixture, divergence, largest_gap, sam_weight
-from smm_bayes.borrowing.mixtures.components import check_weights, vector
-from smm_bayes.borrowing.mixtures.information import information
 from smm_bayes.errors import Problems, SpecificationError
+from smm_bayes.priors.mixtures import BetaMixture, GammaMixture, NormalMixture, divergence, largest_gap, sam_weight
+from smm_bayes.priors.mixtures.components import check_weights, vector
+from smm_bayes.priors.mixtures.effective_sample_size import information
 
 W = np.array([0.35, 0.65])
 BETA, GAMMA = BetaMixture(W, [3, 12], [7, 5]), GammaMixture(W, [3, 20], [60, 300])
