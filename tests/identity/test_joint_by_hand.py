@@ -75,7 +75,7 @@ def mean(arm, function):
 def test_paths_and_their_hazards():
     assert [tuple(row) for row in LAW.states] == PATHS
     for arm, (p, path) in product(range(2), enumerate(PATHS)):
-        assert np.exp(LAW.log_path[arm, p]) == pytest.approx(chance(arm, path), rel=1e-12)
+        assert np.exp(LAW.log_share[arm, p]) == pytest.approx(chance(arm, path), rel=1e-12)
         for cause, (cell, time) in product(range(2), enumerate((1.0, 4.0, 7.0, 9.0, 20.0))):
             assert np.exp(LAW.log_hazard[arm, p, cause, cell]) == pytest.approx(hazard(arm, path, cause)(time), rel=1e-12)
     np.testing.assert_allclose(LAW.months, MONTHS)
@@ -97,7 +97,7 @@ def test_survival_and_incidence_are_means_over_paths():
 
 
 def test_hazards_of_everyone_are_events_over_time_at_risk():
-    found = np.exp(LAW.everyone(GRID))
+    found = np.exp(LAW.average_log_hazard(GRID))
     for arm, cause, (j, (low, high)) in product(range(2), range(2), enumerate(((0, 6), (6, 12), (12, 18)))):
         events = LAW.cumulative_incidence([low, high])[arm, cause]
         assert found[arm, cause, j] == pytest.approx((events[1] - events[0]) / (LAW.rmst(high) - LAW.rmst(low))[arm], rel=1e-9)
@@ -141,7 +141,7 @@ def test_a_milestone_is_made_of_survival_status_and_what_comes_after(visit):
 def test_hazards_of_everyone_hold_at_the_start_of_every_cell():
     law = JointLaw.of(PARAMETERS, SHAPE, PRIORS, "everyone")
     for arm, (cell, start) in product(range(2), enumerate(SHAPE.cells.starts)):
-        free = np.exp(law.log_path[arm]) * law.by_path.survival(start)[arm, :, 0]
+        free = np.exp(law.log_share[arm]) * law.by_component.survival(start)[arm, :, 0]
         for cause in range(2):
             now = free @ np.exp(law.log_hazard[arm, :, cause, cell]) / free.sum()
             assert now == pytest.approx(HAZARD[arm, cause, GRID.index(np.array(start + 0.1))], rel=1e-9)
@@ -155,28 +155,29 @@ def test_hazards_of_everyone_hold_at_the_start_of_every_cell():
 def test_many_draws_are_one_at_a_time():
     many = {name: np.stack([values, 0.7 * values]) for name, values in PARAMETERS.items()}
     law = JointLaw.of(many, SHAPE, PRIORS)
-    assert law.log_path.shape == (2, 2, 4)
+    assert law.log_share.shape == (2, 2, 4)
     for draw, factor in enumerate((1.0, 0.7)):
         one = JointLaw.of({name: factor * values for name, values in PARAMETERS.items()}, SHAPE, PRIORS)
         np.testing.assert_allclose(law.log_hazard[draw], one.log_hazard, rtol=1e-12)
-        np.testing.assert_allclose(law.log_path[draw], one.log_path, rtol=1e-12)
+        np.testing.assert_allclose(law.log_share[draw], one.log_share, rtol=1e-12)
         np.testing.assert_allclose(law.negative(1)[draw], one.negative(1), rtol=1e-12)
         np.testing.assert_allclose(law.event_effect(9.0)[draw], one.event_effect(9.0), rtol=1e-12)
     plain = JointLaw.of({n: v for n, v in PARAMETERS.items() if n != "log_mrd_interaction"}, SHAPE, PRIORS)
     np.testing.assert_allclose(plain.log_hazard[1, 3, 0, 1] - plain.log_hazard[1, 0, 0, 1], RATIO[0])
     alone = JointLaw.of({**PARAMETERS, "log_hazard": np.log(HAZARD[:1])}, JointShape.of(GRID, MONTHS, CAUSES, ARMS[:1]), PRIORS)
-    np.testing.assert_allclose(alone.log_path[0], LAW.log_path[0], rtol=1e-12)
+    np.testing.assert_allclose(alone.log_share[0], LAW.log_share[0], rtol=1e-12)
     np.testing.assert_allclose(alone.log_hazard[0], LAW.log_hazard[0], rtol=1e-12)
 
 
 def test_simulated_patients_have_the_law():
     arm = np.repeat([0, 1], 6000)
-    time, cause, status = LAW.sample(arm, rng=np.random.default_rng(4))
+    time, cause, drawn = LAW.sample(arm, rng=np.random.default_rng(4))
+    status = LAW.states[drawn]
     assert time.shape == cause.shape == (12_000,)
     for role in range(2):
         mine = arm == role
         for p, path in enumerate(PATHS):
-            share, wanted = (status[mine] == path).all(axis=1).mean(), np.exp(LAW.log_path[role, p])
+            share, wanted = (status[mine] == path).all(axis=1).mean(), np.exp(LAW.log_share[role, p])
             assert abs(share - wanted) < 4 * np.sqrt(wanted * (1 - wanted) / 6000)
         for at in (2.0, 7.0, 14.0, 30.0):
             wanted = LAW.cumulative_incidence(at)[role, :, 0]
@@ -184,7 +185,7 @@ def test_simulated_patients_have_the_law():
             assert np.all(np.abs(shares - wanted) < 4 * np.sqrt(wanted * (1 - wanted) / 6000))
         late = mine & (time > 12)
         for p, path in enumerate(PATHS):  # which path a survivor is on
-            wanted = np.exp(LAW.log_path[role, p]) * LAW.by_path.survival(12.0)[role, p, 0] / LAW.survival(12.0)[role, 0]
+            wanted = np.exp(LAW.log_share[role, p]) * LAW.by_component.survival(12.0)[role, p, 0] / LAW.survival(12.0)[role, 0]
             share = (status[late] == path).all(axis=1).mean()
             assert abs(share - wanted) < 4 * np.sqrt(wanted * (1 - wanted) / late.sum())
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from smm_bayes.prediction import FinalAnalysis, HiddenPaths
+from smm_bayes.prediction import FinalAnalysis
 from smm_bayes.prediction.completion import Completion
 from smm_bayes.prediction.kernels import _sort, log_rank
-from smm_bayes.survival import PiecewiseExponential, TimeGrid
+from smm_bayes.survival import Law, PiecewiseExponential, TimeGrid
 from smm_bayes.trial import Patients
 from smm_bayes.trial.calendar import on_clock
 
@@ -34,10 +34,17 @@ def plan(final, *, patients=None, new=(0, 0, 1, 1, 1), lost=0.0, hazards=HAZARDS
     patients = patients or trial()
     scale = np.linspace(0.7, 1.6, DRAWS).reshape(-1, *[1] * hazards.ndim)
     size = FIRST + 6
-    paths = None if law is None else HiddenPaths(np.broadcast_to(law, (1, DRAWS, *law.shape)), weight)
+    with np.errstate(divide="ignore"):
+        log_hazard = np.log(scale * hazards)
+    names = patients.arms, patients.causes
+    if law is None:
+        whole = Law.plain(log_hazard, GRID, *names)
+    else:
+        whole = Law(log_hazard, np.broadcast_to(law, (DRAWS, *law.shape)), GRID, *names)
+    known = np.zeros((len(patients), 1)) if weight is None else weight
     return Completion(
-        patients, final, scale * hazards, GRID, np.arange(size) % DRAWS, patients.at_risk, np.array(new, np.int64),
-        np.linspace(0.5, 4, size), np.full(size, lost), SEED, CELLS, paths,
+        patients, final, whole, np.arange(size) % DRAWS, known, patients.at_risk, np.array(new, np.int64),
+        np.linspace(0.5, 4, size), np.full(size, lost), SEED, CELLS,
     )  # fmt: skip
 
 
@@ -65,10 +72,9 @@ def event(stream, hazards, survived):
 
 def hidden(stream, plan, draw, arm, survived, row):
     """Path of one patient, given the path's law, survival and what was observed (nothing of new patients)."""
-    log = plan.paths.log_probability[0, draw, arm].copy()
+    log = plan.law.log_share[draw, arm].copy()
     if row is not None:
-        laws = PiecewiseExponential(np.log(plan.hazards[draw, arm].sum(axis=-2)), GRID)
-        log += plan.paths.log_weight[row] - laws.cumulative_hazard(survived)[:, 0]
+        log += plan.known[row] - plan.law.by_component.cumulative_hazard(survived)[draw, arm, :, 0]
     share = np.cumsum(np.exp(log - log.max()))
     return int(np.searchsorted(share[:-1], stream.random() * share[-1], side="right"))
 
@@ -89,9 +95,9 @@ def complete(plan, replicate):
         elif not plan.followed[row]:
             rows.append((known.enrolled[row], survived, known.cause[row], arm))
             continue
-        hazards = plan.hazards[draw, arm]
-        if plan.paths:
-            hazards = hazards[hidden(other, plan, draw, arm, survived, None if new else row)]
+        hazards = np.exp(plan.law.log_hazard[draw, arm])
+        several = plan.law.components > 1
+        hazards = hazards[hidden(other, plan, draw, arm, survived, None if new else row) if several else 0]
         time, cause = event(stream, hazards, survived)
         if plan.dropout[replicate] and (lost := survived + exponential(stream) / plan.dropout[replicate]) < time:
             time, cause = lost, -1

@@ -152,7 +152,7 @@ def test_patterns_are_those_of_each_patient(strata):
         mine = known.take((known.stratum == name) | (not strata))
         np.testing.assert_array_equal(table.by_stratum().events[s], GRID.tabulate(mine).events.sum(axis=0))
         np.testing.assert_allclose(table.by_stratum().exposure[s], GRID.tabulate(mine).exposure.sum(axis=0), atol=1e-9)
-    one = table.only(3)
+    one = table.only(np.array([3]))
     assert len(one) == 1
     np.testing.assert_array_equal(one.events[0], table.events[3])
     np.testing.assert_array_equal(one.level_index[0], table.level_index[3])
