@@ -225,7 +225,8 @@ class EvidenceSection(Section):
             known.append(contrast.regimen)
         used = [self.regimens.control, self.regimens.experimental, *(r for t in self.trial for r in t.arms.values())]
         for regimen in dict.fromkeys(name for name in used if name is not None and name not in known):
-            problems.append(f"regimen '{regimen}' has no contrast{nearest(regimen, known)}; give one, against {self.reference} for example")
+            problems.append(f"regimen '{regimen}' has no contrast{nearest(regimen, known)}; give one, against "
+                            f"{self.reference} for example")  # fmt: skip
         for trial in self.trial:
             if trial.endpoint and trial.endpoint not in self.endpoint:
                 meant = nearest(trial.endpoint, self.endpoint)
@@ -233,7 +234,8 @@ class EvidenceSection(Section):
                                 f"evidence.endpoint.{trial.endpoint} with median and upper")  # fmt: skip
         for name in self.borrowing.powers or {}:
             if name not in names:
-                problems.append(f"borrowing.powers: no trial '{name}'{nearest(name, names)}; there are {', '.join(names)}")
+                problems.append(f"borrowing.powers: no trial '{name}'{nearest(name, names)}; there are "
+                                f"{', '.join(names)}")  # fmt: skip
         if problems:
             raise ValueError(*problems)
         return self

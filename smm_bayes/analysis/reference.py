@@ -49,11 +49,12 @@ COMBINED = {"all": "Rules that must all hold, two or more", "any": "Rules of whi
 HEAD = """# Keys of spec.toml
 
 Every key of a specification, from the code (`python -m smm_bayes.analysis.reference .` writes this page anew).
-`smm-bayes keys` prints the same, `smm-bayes keys model` one section of it. `models/spec.schema.json` holds it for editors.
+`smm-bayes keys` prints the same, `smm-bayes keys model` one section of it; `models/spec.schema.json` holds it for
+editors: with `#:schema ../spec.schema.json` as first line of a `spec.toml`, those that know TOML complete its keys.
 
-`<name>` stands for a name of your own, such as a cause, and `[]` for one of several: `evidence.trial[].name` is written below
-`[[evidence.trial]]`. Times are months and hazard ratios experimental over control, where nothing else is said. A key without
-default and not required is not in force unless it is given. Numbers are 0, or between 1e-9 and 1e9 in size.
+`<name>` stands for a name of your own, such as a cause, and `[]` for one of several: `evidence.trial[].name` is written
+below `[[evidence.trial]]`. Times are months and hazard ratios experimental over control, where nothing else is said. A
+key without default and not required is not in force unless it is given. Numbers are 0, or between 1e-9 and 1e9 in size.
 """
 
 

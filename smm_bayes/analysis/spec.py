@@ -29,7 +29,6 @@ from smm_bayes.analysis.sections import (
 )
 from smm_bayes.analysis.snapshot_section import SnapshotSection
 from smm_bayes.borrowing.trials.priors import TrialsPriors
-
 from smm_bayes.errors import Problems, SpecificationError, nearest
 from smm_bayes.files import sha256
 from smm_bayes.prediction.final import Enrolment, FinalAnalysis
@@ -42,7 +41,6 @@ from smm_bayes.survival.grid import TimeGrid
 from smm_bayes.survival.model_priors import GammaPrior, SurvivalPriors
 from smm_bayes.trial.calendar import calendar_time
 from smm_bayes.trial.patients import Patients
-
 
 OF_PYDANTIC = re.compile(r"\[key\]$|function-(after|before|wrap|plain)\[|[A-Z]\w+Section$")  # parts of a path, no keys
 

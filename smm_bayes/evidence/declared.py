@@ -100,7 +100,8 @@ def load_declarations(path: Path | None = None, *, facts: Facts | None = None) -
 def find(name: str, declared: Mapping[str, Declaration]) -> Declaration:
     """Give the declaration of that name, or say which there are."""
     if name not in declared:
-        raise SpecificationError(f"no reconstruction is called {name!r}{nearest(name, declared)}; there are {', '.join(declared)}")
+        raise SpecificationError(f"no reconstruction is called {name!r}{nearest(name, declared)}; there are "
+                                 f"{', '.join(declared)}")  # fmt: skip
     return declared[name]
 
 

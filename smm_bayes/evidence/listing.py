@@ -24,7 +24,8 @@ def at_least(facts: Facts, trust: str | None) -> Facts:
     if trust is None:
         return facts
     if trust not in TRUST:
-        raise SpecificationError(f"--trust {trust}: there is no such trust{nearest(trust, TRUST)}; use one of {', '.join(TRUST)}")
+        raise SpecificationError(f"--trust {trust}: there is no such trust{nearest(trust, TRUST)}; use one "
+                                 f"of {', '.join(TRUST)}")  # fmt: skip
     return Facts(tuple(fact for fact in facts if TRUST.index(fact.trust) <= TRUST.index(trust)), facts.admitted)
 
 
