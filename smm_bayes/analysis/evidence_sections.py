@@ -122,10 +122,10 @@ class BetweenTrialsSection(Section):
     """How far trials differ: 95 % within so many fold."""
 
     hazard: Annotated[Number, Field(gt=1)] = Field(
-        2.5, description="95 % of trials have a hazard within this many fold of the typical one"
+        default=2.5, description="95 % of trials have a hazard within this many fold of the typical one"
     )
     effect: Annotated[Number, Field(gt=1)] = Field(
-        1.5, description="95 % of trials have a hazard ratio within this many fold of the contrast"
+        default=1.5, description="95 % of trials have a hazard ratio within this many fold of the contrast"
     )
 
 
@@ -133,36 +133,39 @@ class BorrowingSection(Section):
     """Method of borrowing, with its settings; one that the method does not use is refused."""
 
     method: Literal["exchangeable", "robust", "commensurate", "power", "pooled", "separate"] = Field(
-        "exchangeable", description="How trials relate; each further key belongs to the methods that it names"
+        default="exchangeable", description="How trials relate; each further key belongs to the methods that it names"
     )
     by: Literal["trial", "interval"] | None = Field(
-        None, description="exchangeable, robust: whether a trial differs as a whole (by default) or by interval"
+        default=None, description="exchangeable, robust: whether a trial differs as a whole (by default) or by interval"
     )
     exchangeable: Number | None = Field(
-        None, description="robust: prior probability that a trial is exchangeable, between 0 and 1; 0.8 by default"
+        default=None,
+        description="robust: prior probability of being exchangeable, from 0 to 1; 0.8 by default",
     )
     hazard_fold: Number | None = Field(
-        None, description="robust: 95 % of trials apart have a hazard within this many fold; 10 by default"
+        default=None, description="robust: 95 % of trials apart have a hazard within this many fold; 10 by default"
     )
     effect_fold: Number | None = Field(
-        None, description="robust: 95 % of trials apart have a hazard ratio within this many fold; 3 by default"
+        default=None, description="robust: 95 % of trials apart have a hazard ratio within this many fold; 3 by default"
     )
     discrepancy: Literal["half-normal", "spike-and-slab"] | None = Field(
-        None, description="commensurate: the prior of an earlier trial's discrepancy; 'half-normal' by default"
+        default=None, description="commensurate: the prior of an earlier trial's discrepancy; 'half-normal' by default"
     )
     spike: Number | None = Field(
-        None, description="commensurate, spike-and-slab: prior probability of the spike, from 0 to 1; 0.5 by default"
+        default=None,
+        description="spike-and-slab: prior probability of the spike, from 0 to 1; 0.5 by default",
     )
     spike_fold: Number | None = Field(
-        None, description="commensurate, spike-and-slab: 95 % of the spike within this many fold; 1.1 by default"
+        default=None,
+        description="spike-and-slab: 95 % of the spike within this many fold; 1.1 by default",
     )
     slab_fold: Number | None = Field(
-        None, description="commensurate, spike-and-slab: 95 % of the slab within this many fold; 10 by default"
+        default=None, description="spike-and-slab: 95 % of the slab within this many fold; 10 by default"
     )
     power: Number | None = Field(
-        None, description="power: weight of every earlier trial's log likelihood, from 0 to 1; 0.5 by default"
+        default=None, description="power: weight of every earlier trial's log likelihood, from 0 to 1; 0.5 by default"
     )
-    powers: dict[Word, Number] | None = Field(None, description="power: weights of single trials, by name")
+    powers: dict[Word, Number] | None = Field(default=None, description="power: weights of single trials, by name")
 
     @property
     def relation(self) -> Relation:

@@ -143,9 +143,8 @@ def _default(one: Schema, *, required: bool) -> str:
 def _said(value: object) -> str:
     """A default as it would be written."""
     if isinstance(value, dict):
-        inside = {key: inner for key, inner in value.items() if inner not in (None, [])}
         return ", ".join(f"{key} = {f'{{{_said(inner)}}}' if isinstance(inner, dict) else _said(inner)}"
-                         for key, inner in inside.items())  # fmt: skip
+                         for key, inner in value.items())  # fmt: skip
     if isinstance(value, list):
         return f"[{', '.join(map(_said, value))}]"
     return str(value).lower() if isinstance(value, bool) else _word(value)

@@ -73,15 +73,19 @@ def new_trial(name: str, kind: str = "two-arm", out: str | Path | None = None) -
         When the name or kind is not possible, or the folder exists or cannot be written.
     """
     if not NAME.fullmatch(name):
-        raise SpecificationError(f"{shown(name)!r} cannot be the name of a trial; use up to 64 letters, digits, hyphens "
-                                 "and underscores, a letter or digit first")  # fmt: skip
+        raise SpecificationError(f"{shown(name)!r} cannot be the name of a trial; use up to 64 letters, digits, "
+                                 "hyphens and underscores, a letter or digit first")  # fmt: skip
     if kind not in KINDS:
         raise SpecificationError(f"--kind {shown(kind)}: there is no such kind{nearest(kind, KINDS)}; use one of "
                                  f"{', '.join(KINDS)}")  # fmt: skip
     place = Path(out) if out is not None else (Path("models") / name if Path("models").is_dir() else Path(name))
     _refuse_existing(place)
     with whole_folder(place, lambda: _refuse_existing(place)) as folder:
-        _write(folder, name, kind)
+        try:
+            _write(folder, name, kind)
+        except OSError as error:
+            raise SpecificationError(f"{shown(place)} cannot be written ({error.strerror}); give another folder with "
+                                     "--out") from None  # fmt: skip
     return place
 
 

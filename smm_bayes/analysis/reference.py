@@ -96,10 +96,17 @@ def _tidy(value: Any, *, names: bool = False) -> Any:
         return {name: _tidy(one) for name, one in value.items()}
     found = {BOUNDS.get(key, key): inner for key, inner in value.items()}
     left_out = {"title", "description"} if "properties" in found else {"title"}
-    kept = {key: inner if key == "default" else _tidy(inner, names=key in ("properties", "$defs"))
+    kept = {key: _stated(inner) if key == "default" else _tidy(inner, names=key in ("properties", "$defs"))
             for key, inner in found.items() if key not in left_out and (key, inner) != ("default", None)}  # fmt: skip
     options = kept.get("anyOf", [])
     return kept if len(options) != 1 else {**options[0], **{key: kept[key] for key in kept if key != "anyOf"}}
+
+
+def _stated(default: Any) -> Any:
+    """Give a default as it could be written."""
+    if not isinstance(default, dict):
+        return default
+    return {key: _stated(inner) for key, inner in default.items() if inner is not None and inner != []}
 
 
 def reference(section: str | None = None) -> str:

@@ -334,13 +334,14 @@ class PredictionSection(Section):
     """How the trial is completed."""
 
     replicates: Annotated[Whole, Field(ge=100, le=10_000_000)] = Field(
-        10_000, description="Completed trials; the Monte Carlo error of a probability of 0.5 is 0.005 with 10,000"
+        default=10_000,
+        description="Completed trials; the Monte Carlo error of a probability of 0.5 is 0.005 with 10,000",
     )
     complete: list[Reason] = Field(
-        ["administrative"], description="Reasons for censoring of the patients who are followed on"
+        default=["administrative"], description="Reasons for censoring of the patients who are followed on"
     )
     dropout: bool = Field(
-        False, description="Whether patients are lost from now on at the rate seen so far; by default nobody is"
+        default=False, description="Whether patients are lost from now on at the rate seen so far; by default nobody is"
     )
 
 
@@ -348,15 +349,17 @@ class SamplingSection(Section):
     """Settings of the sampler's first attempt; each has an upper limit, for more would never end."""
 
     draws: Annotated[Whole, Field(ge=100, le=100_000)] = Field(
-        1000, description="Posterior draws of each chain; reconstructions of earlier trials share them"
+        default=1000, description="Posterior draws of each chain; reconstructions of earlier trials share them"
     )
-    tune: Annotated[Whole, Field(ge=100, le=100_000)] = Field(500, description="Steps of each chain before its draws")
-    chains: Annotated[Whole, Field(ge=2, le=64)] = Field(4, description="Independent chains")
+    tune: Annotated[Whole, Field(ge=100, le=100_000)] = Field(
+        default=500, description="Steps of each chain before its draws"
+    )
+    chains: Annotated[Whole, Field(ge=2, le=64)] = Field(default=4, description="Independent chains")
 
 
 class CalibrationSection(Section):
     """How long the calibration of this model is (``make validate``)."""
 
     replicates: Annotated[Whole, Field(ge=200, le=1_000_000)] = Field(
-        1000, description="Simulated data sets of the calibration; an interim analysis does not use it"
+        default=1000, description="Simulated data sets of the calibration; an interim analysis does not use it"
     )

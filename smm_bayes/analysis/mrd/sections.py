@@ -65,11 +65,15 @@ class MrdEffectSection(Section):
     """How the effect of MRD goes on after a visit."""
 
     kind: Literal["constant", "fading", "lost"] = Field(
-        "constant", description="How the effect goes on after a visit: as it is, halving, or lost patient by patient"
+        default="constant",
+        description="How the effect goes on after a visit: as it is, halving, or lost patient by patient",
     )
-    half_life: LogNormalSection | None = Field(None, description="Half-life in months of an effect fading or lost")
+    half_life: LogNormalSection | None = Field(
+        default=None, description="Half-life in months of an effect fading or lost"
+    )
     interaction: LogNormalSection | None = Field(
-        None, description="Ratio of the arms' MRD hazard ratios, experimental over control; by default they are equal"
+        default=None,
+        description="Ratio of the arms' MRD hazard ratios, experimental over control; by default they are equal",
     )
 
     @model_validator(mode="after")
@@ -128,7 +132,7 @@ class PublishedSection(Section):
 class NormalSection(Section):
     """A normal prior."""
 
-    mean: Number = Field(0.0, description="Mean of the log hazard ratio's shift")
+    mean: Number = Field(default=0.0, description="Mean of the log hazard ratio's shift")
     sd: Positive = Field(description="Standard deviation of the log hazard ratio's shift")
 
 
@@ -142,13 +146,15 @@ class TransportSection(Section):
     """How far the relation may be from that of its trials: numbers, or priors."""
 
     scale: Number | LogNormalSection = Field(
-        LogNormalSection(median=0.7, upper=1.4), description="Factor on the slope: a number, or a log-normal prior"
+        default=LogNormalSection(median=0.7, upper=1.4),
+        description="Factor on the slope: a number, or a log-normal prior",
     )
     shift: Number | NormalSection = Field(
-        NormalSection(sd=0.2), description="Shift of the log hazard ratio: a number, or a normal prior"
+        default=NormalSection(sd=0.2), description="Shift of the log hazard ratio: a number, or a normal prior"
     )
     extra_sd: Number | SpreadSection = Field(
-        SpreadSection(half_normal=0.3), description="Further SD of a trial's log hazard ratio: a number, or a prior"
+        default=SpreadSection(half_normal=0.3),
+        description="Further SD of a trial's log hazard ratio: a number, or a prior",
     )
 
     @property
