@@ -137,11 +137,11 @@ def check(
 
     Exit code 0: an interim analysis can be run; 2: bad input, every problem is named.
     """
-    from smm_bayes.analysis.check import check_inputs
+    from smm_bayes.analysis.check import checked_inputs
     from smm_bayes.files import as_json
     from smm_bayes.reporting.plan import plan_as_json, printed_plan
 
-    inputs = check_inputs(spec, snapshot)
+    inputs = checked_inputs(spec, snapshot)
     typer.echo(as_json(plan_as_json(inputs)).rstrip() if json else printed_plan(inputs))
 
 

@@ -14,7 +14,7 @@ from smm_bayes.analysis.spec import AnalysisSpec
 from smm_bayes.errors import SmmBayesError
 
 
-def check_inputs(spec: str | Path, snapshot: str | Path | None = None) -> InterimInputs:
+def checked_inputs(spec: str | Path, snapshot: str | Path | None = None) -> InterimInputs:
     """Read and check what an interim analysis reads.
 
     An analysis stops at the first file that is not right. Here the others are looked at too, so that all can be mended

@@ -1,6 +1,7 @@
 """Piecewise-constant hazards: time grid, events and exposure, distribution, PyMC model, estimands."""
 
 from smm_bayes.priors.clinical import BaselinePrior, HazardRatioPrior, SmoothnessPrior, SpreadPrior
+from smm_bayes.survival.check import check_fit
 from smm_bayes.survival.cure import cure_data, cure_log_likelihood, cure_model
 from smm_bayes.survival.cure_estimands import CureEstimands, MixtureCure
 from smm_bayes.survival.cure_priors import CuredPrior, CurePriors, LateHazardPrior, OddsRatioPrior
@@ -28,7 +29,7 @@ __all__ = [
     "EventTable", "GammaHazards", "GammaPrior", "HazardRatioPrior", "LateHazardPrior", "MixtureCure",
     "OddsRatioPrior", "PatternTable", "PiecewiseExponential", "Proportional", "RegressionPriors", "Separate",
     "SmoothnessPrior", "SpreadPrior", "Standardised", "SurvivalPriors", "TimeGrid", "Varying", "VisitSchedule",
-    "VisitTable", "Waning", "cumulative_incidence", "cure_data", "cure_log_likelihood", "cure_model",
+    "VisitTable", "Waning", "check_fit", "cumulative_incidence", "cure_data", "cure_log_likelihood", "cure_model",
     "cure_summary", "follow_up_horizon", "log_likelihood", "maximum_likelihood", "model_data",
     "patient_log_likelihood", "piecewise_exponential_model", "regression_data", "regression_model",
     "subgroup_table", "visits_data", "visits_log_likelihood", "visits_model",

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from smm_bayes.analysis.check import check_inputs
+from smm_bayes.analysis.check import checked_inputs
 from smm_bayes.analysis.freeze import freeze
 from smm_bayes.analysis.interim import read_inputs
 from smm_bayes.analysis.log import log_of
@@ -283,7 +283,7 @@ def test_every_problem_of_every_file_is_named_at_once(tmp_path, run):
 def test_a_problem_is_named_once(folder):
     edit(folder / "simulated_adtte.csv", ("AVALU", "UNIT"))
     with pytest.raises(DataError) as refused:
-        check_inputs(folder)
+        checked_inputs(folder)
     assert str(refused.value).count("AVALU") == 1
     with pytest.raises(DataError) as alone:
         read_inputs(folder)
@@ -302,7 +302,7 @@ def test_a_log_that_was_edited_is_refused(folder):
     freeze(folder)
     edit(log_of(folder / "spec.toml"), ("frozen", "thawed"))
     with pytest.raises(SmmBayesError, match="log"):
-        check_inputs(folder)
+        checked_inputs(folder)
 
 
 def test_an_unknown_command_is_answered_with_the_nearest(run):
