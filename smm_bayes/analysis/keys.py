@@ -10,6 +10,7 @@ type Schema = dict[str, Any]
 
 KINDS = {"string": "text", "number": "number", "integer": "whole number", "boolean": "true or false"}
 BOUNDS = {"exclusiveMinimum": "above", "minimum": "from", "exclusiveMaximum": "below", "maximum": "to"}
+FACTS = ("facts", "facts_against")  # of an assumption, behind what is assumed
 ENTRY = "<name>"  # of a table whose keys are the reader's own
 SECTION = "section"
 
@@ -80,7 +81,8 @@ def _resolved(schema: Schema, form: Schema) -> Schema:
 
 
 def _walk(schema: Schema, place: Schema, path: str, top: set[str]) -> Iterator[Key]:
-    for name, one in place["properties"].items():
+    last = FACTS if FACTS[1] in place["properties"] else ()
+    for name, one in sorted(place["properties"].items(), key=lambda item: item[0] in last):
         here = f"{path}.{name}" if path else name
         forms = _forms(one)
         repeated = [form for form in forms if path and form.get("$ref") in top]

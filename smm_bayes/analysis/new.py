@@ -35,20 +35,6 @@ KINDS: dict[str, tuple[str, ...]] = {
                        "smoothness", "evidence", *TWO_ARMS),
     "mrd": ("head", "snapshot", "mrd_table", "arms_two", "causes", "model", *PRIORS, "mrd", *TWO_ARMS),
 }  # fmt: skip
-# the truth of the simulated trial, and of the earlier one
-DESIGN = TrialDesign(
-    trial="SIMULATED", patient="SIMULATED", arm_names=("Standard", "New"), planned=(80, 80), block=(2, 2),
-    start=datetime.date(2022, 3, 7), rate=3.0, grid=TimeGrid((12,)), shape=(1.0, 1.0), free_month=36.0,
-    free_of_progression=(0.5, 0.68), death=((0.0015, 0.0015), (0.0015, 0.0015)), loss=(0.002, 0.002),
-    mrd=MrdPlan(days=(112, 252), scatter=7, negative=((0.08, 0.12), (0.35, 0.5)), stays=(0.85,), missing=(0.1, 0.1),
-                hazard_ratio=0.4, sensitivity=1e-5),
-    cutoff=datetime.date(2025, 6, 30),
-)  # fmt: skip
-EARLIER = replace(
-    DESIGN, trial="EARLIER SIMULATED", patient="EARLIER-SIMULATED", arm_names=("Observation", "Standard"),
-    planned=(50, 50), start=datetime.date(2017, 3, 6), free_of_progression=(0.3, 0.55),
-    cutoff=datetime.date(2022, 12, 31),
-)  # fmt: skip
 
 
 def new_trial(name: str, kind: str = "two-arm", out: str | Path | None = None) -> Path:
@@ -103,18 +89,41 @@ def _write(folder: Path, name: str, kind: str) -> None:
     if kind == "mrd":
         write_mrd(patients, folder / "simulated_mrd.csv", unit="day")
     if kind == "earlier-trials":
-        earlier = simulate_trial(EARLIER, rng=np.random.default_rng(SEED + 1))
+        earlier = simulate_trial(earlier_design(), rng=np.random.default_rng(SEED + 1))
         write_adtte(earlier, folder / "simulated_earlier_adtte.csv", unit="day", causes=TEXTS)
 
 
 def example(kind: str = "two-arm") -> Patients:
     """Simulate the patients of a kind of trial: the same ones every time."""
-    patients = simulate_trial(DESIGN, rng=np.random.default_rng(SEED))
+    patients = simulate_trial(design(), rng=np.random.default_rng(SEED))
     if kind != "single-arm":
         return patients
     mine = patients.arm == 1
     return patients.take(mine, arm=np.zeros(int(mine.sum()), dtype=int), arms=patients.arms[1:],
                          arm_names=patients.arm_names[1:])  # fmt: skip
+
+
+def design() -> TrialDesign:
+    """Give the truth of the simulated trial."""
+    mrd = MrdPlan(
+        days=(112, 252), scatter=7, negative=((0.08, 0.12), (0.35, 0.5)), stays=(0.85,), missing=(0.1, 0.1),
+        hazard_ratio=0.4, sensitivity=1e-5,
+    )  # fmt: skip
+    return TrialDesign(
+        trial="SIMULATED", patient="SIMULATED", arm_names=("Standard", "New"), planned=(80, 80), block=(2, 2),
+        start=datetime.date(2022, 3, 7), rate=3.0, grid=TimeGrid((12,)), shape=(1.0, 1.0), free_month=36.0,
+        free_of_progression=(0.5, 0.68), death=((0.0015, 0.0015), (0.0015, 0.0015)), loss=(0.002, 0.002), mrd=mrd,
+        cutoff=datetime.date(2025, 6, 30),
+    )  # fmt: skip
+
+
+def earlier_design() -> TrialDesign:
+    """Give the truth of the simulated earlier trial."""
+    return replace(
+        design(), trial="EARLIER SIMULATED", patient="EARLIER-SIMULATED", arm_names=("Observation", "Standard"),
+        planned=(50, 50), start=datetime.date(2017, 3, 6), free_of_progression=(0.3, 0.55),
+        cutoff=datetime.date(2022, 12, 31),
+    )  # fmt: skip
 
 
 def _text(part: str, name: str) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from smm_bayes.analysis import new
-from smm_bayes.analysis.interim import read_inputs
+from smm_bayes.analysis.interim import read_inputs, run_interim
 from smm_bayes.analysis.new import KINDS, example, new_trial
 from smm_bayes.cli import main
 from smm_bayes.errors import SpecificationError
@@ -191,3 +191,18 @@ def test_the_command_says_what_it_wrote_and_what_is_next(tmp_path, run):
     first, second = said.splitlines()
     assert first.endswith("card.md, simulated_adtte.csv, simulated_mrd.csv, spec.toml")
     assert second == f"All patients in it are simulated. Next: smm-bayes check {tmp_path / 'mine'}"
+
+
+def test_the_smallest_runs_as_an_interim_analysis(tmp_path):
+    """With fewer draws than it has by default; everything else is as written."""
+    folder = new_trial("mine", "single-arm", tmp_path / "mine")
+    spec = folder / "spec.toml"
+    spec.write_text(spec.read_text().replace("replicates = 10000", "replicates = 1000")
+                    + "\n[sampling]\ndraws = 200\ntune = 200\nchains = 2\n")  # fmt: skip
+    interim = run_interim(read_inputs(folder), seed=1)
+    prediction, decision = interim.prediction, interim.decision
+    assert decision.data == "simulated"
+    assert decision.diagnostics.passed
+    assert decision.events.observed == 3  # one of the four events is after 24 months, when follow-up ends
+    assert decision.probability_of_success == np.mean(prediction.counted_events <= 12)
+    assert 0.5 < decision.probability_of_success < 0.9
