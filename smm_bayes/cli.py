@@ -114,6 +114,48 @@ def _tell(result: Interim, out: Path, seed: int) -> None:
 
 
 @app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="What to call the trial: letters, digits, hyphens and underscores.")],
+    kind: Annotated[str, typer.Option(help="two-arm, single-arm, earlier-trials or mrd.")] = "two-arm",
+    out: Annotated[Path | None, typer.Option(help="The folder to write; models/NAME or NAME by default.")] = None,
+) -> None:
+    """Write the folder of a new trial: an annotated specification with simulated patients, which runs at once."""
+    from smm_bayes.analysis.new import new_trial
+
+    folder = new_trial(name, kind, out)
+    typer.echo(f"Written to {folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
+    typer.echo(f"All patients in it are simulated. Next: smm-bayes check {folder}")
+
+
+@app.command()
+def check(
+    spec: Annotated[Path, typer.Argument(help="The pre-specified analysis, a spec.toml.")],
+    snapshot: Annotated[Path | None, typer.Option(help="Patients (CSV) instead of the specification's.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+) -> None:
+    """Read a specification and its patients, and say what would be done; nothing is sampled or written.
+
+    Exit code 0: an interim analysis can be run; 2: bad input, every problem is named.
+    """
+    from smm_bayes.analysis.check import checked_inputs
+    from smm_bayes.files import as_json
+    from smm_bayes.reporting.plan import plan_as_json, printed_plan
+
+    inputs = checked_inputs(spec, snapshot)
+    typer.echo(as_json(plan_as_json(inputs)).rstrip() if json else printed_plan(inputs))
+
+
+@app.command()
+def keys(
+    section: Annotated[str | None, typer.Argument(help="A section or key; without it, all of them.")] = None,
+) -> None:
+    """Print what every key of a specification may hold, its default and what it means."""
+    from smm_bayes.analysis.reference import reference
+
+    typer.echo(reference(section))
+
+
+@app.command()
 def freeze(
     spec: Annotated[Path, typer.Argument(help="The pre-specified analysis, a spec.toml.")],
     because: Annotated[str, typer.Option(help="Why a changed specification is frozen anew.")] = "",

@@ -6,8 +6,9 @@ and an exit code; nothing else is caught there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 
 
 class SmmBayesError(Exception):
@@ -100,6 +101,19 @@ class Problems:
         """Raise at the end of a ``with`` block if anything was noted in it."""
         yield self
         self.raise_if_any()
+
+
+def nearest(word: str, known: Iterable[str], likeness: float = 0.6) -> str:
+    """Ask whether the known word nearest to ``word`` was meant; empty where none is as like it.
+
+    >>> nearest("Observaton", ["observation", "treatment"])
+    " (did you mean 'observation'?)"
+    >>> nearest("knots", ["cuts"])
+    ''
+    """
+    folded = {name.casefold(): name for name in known}
+    found = get_close_matches(word.casefold(), folded, n=1, cutoff=likeness)
+    return f" (did you mean {folded[found[0]]!r}?)" if found else ""
 
 
 def name_rows(rows: Sequence[int], most: int = 8) -> str:

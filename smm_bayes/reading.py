@@ -12,10 +12,11 @@ import os
 import re
 import stat
 import tomllib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from smm_bayes.errors import DataError, SmmBayesError
+from smm_bayes.errors import DataError, SmmBayesError, nearest
 from smm_bayes.files import as_json, register, sealed
 
 LARGEST_TABLE = 1 << 30  # bytes
@@ -23,6 +24,7 @@ LARGEST_TEXT = 4 << 20  # of a TOML or JSON file
 DEEPEST = 32  # tables and arrays within each other
 LARGEST_NUMBER = 2**63  # whole numbers of TOML have 64 bits
 SHOWN = 200  # characters of a path in a message
+ALMOST = 0.8  # likeness of two names of which one is a slip of the other
 
 # strings and comments, in which a dot is no key; one that does not end goes to the end, so that the time stays linear
 LITERAL = re.compile(
@@ -69,7 +71,7 @@ def read_bytes(
             raise error(f"{name}: the file has {status.st_size:,} bytes; {what} may have {largest:,}")
         content = Path(path).read_bytes()
     except OSError as found:
-        raise error(f"{name}: {_words(found, what)}") from None
+        raise error(f"{name}: {_words(found, what, path)}") from None
     except ValueError as found:
         if isinstance(found, SmmBayesError):
             raise
@@ -221,9 +223,19 @@ def _too_large() -> str:
     return "a whole number has more than 64 bits; correct it"
 
 
-def _words(found: OSError, what: str) -> str:
+def _meant(path: str | Path) -> str:
+    """Ask for the file or folder that the first missing part of a path is a slip away from."""
+    place = Path(path)
+    with suppress(OSError, ValueError):
+        for part in reversed((place, *place.parents)):
+            if not part.exists():
+                return nearest(shown(part.name), map(shown, sorted(os.listdir(part.parent))), ALMOST)
+    return ""
+
+
+def _words(found: OSError, what: str, path: str | Path = "") -> str:
     if found.errno in (errno.ENOENT, errno.ENOTDIR):
-        return f"there is no such file; give the path of {what}"
+        return f"there is no such file{_meant(path)}; give the path of {what}"
     if found.errno == errno.ELOOP:
         return f"its symbolic links lead back to themselves; give the path of {what}"
     if found.errno == errno.ENAMETOOLONG:

@@ -56,10 +56,16 @@ def what_is_checked(inputs: InterimInputs) -> str:
 def assumptions(inputs: InterimInputs) -> list[str]:
     """Say what the prediction assumes of patients lost from now on, and of evidence that is known in one form only."""
     said = [_loss(inputs.patients, inputs.spec.prediction.dropout)]
-    if isinstance(inputs.model, WithEarlierTrials) and len(inputs.model.trials) == 1:
+    model = inputs.model
+    if isinstance(model, WithEarlierTrials) and len(model.trials) == 1 and _reconstructed(model):
         said.append("Earlier trials enter by one data set: how far another reconstruction would move the answer is not "
                     "in the Monte Carlo error.")  # fmt: skip
     return said
+
+
+def _reconstructed(model: WithEarlierTrials) -> bool:
+    """Whether there could be other sets of patients of an earlier trial, which its real or simulated ones have not."""
+    return any(source.provenance == "reconstructed" for source in model.sources)
 
 
 def _loss(patients: Patients, dropout: bool) -> str:

@@ -12,6 +12,7 @@ from smm_bayes.analysis.snapshot_section import SnapshotSection
 from smm_bayes.borrowing.trials.history import patient_arms
 from smm_bayes.borrowing.trials.priors import BetweenTrials, Contrast, TrialsPriors
 from smm_bayes.borrowing.trials.relations import Commensurate, Exchangeable, Power, Relation, Robust
+from smm_bayes.errors import nearest
 from smm_bayes.evidence.origin import told_apart
 from smm_bayes.priors.clinical import HazardRatioPrior, SpreadPrior
 from smm_bayes.survival.model_priors import SurvivalPriors
@@ -24,8 +25,8 @@ METHODS: dict[str, type[Relation]] = {
 class RegimensSection(Section):
     """Regimen of each arm of the trial being analysed, in the words of the evidence."""
 
-    control: Word | None = None
-    experimental: Word
+    control: Word | None = Field(None, description="What the control arm is given; none in a trial of one arm")
+    experimental: Word = Field(description="What the experimental (or only) arm is given")
 
 
 class HistoricalTrialSection(Section):
@@ -35,13 +36,21 @@ class HistoricalTrialSection(Section):
     the record beside it names, or any table that a snapshot may be (``table``).
     """
 
-    name: Word = Field(description="What to call the trial")
+    name: Word = Field(description="What to call the earlier trial")
     file: Word | None = Field(None, description="Table of reconstructions, with the record of its making beside it")
     table: SnapshotSection | None = Field(None, description="Patients as in section snapshot, with the same keys")
-    arms: dict[Literal["control", "experimental", "single"], Word] = Field(description="Regimen by role")
-    counts: list[Annotated[list[Word], Field(min_length=1)]] = Field(description="Causes counted, in series")
-    ignores: list[Word] = Field(default_factory=list, description="Causes that end the time at risk and do not count")
-    endpoint: str = Field("", description="Which of evidence.endpoint its progression is; empty if that of the trial")
+    arms: dict[Literal["control", "experimental", "single"], Word] = Field(
+        description="Regimen of each arm, or of the 'single' arm, in the words of regimens and contrast"
+    )
+    counts: list[Annotated[list[Word], Field(min_length=1)]] = Field(
+        description="Causes that it counts, in series: those in one bracket are counted together"
+    )
+    ignores: list[Word] = Field(
+        default_factory=list, description="Causes of its table that end the time at risk and do not count"
+    )
+    endpoint: str = Field(
+        "", description="Which of evidence.endpoint its progression is; empty: defined as in this trial"
+    )
     provenance: Literal["real", "reconstructed", "simulated"] | None = Field(
         None, description="What the patients of a file without a record are"
     )
@@ -105,31 +114,58 @@ class HistoricalTrialSection(Section):
 class ContrastSection(LogNormalSection):
     """Prior of a regimen's hazard ratio against another's."""
 
-    regimen: Word
-    versus: Word
+    regimen: Word = Field(description="The regimen whose hazard is compared")
+    versus: Word = Field(description="With which: the reference, or a regimen of a contrast before")
 
 
 class BetweenTrialsSection(Section):
     """How far trials differ: 95 % within so many fold."""
 
-    hazard: Annotated[Number, Field(gt=1)] = 2.5
-    effect: Annotated[Number, Field(gt=1)] = 1.5
+    hazard: Annotated[Number, Field(gt=1)] = Field(
+        default=2.5, description="95 % of trials have a hazard within this many fold of the typical one"
+    )
+    effect: Annotated[Number, Field(gt=1)] = Field(
+        default=1.5, description="95 % of trials have a hazard ratio within this many fold of the contrast"
+    )
 
 
 class BorrowingSection(Section):
     """Method of borrowing, with its settings; one that the method does not use is refused."""
 
-    method: Literal["exchangeable", "robust", "commensurate", "power", "pooled", "separate"] = "exchangeable"
-    by: Literal["trial", "interval"] | None = None
-    exchangeable: Number | None = None
-    hazard_fold: Number | None = None
-    effect_fold: Number | None = None
-    discrepancy: Literal["half-normal", "spike-and-slab"] | None = None
-    spike: Number | None = None
-    spike_fold: Number | None = None
-    slab_fold: Number | None = None
-    power: Number | None = None
-    powers: dict[Word, Number] | None = None
+    method: Literal["exchangeable", "robust", "commensurate", "power", "pooled", "separate"] = Field(
+        default="exchangeable", description="How trials relate; each further key belongs to the methods that it names"
+    )
+    by: Literal["trial", "interval"] | None = Field(
+        default=None, description="exchangeable, robust: whether a trial differs as a whole (by default) or by interval"
+    )
+    exchangeable: Number | None = Field(
+        default=None,
+        description="robust: prior probability of being exchangeable, from 0 to 1; 0.8 by default",
+    )
+    hazard_fold: Number | None = Field(
+        default=None, description="robust: 95 % of trials apart have a hazard within this many fold; 10 by default"
+    )
+    effect_fold: Number | None = Field(
+        default=None, description="robust: 95 % of trials apart have a hazard ratio within this many fold; 3 by default"
+    )
+    discrepancy: Literal["half-normal", "spike-and-slab"] | None = Field(
+        default=None, description="commensurate: the prior of an earlier trial's discrepancy; 'half-normal' by default"
+    )
+    spike: Number | None = Field(
+        default=None,
+        description="spike-and-slab: prior probability of the spike, from 0 to 1; 0.5 by default",
+    )
+    spike_fold: Number | None = Field(
+        default=None,
+        description="spike-and-slab: 95 % of the spike within this many fold; 1.1 by default",
+    )
+    slab_fold: Number | None = Field(
+        default=None, description="spike-and-slab: 95 % of the slab within this many fold; 10 by default"
+    )
+    power: Number | None = Field(
+        default=None, description="power: weight of every earlier trial's log likelihood, from 0 to 1; 0.5 by default"
+    )
+    powers: dict[Word, Number] | None = Field(default=None, description="power: weights of single trials, by name")
 
     @property
     def relation(self) -> Relation:
@@ -159,15 +195,23 @@ class EvidenceSection(Section):
     ``model.prior.hazard_ratio`` for the first cause.
     """
 
-    reference: Word
-    regimens: RegimensSection
-    trial: Annotated[list[HistoricalTrialSection], Field(min_length=1)]
-    contrast: list[ContrastSection]
-    endpoint: dict[Word, LogNormalSection] = Field(default_factory=dict)
-    between: BetweenTrialsSection = BetweenTrialsSection()
-    borrowing: BorrowingSection = BorrowingSection()
+    reference: Word = Field(description="Regimen that model.prior.baseline is of; contrasts count from it")
+    regimens: RegimensSection = Field(description="What the arms of the trial being analysed are given")
+    trial: Annotated[list[HistoricalTrialSection], Field(min_length=1)] = Field(description="Earlier trials, one each")
+    contrast: list[ContrastSection] = Field(
+        description="Prior hazard ratio of the first cause, a regimen against another; one for every regimen but the "
+        "reference"
+    )
+    endpoint: dict[Word, LogNormalSection] = Field(
+        default_factory=dict,
+        description="Hazard of progression as this trial defines it, over that by another definition; a ratio each",
+    )
+    between: BetweenTrialsSection = Field(BetweenTrialsSection(), description="How far trials differ, beforehand")
+    borrowing: BorrowingSection = Field(BorrowingSection(), description="The method of borrowing and its settings")
     reconstructions: Annotated[Whole, Field(ge=1)] = Field(20, description="Reconstructions of each trial to use")
-    quarantined: dict[Word, Word] = Field(default_factory=dict)
+    quarantined: dict[Word, Word] = Field(
+        default_factory=dict, description="Quarantined facts that are admitted, each id with the reason"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> EvidenceSection:
@@ -184,14 +228,17 @@ class EvidenceSection(Section):
             known.append(contrast.regimen)
         used = [self.regimens.control, self.regimens.experimental, *(r for t in self.trial for r in t.arms.values())]
         for regimen in dict.fromkeys(name for name in used if name is not None and name not in known):
-            problems.append(f"regimen '{regimen}' has no contrast; give one, against {self.reference} for example")
+            problems.append(f"regimen '{regimen}' has no contrast{nearest(regimen, known)}; give one, against "
+                            f"{self.reference} for example")  # fmt: skip
         for trial in self.trial:
             if trial.endpoint and trial.endpoint not in self.endpoint:
-                problems.append(f"trial '{trial.name}': endpoint '{trial.endpoint}' has no prior; add "
+                meant = nearest(trial.endpoint, self.endpoint)
+                problems.append(f"trial '{trial.name}': endpoint '{trial.endpoint}' has no prior{meant}; add "
                                 f"evidence.endpoint.{trial.endpoint} with median and upper")  # fmt: skip
         for name in self.borrowing.powers or {}:
             if name not in names:
-                problems.append(f"borrowing.powers: no trial '{name}'; there are {', '.join(names)}")
+                problems.append(f"borrowing.powers: no trial '{name}'{nearest(name, names)}; there are "
+                                f"{', '.join(names)}")  # fmt: skip
         if problems:
             raise ValueError(*problems)
         return self

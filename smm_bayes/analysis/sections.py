@@ -92,9 +92,9 @@ class Section(BaseModel):
 class TrialSection(Section):
     """What is analysed, in words."""
 
-    name: Word
-    title: str = ""
-    question: str = ""
+    name: Word = Field(description="What to call the trial, in a word or two")
+    title: str = Field("", description="Title in the report; nothing by default")
+    question: str = Field("", description="The question in a sentence, in the report; nothing by default")
 
 
 class EndpointSection(Section):
@@ -104,12 +104,24 @@ class EndpointSection(Section):
     :class:`~smm_bayes.trial.endpoints.Endpoint`.
     """
 
-    name: Literal["PFS", "TTP", "OS", "PFS2", "TIME_TO_RESPONSE", "DURATION_OF_RESPONSE"]
-    start: Literal["enrolment", "study_entry", "consent", "response"] | None = None
-    new_therapy: Literal["ignored", "censored", "event"] | None = None
-    censored_at: Literal["last_assessment", "last_alive"] | None = None
-    competing_as: Literal["cause", "censored"] | None = None
-    causes: Annotated[list[Word], Field(min_length=1)] | None = None
+    name: Literal["PFS", "TTP", "OS", "PFS2", "TIME_TO_RESPONSE", "DURATION_OF_RESPONSE"] = Field(
+        description="The ready-made endpoint to start from; the keys below change it"
+    )
+    start: Literal["enrolment", "study_entry", "consent", "response"] | None = Field(
+        None, description="Where time zero is; that of the ready-made endpoint by default"
+    )
+    new_therapy: Literal["ignored", "censored", "event"] | None = Field(
+        None, description="What a new therapy before the event does: nothing, censor, or stop the clock as an event"
+    )
+    censored_at: Literal["last_assessment", "last_alive"] | None = Field(
+        None, description="Where a patient without event or new therapy is censored"
+    )
+    competing_as: Literal["cause", "censored"] | None = Field(
+        None, description="Whether a competing cause stays a cause of the patients, or censors them on its day"
+    )
+    causes: Annotated[list[Word], Field(min_length=1)] | None = Field(
+        None, description="Causes that are the event; the others compete. Those of the ready-made endpoint by default"
+    )
 
     @property
     def definition(self) -> Endpoint:
@@ -127,8 +139,8 @@ class EndpointSection(Section):
 class AssumedSection(Section):
     """An assumption, with the published facts that speak to it."""
 
-    facts: list[Word] = Field(default_factory=list, description="ids of facts that the assumption rests on")
-    facts_against: list[Word] = Field(default_factory=list, description="ids of facts that speak against it")
+    facts: list[Word] = Field(default_factory=list, description="Ids of published facts that the assumption rests on")
+    facts_against: list[Word] = Field(default_factory=list, description="Ids of published facts that speak against it")
 
     @model_validator(mode="after")
     def _on_one_side(self) -> AssumedSection:
@@ -141,8 +153,8 @@ class AssumedSection(Section):
 class LogNormalSection(AssumedSection):
     """A log-normal prior by median and 97.5 % point."""
 
-    median: Scale
-    upper: Scale
+    median: Scale = Field(description="Most plausible value: a ratio, or months where it is a time")
+    upper: Scale = Field(description="Upper plausible value, the 97.5 % point; above median")
 
     @model_validator(mode="after")
     def _ordered(self) -> LogNormalSection:
@@ -154,8 +166,10 @@ class LogNormalSection(AssumedSection):
 class SmoothnessSection(Section):
     """How much a hazard, or a hazard ratio, may change within so many months."""
 
-    fold_change: Annotated[Number, Field(gt=1)]
-    months: Annotated[Number, Field(gt=0)] = YEAR
+    fold_change: Annotated[Number, Field(gt=1)] = Field(
+        description="95 % of prior changes within these months are smaller than this many fold"
+    )
+    months: Annotated[Number, Field(gt=0)] = Field(YEAR, description="Months within which it may change so much")
 
     @property
     def prior(self) -> SmoothnessPrior:
@@ -166,10 +180,16 @@ class SmoothnessSection(Section):
 class BaselineSection(AssumedSection):
     """A baseline prior by the median time to the event, or by survival at a time; ``upper`` is the 97.5 % point."""
 
-    median: Scale | None = None
-    time: Scale | None = None
-    survival: Annotated[Number, Field(gt=0, lt=1)] | None = None
-    upper: Scale
+    median: Scale | None = Field(
+        None, description="Most plausible median time to the event in months, were its hazard constant and alone"
+    )
+    time: Scale | None = Field(None, description="Month at which survival is stated, instead of median")
+    survival: Annotated[Number, Field(gt=0, lt=1)] | None = Field(
+        None, description="Most plausible share free of the event at that month, instead of median"
+    )
+    upper: Scale = Field(
+        description="Upper plausible value, the 97.5 % point: of the median time in months, or of survival"
+    )
 
     @model_validator(mode="after")
     def _stated_once(self) -> BaselineSection:
@@ -196,32 +216,46 @@ class BaselineSection(AssumedSection):
 class WaningSection(LogNormalSection):
     """When treatment stops, and how fast its effect halves afterwards (months)."""
 
-    stops: Annotated[Number, Field(ge=0)]
+    stops: Annotated[Number, Field(ge=0)] = Field(
+        description="Months at which treatment stops; from then on the log hazard ratio halves, in the months of median"
+    )
 
 
 class GammaSection(Section):
     """A conjugate prior of every hazard."""
 
-    shape: Annotated[Number, Field(gt=0)]
-    rate: Annotated[Number, Field(gt=0)]
+    shape: Annotated[Number, Field(gt=0)] = Field(description="Events that the prior of each hazard is worth")
+    rate: Annotated[Number, Field(gt=0)] = Field(description="Patient-months that the prior of each hazard is worth")
 
 
 class PriorSection(Section):
     """Priors by their consequence."""
 
-    baseline: dict[str, BaselineSection] = Field(default_factory=dict)
-    hazard_ratio: dict[str, LogNormalSection] = Field(default_factory=dict)
-    smoothness: SmoothnessSection | None = None
-    ratio_smoothness: SmoothnessSection | None = None
-    waning: WaningSection | None = None
-    gamma: GammaSection | None = None
+    baseline: dict[str, BaselineSection] = Field(
+        default_factory=dict, description="Hazard of each cause in the control (or only) arm; one for every cause"
+    )
+    hazard_ratio: dict[str, LogNormalSection] = Field(
+        default_factory=dict,
+        description="Hazard ratio of each cause, experimental over control; below 1 favours experimental. "
+        "A cause that is not named has the median 1.0 and the upper value 2.7",
+    )
+    smoothness: SmoothnessSection | None = Field(
+        None, description="How much a hazard may change over time; by default less than 3-fold within 12 months"
+    )
+    ratio_smoothness: SmoothnessSection | None = Field(
+        None, description="How much the hazard ratio may change, with effect = 'varying'; by default 1.5-fold in a year"
+    )
+    waning: WaningSection | None = Field(
+        None, description="Half-life of the effect after treatment, in months, with effect = 'waning'"
+    )
+    gamma: GammaSection | None = Field(None, description="Gamma prior of every hazard, with baseline = 'gamma'")
 
 
 class ShareSection(AssumedSection):
     """A prior of a share of patients by median and 97.5 % point, both between 0 and 1."""
 
-    median: Annotated[Scale, Field(lt=1, description="most plausible share")]
-    upper: Annotated[Scale, Field(lt=1, description="share that is exceeded with probability 0.025")]
+    median: Annotated[Scale, Field(lt=1, description="Most plausible share")]
+    upper: Annotated[Scale, Field(lt=1, description="Share that is exceeded with probability 0.025")]
 
     @model_validator(mode="after")
     def _ordered(self) -> ShareSection:
@@ -233,8 +267,8 @@ class ShareSection(AssumedSection):
 class CovariateSection(LogNormalSection):
     """A prior of the hazard ratio of a covariate."""
 
-    per: Annotated[Number, Field(gt=0, description="difference of the covariate that the hazard ratio is of")] = 1.0
-    centre: Number = Field(0.0, description="value of the covariate at which the baseline is stated")
+    per: Annotated[Number, Field(gt=0, description="Difference of the covariate that the hazard ratio is of")] = 1.0
+    centre: Number = Field(0.0, description="Value of the covariate at which the baseline is stated")
 
     @property
     def prior(self) -> CovariatePrior:
@@ -245,7 +279,7 @@ class CovariateSection(LogNormalSection):
 class SubgroupsSection(AssumedSection):
     """Subgroups whose hazards and hazard ratios differ, and shrink towards each other."""
 
-    columns: Annotated[list[Word], Field(min_length=1, description="columns of the table that name the subgroups")]
+    columns: Annotated[list[Word], Field(min_length=1, description="Columns of the table that name the subgroups")]
     prognostic: Annotated[Number, Field(
         gt=1, description="95 % of subgroups have a hazard within so many fold of the typical one, in both arms alike"
     )] = 2.5  # fmt: skip
@@ -257,27 +291,27 @@ class SubgroupsSection(AssumedSection):
 class CureSection(Section):
     """A share of each arm that never has the event of one cause."""
 
-    cause: Word | None = Field(None, description="the cause that cured patients never have; the first by default")
-    share: ShareSection = Field(description="prior of the cured share of the control arm")
+    cause: Word | None = Field(None, description="The cause that cured patients never have; the first by default")
+    share: ShareSection = Field(description="Prior of the cured share of the control arm")
     late_hazard: LogNormalSection = Field(
-        description="prior of the months within which half of the uncured have the event, in the last interval"
+        description="Prior of the months within which half of the uncured have the event, in the last interval"
     )
     odds_ratio: LogNormalSection | None = Field(
-        None, description="prior of the odds ratio of being cured, experimental over control; 1 and 4 by default"
+        None, description="Prior of the odds ratio of being cured, experimental over control; 1 and 4 by default"
     )
     hazard_ratio: LogNormalSection | None = Field(
-        None, description="prior of the hazard ratio of the uncured; that of HazardRatioPrior by default"
+        None, description="Prior of the hazard ratio of the uncured; that of HazardRatioPrior by default"
     )
 
 
 class VisitsSection(Section):
     """Planned visits that find the event of one cause."""
 
-    cause: Word | None = Field(None, description="the cause that visits find; the first by default")
+    cause: Word | None = Field(None, description="The cause that visits find; the first by default")
     every: Annotated[list[tuple[Number, Number]], Field(
-        min_length=1, max_length=20, description="pairs (gap, end): a visit every so many months until that month"
+        min_length=1, max_length=20, description="Pairs (gap, end): a visit every so many months until that month"
     )]  # fmt: skip
-    window: Annotated[Number, Field(ge=0, description="months that a visit may be held late")] = 0.0
+    window: Annotated[Number, Field(ge=0, description="Months that a visit may be held late")] = 0.0
 
     @property
     def schedule(self) -> VisitSchedule:
@@ -294,20 +328,28 @@ class ModelSection(Section):
     """Intervals and priors."""
 
     kind: Literal["survival", "regression", "cure", "visits"] = Field(
-        "survival", description="survival: hazards by arm; regression: by strata, covariates and subgroups too; cure: "
+        "survival", description="Survival: hazards by arm; regression: by strata, covariates and subgroups too; cure: "
         "a share never has the event; visits: the event is found at visits"
     )  # fmt: skip
-    strata: bool = Field(False, description="whether every stratum has a baseline hazard of its own (regression)")
+    strata: bool = Field(False, description="Whether every stratum has a baseline hazard of its own (regression)")
     covariates: dict[Word, CovariateSection] = Field(
-        default_factory=dict, description="columns of the table that the hazard depends on, with priors (regression)"
+        default_factory=dict, description="Columns of the table that the hazard depends on, with priors (regression)"
     )
-    subgroups: SubgroupsSection | None = Field(None, description="subgroups that shrink (regression)")
-    cure: CureSection | None = Field(None, description="priors of the cure model (cure)")
-    visits: VisitsSection | None = Field(None, description="planned visits (visits)")
-    cuts: Annotated[list[Number], Field(max_length=100)]
-    baseline: Literal["smooth", "gamma"] = "smooth"
-    effect: Literal["proportional", "separate", "varying", "waning"] = "proportional"
-    prior: PriorSection
+    subgroups: SubgroupsSection | None = Field(None, description="Subgroups that shrink (regression)")
+    cure: CureSection | None = Field(None, description="Priors of the cure model (cure)")
+    visits: VisitsSection | None = Field(None, description="Planned visits (visits)")
+    cuts: Annotated[list[Number], Field(max_length=100)] = Field(
+        description="Months at which the hazard may change, increasing; 0 and infinity are added. Empty: one hazard"
+    )
+    baseline: Literal["smooth", "gamma"] = Field(
+        "smooth", description="Hazards of neighbouring intervals are alike, or independent with a Gamma prior each"
+    )
+    effect: Literal["proportional", "separate", "varying", "waning"] = Field(
+        "proportional",
+        description="How the arms differ: one hazard ratio, hazards of their own, a hazard ratio that changes by "
+        "interval, or one that wanes after treatment",
+    )
+    prior: PriorSection = Field(description="Priors, each stated by its consequence")
 
     @field_validator("cuts")
     @classmethod
@@ -347,13 +389,21 @@ class ModelSection(Section):
 class FinalSection(Section):
     """When the final analysis happens and which causes count."""
 
-    at: Literal["events", "date", "follow_up"]
-    events: Annotated[Whole, Field(gt=0)] | None = None
-    date: Date | None = None
-    follow_up: Annotated[Number, Field(gt=0)] | None = None
-    truncate: bool = True
-    cap: Date | None = None
-    causes: list[str] | None = None
+    at: Literal["events", "date", "follow_up"] = Field(
+        description="What triggers it: a number of events, a date, or months of follow-up of the last patient enrolled"
+    )
+    events: Annotated[Whole, Field(gt=0)] | None = Field(None, description="Counted events, with at = 'events'")
+    date: Date | None = Field(None, description="Date of the final analysis, with at = 'date'")
+    follow_up: Annotated[Number, Field(gt=0)] | None = Field(
+        None, description="Months of follow-up of the last patient enrolled, with at = 'follow_up'"
+    )
+    truncate: bool = Field(
+        True, description="With at = 'follow_up': everybody's follow-up ends after these months, not on the final date"
+    )
+    cap: Date | None = Field(None, description="Date of the final analysis at the latest; none by default")
+    causes: list[str] | None = Field(
+        None, description="Causes that count as the event; the others compete. All by default, or those of the endpoint"
+    )
 
     @model_validator(mode="after")
     def _trigger(self) -> FinalSection:
@@ -368,9 +418,9 @@ class FinalSection(Section):
 class EnrolmentSection(Section):
     """Patients planned in all; without this section enrolment is closed."""
 
-    planned: dict[Role, PatientsOfArm]
-    prior_rate: Scale = 1.0
-    prior_months: Scale = 1.0
+    planned: dict[Role, PatientsOfArm] = Field(description="Patients in all by arm, those enrolled already included")
+    prior_rate: Scale = Field(1.0, description="Patients a month that were expected before the trial")
+    prior_months: Scale = Field(1.0, description="Months of enrolment that this expectation is worth")
 
     @field_validator("planned")
     @classmethod
@@ -382,20 +432,33 @@ class EnrolmentSection(Section):
 class PredictionSection(Section):
     """How the trial is completed."""
 
-    replicates: Annotated[Whole, Field(ge=100, le=10_000_000)] = 10_000
-    complete: list[Reason] = ["administrative"]
-    dropout: bool = False
+    replicates: Annotated[Whole, Field(ge=100, le=10_000_000)] = Field(
+        default=10_000,
+        description="Completed trials; the Monte Carlo error of a probability of 0.5 is 0.005 with 10,000",
+    )
+    complete: list[Reason] = Field(
+        default=["administrative"], description="Reasons for censoring of the patients who are followed on"
+    )
+    dropout: bool = Field(
+        default=False, description="Whether patients are lost from now on at the rate seen so far; by default nobody is"
+    )
 
 
 class SamplingSection(Section):
     """Settings of the sampler's first attempt; each has an upper limit, for more would never end."""
 
-    draws: Annotated[Whole, Field(ge=100, le=100_000)] = 1000
-    tune: Annotated[Whole, Field(ge=100, le=100_000)] = 500
-    chains: Annotated[Whole, Field(ge=2, le=64)] = 4
+    draws: Annotated[Whole, Field(ge=100, le=100_000)] = Field(
+        default=1000, description="Posterior draws of each chain; reconstructions of earlier trials share them"
+    )
+    tune: Annotated[Whole, Field(ge=100, le=100_000)] = Field(
+        default=500, description="Steps of each chain before its draws"
+    )
+    chains: Annotated[Whole, Field(ge=2, le=64)] = Field(default=4, description="Independent chains")
 
 
 class CalibrationSection(Section):
     """How long the calibration of this model is (``make validate``)."""
 
-    replicates: Annotated[Whole, Field(ge=200, le=1_000_000)] = 1000
+    replicates: Annotated[Whole, Field(ge=200, le=1_000_000)] = Field(
+        default=1000, description="Simulated data sets of the calibration; an interim analysis does not use it"
+    )

@@ -20,33 +20,53 @@ class SnapshotSection(Section):
     (``courses``) and the ``endpoint`` that is derived from it.
     """
 
-    file: Word | None = None
-    parameter: Word | None = None
-    courses: Word | None = None
-    endpoint: EndpointSection | None = None
-    arms: dict[Role, Word]
-    causes: dict[Word, list[Word]] = Field(default_factory=dict)
-    censoring: dict[str, Reason] = Field(
-        default_factory=dict, description="what values of CNSR, or texts of EVNTDESC, CNSDTDSC or DCSREAS, mean"
+    file: Word | None = Field(
+        None, description="ADTTE table (CSV, SAS transport or Dataset-JSON), its path relative to this file"
     )
-    mrd: str | None = None
-    provenance: Literal["real", "reconstructed", "simulated"]
-    cut_by_date: Date | None = None
-    cut_by_events: Annotated[Whole, Field(gt=0)] | None = None
-    columns: dict[Word, Word] = Field(default_factory=dict, description="role to the column that holds it in the table")
+    parameter: Word | None = Field(None, description="PARAMCD of the endpoint in the ADTTE table")
+    courses: Word | None = Field(
+        None, description="Table of dates, one row a patient, instead of file; the endpoint is derived from it"
+    )
+    endpoint: EndpointSection | None = Field(None, description="The endpoint to derive from a table of dates")
+    arms: dict[Role, Word] = Field(
+        description="What the table calls each arm; a single arm is 'experimental', without 'control'"
+    )
+    causes: dict[Word, list[Word]] = Field(
+        default_factory=dict, description="Causes of event, each with its texts of EVNTDESC; one, 'event', by default"
+    )
+    censoring: dict[str, Reason] = Field(
+        default_factory=dict, description="What values of CNSR, or texts of EVNTDESC, CNSDTDSC or DCSREAS, mean"
+    )
+    mrd: str | None = Field(None, description="Table of MRD assessments; its path relative to this file")
+    provenance: Literal["real", "reconstructed", "simulated"] = Field(
+        description="What the patients are; it is printed wherever they are shown"
+    )
+    cut_by_date: Date | None = Field(None, description="Cut the table to what was known on this date; whole by default")
+    cut_by_events: Annotated[Whole, Field(gt=0)] | None = Field(
+        None, description="Cut the table to what was known at this number of counted events; whole by default"
+    )
+    columns: dict[Word, Word] = Field(
+        default_factory=dict, description="Column of the table that holds a role, where it has not its standard name"
+    )
     unit: Literal["day", "week", "month", "year"] | None = Field(
-        None, description="unit of AVAL, where neither AVALU nor PARAM says it"
+        None, description="Unit of AVAL, where neither AVALU nor PARAM says it"
     )
     first_day: Annotated[Whole, Field(ge=0, le=1)] | None = Field(
-        None, description="what AVAL counts the day of STARTDT as, where ADT does not say it"
+        None, description="What AVAL counts the day of STARTDT as, where ADT does not say it"
     )
-    flags: dict[Word, Word] = Field(default_factory=dict, description="column to the value of the rows that are read")
-    leave_out: list[Word] = Field(default_factory=list, description="arms that are left out, and counted")
-    data_cutoff: Date | None = Field(None, description="date of the data cut-off; nothing in the table is after it")
+    flags: dict[Word, Word] = Field(
+        default_factory=dict, description="Analysis flags: a column, and the value of the rows that are read"
+    )
+    leave_out: list[Word] = Field(default_factory=list, description="Arms of the table that are left out, and counted")
+    data_cutoff: Date | None = Field(
+        None, description="Date of the data cut-off; nothing in the table is after it. By default the last date in it"
+    )
     longest_gap: Annotated[Number, Field(gt=0)] | None = Field(
-        None, description="months before the data cut-off within which a patient still followed was seen; 12 by default"
+        None, description="Months before the data cut-off within which a patient still followed was seen; 12 by default"
     )
-    patients: Annotated[Whole, Field(gt=0)] | None = Field(None, description="how many patients there must be")
+    patients: Annotated[Whole, Field(gt=0)] | None = Field(
+        None, description="How many patients the table must hold; not checked by default"
+    )
 
     @field_validator("arms")
     @classmethod

@@ -5,13 +5,15 @@ from __future__ import annotations
 import datetime
 import math
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import PrivateAttr, ValidationError, field_validator, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from smm_bayes.analysis.evidence_sections import EvidenceSection
+from smm_bayes.analysis.keys import known_at
 from smm_bayes.analysis.mrd.sections import MrdSection
 from smm_bayes.analysis.sections import (
     LEAST,
@@ -27,7 +29,7 @@ from smm_bayes.analysis.sections import (
 )
 from smm_bayes.analysis.snapshot_section import SnapshotSection
 from smm_bayes.borrowing.trials.priors import TrialsPriors
-from smm_bayes.errors import Problems, SpecificationError
+from smm_bayes.errors import Problems, SpecificationError, nearest
 from smm_bayes.files import sha256
 from smm_bayes.prediction.final import Enrolment, FinalAnalysis
 from smm_bayes.prediction.success import Combined, EventCount, SuccessRule, rule_from
@@ -40,6 +42,8 @@ from smm_bayes.survival.model_priors import GammaPrior, SurvivalPriors
 from smm_bayes.trial.calendar import calendar_time
 from smm_bayes.trial.patients import Patients
 
+OF_PYDANTIC = re.compile(r"\[key\]$|function-(after|before|wrap|plain)\[|[A-Z]\w+Section$")  # parts of a path, no keys
+
 
 class AnalysisSpec(Section):
     """A whole pre-specified interim analysis.
@@ -47,18 +51,20 @@ class AnalysisSpec(Section):
     Load one with :meth:`load`; the attributes are the sections of the file.
     """
 
-    schema_version: Literal[1]
-    trial: TrialSection
-    snapshot: SnapshotSection
-    model: ModelSection
-    final: FinalSection
-    success: dict[str, Any]
-    enrolment: EnrolmentSection | None = None
-    evidence: EvidenceSection | None = None
-    mrd: MrdSection | None = None
-    prediction: PredictionSection = PredictionSection()
-    sampling: SamplingSection = SamplingSection()
-    calibration: CalibrationSection = CalibrationSection()
+    schema_version: Literal[1] = Field(description="Version of the keys below; always 1")
+    trial: TrialSection = Field(description="What is analysed, in words")
+    snapshot: SnapshotSection = Field(description="Which patients, and how their table says what it says")
+    model: ModelSection = Field(description="Intervals of the hazards, how the arms differ, and priors")
+    final: FinalSection = Field(description="When the final analysis happens, and which causes count")
+    success: dict[str, Any] = Field(description="What the final analysis must show")
+    enrolment: EnrolmentSection | None = Field(
+        None, description="Patients still to come; without this section enrolment is closed"
+    )
+    evidence: EvidenceSection | None = Field(None, description="Earlier trials, and how they bear on this one")
+    mrd: MrdSection | None = Field(None, description="How the patients' MRD enters the prediction")
+    prediction: PredictionSection = Field(PredictionSection(), description="How the trial is completed")
+    sampling: SamplingSection = Field(SamplingSection(), description="Settings of the sampler's first attempt")
+    calibration: CalibrationSection = Field(CalibrationSection(), description="Length of the model's calibration")
     _path: Path = PrivateAttr(Path("spec.toml"))
     _loaded: tuple[str, str] = PrivateAttr(("", ""))  # hash of the file, and what it said
 
@@ -92,15 +98,18 @@ class AnalysisSpec(Section):
         for section, names in (("baseline", prior.baseline), ("hazard_ratio", prior.hazard_ratio)):
             for cause in sorted(set(names) - causes):
                 known = ", ".join(sorted(causes))
-                problems.append(f"model.prior.{section}.{cause}: the causes are {known}; correct it")
+                problems.append(f"model.prior.{section}.{cause}: the causes are {known}{nearest(cause, causes)}; "
+                                "correct it")  # fmt: skip
         for cause in sorted(set(self.final.causes or ()) - causes):
-            problems.append(f"final.causes: '{cause}' is none of the causes {', '.join(sorted(causes))}; correct it")
+            problems.append(f"final.causes: '{cause}' is none of the causes {', '.join(sorted(causes))}"
+                            f"{nearest(cause, causes)}; correct it")  # fmt: skip
         arms = [str(role) for role in self.snapshot.arms]
         if self.rule.two_arms and len(arms) < 2:
             problems.append(f"success: '{self.rule}' compares two arms, but snapshot.arms names one; use event_count")
         for rule in _parts(self.rule):
             if isinstance(rule, EventCount) and rule.arm is not None and rule.arm not in arms:
-                problems.append(f"success.arm: {rule.arm!r} is none of the arms {', '.join(arms)}; correct it")
+                problems.append(f"success.arm: {rule.arm!r} is none of the arms {', '.join(arms)}"
+                                f"{nearest(rule.arm, arms)}; correct it")  # fmt: skip
         if self.enrolment and set(self.enrolment.planned) - set(self.snapshot.arms):
             problems.append("enrolment.planned names an arm that snapshot.arms does not; correct either")
         problems += self._kind_problems(causes) + self._endpoint_problems() + self._effect_problems(arms)
@@ -181,7 +190,7 @@ class AnalysisSpec(Section):
             counted = [cause for causes in trial.counts for cause in causes]
             for cause in sorted(set(counted) - causes):
                 problems.append(f"evidence.trial '{trial.name}': counts '{cause}', which is none of the causes "
-                                f"{', '.join(sorted(causes))}")  # fmt: skip
+                                f"{', '.join(sorted(causes))}{nearest(cause, causes)}")  # fmt: skip
             if not counted or len(set(counted)) < len(counted):
                 problems.append(f"evidence.trial '{trial.name}': counts must name each cause once at most, and one")
         if self.trial.name in {trial.name for trial in section.trial}:
@@ -198,7 +207,8 @@ class AnalysisSpec(Section):
         if self.model.baseline != "smooth":
             problems.append("mrd needs model.baseline = 'smooth'")
         for cause in sorted(set(section.prior.hazard_ratio) - causes):
-            problems.append(f"mrd.prior.hazard_ratio.{cause}: the causes are {', '.join(sorted(causes))}; correct it")
+            problems.append(f"mrd.prior.hazard_ratio.{cause}: the causes are {', '.join(sorted(causes))}"
+                            f"{nearest(cause, causes)}; correct it")  # fmt: skip
         for name in ("surrogacy", "milestone"):
             if getattr(section, name) is not None and len(arms) < 2:
                 problems.append(f"mrd.{name} is of two arms, but snapshot.arms names one; remove it")
@@ -354,13 +364,20 @@ def _parts(rule: SuccessRule) -> Iterator[SuccessRule]:
 
 def _say(found: Any) -> list[str]:
     """Say in our words what pydantic found; a validator of ours may have found several things."""
-    where = ".".join(str(part) for part in found["loc"] if part != "[key]")
+    value = found["input"]
+    if isinstance(value, dict) and found["type"] == "float_type":
+        return []  # where a number or a section may stand, and a section does
+    where = ".".join(str(part) for part in found["loc"] if not OF_PYDANTIC.match(str(part)))
     if found["type"] == "extra_forbidden":
-        return [f"key '{where}' is not known; correct its spelling or remove it"]
+        *section, key = map(str, found["loc"])
+        meant = nearest(key, known_at(AnalysisSpec.model_json_schema(), section))
+        return [f"key '{where}' is not known{meant}; correct its spelling or remove it"]
     if found["type"] == "missing":
         return [f"key '{where}' is missing; add it"]
-    value = found["input"]
     shown = f" (found {value!r})" if not isinstance(value, dict | list) else ""
+    if found["type"] == "literal_error" and isinstance(value, str):
+        shown += nearest(value, re.findall("'([^']+)'", found["ctx"]["expected"]))
+        shown = shown.replace(") (", "; ")
     ours = found.get("ctx", {}).get("error")
     messages = ours.args if isinstance(ours, ValueError) else (found["msg"][0].lower() + found["msg"][1:],)
     return [text if not where or text.startswith(where) else f"{where}: {text}{shown}" for text in map(str, messages)]

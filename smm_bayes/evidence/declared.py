@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from smm_bayes.errors import DataError, Problems, SmmBayesError, SpecificationError
+from smm_bayes.errors import DataError, Problems, SmmBayesError, SpecificationError, nearest
 from smm_bayes.evidence.facts import Fact, Facts, load_facts
 from smm_bayes.evidence.summaries import ArmSummary, FollowUp
 from smm_bayes.evidence.trials import FOLDER, Trial, load_trials
@@ -100,7 +100,8 @@ def load_declarations(path: Path | None = None, *, facts: Facts | None = None) -
 def find(name: str, declared: Mapping[str, Declaration]) -> Declaration:
     """Give the declaration of that name, or say which there are."""
     if name not in declared:
-        raise SpecificationError(f"no reconstruction is called {name!r}; there are {', '.join(declared)}")
+        raise SpecificationError(f"no reconstruction is called {name!r}{nearest(name, declared)}; there are "
+                                 f"{', '.join(declared)}")  # fmt: skip
     return declared[name]
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
-from smm_bayes.errors import SpecificationError
+from smm_bayes.errors import SpecificationError, nearest
 from smm_bayes.evidence.consistency import KnownInconsistency
 from smm_bayes.evidence.facts import Fact, Facts
 from smm_bayes.evidence.registered import RegisteredEndpoint
@@ -24,7 +24,8 @@ def at_least(facts: Facts, trust: str | None) -> Facts:
     if trust is None:
         return facts
     if trust not in TRUST:
-        raise SpecificationError(f"--trust {trust}: there is no such trust; use one of {', '.join(TRUST)}")
+        raise SpecificationError(f"--trust {trust}: there is no such trust{nearest(trust, TRUST)}; use one "
+                                 f"of {', '.join(TRUST)}")  # fmt: skip
     return Facts(tuple(fact for fact in facts if TRUST.index(fact.trust) <= TRUST.index(trust)), facts.admitted)
 
 
@@ -38,7 +39,8 @@ def of_trial(facts: Facts, name: str) -> Facts:
     """
     found = tuple(fact for fact in facts if fact.trial.casefold() == name.casefold())
     if not found:
-        raise SpecificationError(f"there are no facts of {name!r}; the trials are {', '.join(facts.trials)}")
+        raise SpecificationError(f"there are no facts of {name!r}{nearest(name, facts.trials)}; the trials are "
+                                 f"{', '.join(facts.trials)}")  # fmt: skip
     return Facts(found, facts.admitted)
 
 

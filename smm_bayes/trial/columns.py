@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from smm_bayes.errors import DataError, Problems
+from smm_bayes.errors import DataError, Problems, nearest
 from smm_bayes.trial.identity import ByName, normal_form
 from smm_bayes.trial.patients import PROVENANCES, ROLES
 from smm_bayes.trial.table import Table, first_of, is_missing, numbers, texts
@@ -177,8 +177,9 @@ def arm_positions(
     )
     for index, role in enumerate(ordered):
         if column in table and not (arm == index).any():
+            meant = nearest(arms[role], {word for word, other in zip(words, unknown, strict=True) if other})
             problems.add(
-                f"column '{column}': arm {arms[role]!r} ({role}) has no patient; "
+                f"column '{column}': arm {arms[role]!r} ({role}) has no patient{meant}; "
                 "correct its name or declare the other arm only"
             )
     return ordered, arm

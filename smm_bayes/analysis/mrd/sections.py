@@ -31,8 +31,8 @@ Positive = Annotated[Number, Field(gt=0)]
 class ShareSection(Section):
     """A logit-normal prior of a share, by median and 97.5 % point."""
 
-    median: Annotated[Number, Field(gt=0, lt=1)]
-    upper: Annotated[Number, Field(gt=0, lt=1)]
+    median: Annotated[Number, Field(gt=0, lt=1)] = Field(description="Most plausible share of patients")
+    upper: Annotated[Number, Field(gt=0, lt=1)] = Field(description="Upper plausible share, the 97.5 % point")
 
     @model_validator(mode="after")
     def _ordered(self) -> ShareSection:
@@ -44,18 +44,37 @@ class ShareSection(Section):
 class MrdPriorSection(Section):
     """Priors of status and effect; what is not named has its default, the effect excepted."""
 
-    hazard_ratio: Annotated[dict[Word, LogNormalSection], Field(min_length=1)]
-    share: ShareSection | None = None
-    odds_ratio: LogNormalSection | None = None
-    persistence: LogNormalSection | None = None
+    hazard_ratio: Annotated[dict[Word, LogNormalSection], Field(min_length=1)] = Field(
+        description="Hazard of a cause while MRD-negative over that while not; a cause not named has no MRD effect"
+    )
+    share: ShareSection | None = Field(
+        None,
+        description="Control's patients negative at a visit who were not before; by default 0.2, upper value 0.7",
+    )
+    odds_ratio: LogNormalSection | None = Field(
+        None, description="Odds ratio of negativity, experimental over control; by default 1, upper value 15"
+    )
+    persistence: LogNormalSection | None = Field(
+        None,
+        description="Odds ratio of negativity, who was negative at the visit before over who was not; by default 20, "
+        "upper value 400",
+    )
 
 
 class MrdEffectSection(Section):
     """How the effect of MRD goes on after a visit."""
 
-    kind: Literal["constant", "fading", "lost"] = "constant"
-    half_life: LogNormalSection | None = None
-    interaction: LogNormalSection | None = None
+    kind: Literal["constant", "fading", "lost"] = Field(
+        default="constant",
+        description="How the effect goes on after a visit: as it is, halving, or lost patient by patient",
+    )
+    half_life: LogNormalSection | None = Field(
+        default=None, description="Half-life in months of an effect fading or lost"
+    )
+    interaction: LogNormalSection | None = Field(
+        default=None,
+        description="Ratio of the arms' MRD hazard ratios, experimental over control; by default they are equal",
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> MrdEffectSection:
@@ -79,48 +98,64 @@ class MrdEffectSection(Section):
 class MilestoneSection(Section):
     """A month at which the effect is split into what MRD at the last visit accounts for and the rest."""
 
-    month: Positive
-    delta_min: Annotated[Number, Field(ge=0, lt=1)] = 0.05
+    month: Positive = Field(description="Months from enrolment, after the last visit")
+    delta_min: Annotated[Number, Field(ge=0, lt=1)] = Field(
+        0.05, description="Difference in survival worth explaining; below it no proportion is given"
+    )
 
 
 class PairsSection(Section):
     """Pairs of trials' effects as the source of the relation across trials."""
 
-    facts: Annotated[list[Word], Field(min_length=2)]
-    trust: Word = PRIMARY
-    form: Literal["bivariate", "daniels_hughes"] = "bivariate"
-    correlation: Annotated[Number, Field(gt=-1, lt=1)] = 0.0
+    facts: Annotated[list[Word], Field(min_length=2)] = Field(
+        description="Ids of the published odds ratios and hazard ratios, one of each a trial"
+    )
+    trust: Word = Field(PRIMARY, description="The lowest trust of facts that are used")
+    form: Literal["bivariate", "daniels_hughes"] = Field(
+        "bivariate", description="Whether the trials' log odds ratios have a normal distribution, or a flat prior each"
+    )
+    correlation: Annotated[Number, Field(gt=-1, lt=1)] = Field(
+        0.0, description="Correlation of the two estimates within a trial; it is not published"
+    )
 
 
 class PublishedSection(Section):
     """A published regression as the source, by ids of its facts."""
 
-    trials: Annotated[Whole, Field(ge=4)]
-    slope: Word
-    r_squared: Word | None = None
-    odds_ratio: Word | None = None
-    hazard_ratio: Word | None = None
+    trials: Annotated[Whole, Field(ge=4)] = Field(description="Trials of the published regression")
+    slope: Word = Field(description="Id of the fact that is its slope")
+    r_squared: Word | None = Field(None, description="Id of the fact that is its R squared")
+    odds_ratio: Word | None = Field(None, description="Id of the pooled odds ratio, which the line passes through")
+    hazard_ratio: Word | None = Field(None, description="Id of the pooled hazard ratio; with odds_ratio or not at all")
 
 
 class NormalSection(Section):
     """A normal prior."""
 
-    mean: Number = 0.0
-    sd: Positive
+    mean: Number = Field(default=0.0, description="Mean of the log hazard ratio's shift")
+    sd: Positive = Field(description="Standard deviation of the log hazard ratio's shift")
 
 
 class SpreadSection(Section):
     """A half-normal prior of a standard deviation."""
 
-    half_normal: Positive
+    half_normal: Positive = Field(description="Scale of the half-normal prior, on the log hazard ratio")
 
 
 class TransportSection(Section):
     """How far the relation may be from that of its trials: numbers, or priors."""
 
-    scale: Number | LogNormalSection = LogNormalSection(median=0.7, upper=1.4)
-    shift: Number | NormalSection = NormalSection(sd=0.2)
-    extra_sd: Number | SpreadSection = SpreadSection(half_normal=0.3)
+    scale: Number | LogNormalSection = Field(
+        default=LogNormalSection(median=0.7, upper=1.4),
+        description="Factor on the slope: a number, or a log-normal prior",
+    )
+    shift: Number | NormalSection = Field(
+        default=NormalSection(sd=0.2), description="Shift of the log hazard ratio: a number, or a normal prior"
+    )
+    extra_sd: Number | SpreadSection = Field(
+        default=SpreadSection(half_normal=0.3),
+        description="Further SD of a trial's log hazard ratio: a number, or a prior",
+    )
 
     @property
     def transport(self) -> Transport:
@@ -136,12 +171,16 @@ class TransportSection(Section):
 class SurrogacySection(Section):
     """The relation across trials, and how it reaches this one."""
 
-    horizon: Positive
-    visit: Positive | None = None
-    pairs: PairsSection | None = None
-    published: PublishedSection | None = None
-    transport: TransportSection = TransportSection()
-    tipping: Annotated[Number, Field(gt=0, lt=1)] = 0.5
+    horizon: Positive = Field(description="Months from enrolment at which the arms' survival is compared")
+    visit: Positive | None = Field(None, description="Visit (months) whose negativity is compared; the last by default")
+    pairs: PairsSection | None = Field(None, description="Trials' pairs of effects as the source of the relation")
+    published: PublishedSection | None = Field(None, description="A published regression as the source instead")
+    transport: TransportSection = Field(
+        TransportSection(), description="How far the relation may be from that of its trials, who have another disease"
+    )
+    tipping: Annotated[Number, Field(gt=0, lt=1)] = Field(
+        0.5, description="Probability of success at which the conclusion changes"
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> SurrogacySection:
@@ -154,17 +193,31 @@ class SurrogacySection(Section):
 class MrdSection(Section):
     """Scheduled visits, priors, and what of it is primary."""
 
-    visits: Annotated[list[Positive], Field(min_length=1)]
-    before: Annotated[Number, Field(ge=0)]
-    after: Annotated[Number, Field(ge=0)]
-    sensitivity: Positive | None = None
-    assay: Word | None = None
-    primary: Literal["events", "mrd", "surrogacy"] = "events"
-    prior: MrdPriorSection
-    effect: MrdEffectSection = MrdEffectSection()
-    missing_log_odds: Number | None = None
-    milestone: MilestoneSection | None = None
-    surrogacy: SurrogacySection | None = None
+    visits: Annotated[list[Positive], Field(min_length=1)] = Field(
+        description="Months from enrolment at which MRD is scheduled, increasing; at most 12"
+    )
+    before: Annotated[Number, Field(ge=0)] = Field(description="Months before a visit from which results count for it")
+    after: Annotated[Number, Field(ge=0)] = Field(description="Months after a visit up to which results count for it")
+    sensitivity: Positive | None = Field(
+        None, description="Limit of detection that negativity is of, such as 1e-5; needed where the table has several"
+    )
+    assay: Word | None = Field(None, description="Assay whose results are used; needed where the table has several")
+    primary: Literal["events", "mrd", "surrogacy"] = Field(
+        "events", description="The answer named before: without MRD, with it, or with surrogacy across trials too"
+    )
+    prior: MrdPriorSection = Field(description="Priors of MRD status and of its effect on hazards")
+    effect: MrdEffectSection = Field(MrdEffectSection(), description="How the effect of MRD goes on after a visit")
+    missing_log_odds: Number | None = Field(
+        None,
+        description="Log odds ratio of a missing result, who is negative over who is not; a fixed value. By default "
+        "results are missing at random",
+    )
+    milestone: MilestoneSection | None = Field(
+        None, description="A month at which the effect is split into what goes with MRD and the rest"
+    )
+    surrogacy: SurrogacySection | None = Field(
+        None, description="The relation across trials of effects on MRD and on events; none by default"
+    )
 
     @field_validator("visits")
     @classmethod
