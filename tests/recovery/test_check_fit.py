@@ -156,7 +156,7 @@ def test_the_linear_refit_is_near_a_real_one(right_model, right, patients):
         again = fit(right_model, seed=1, data=model_data(table, PRIORS), draws=500, attempts=1)
         mean = np.exp(again.posterior["log_hazard"]).mean(("chain", "draw")).transpose("arm", "cause", "interval").values
         steps.append((mean - refit.root**2) / spread)
-        errors.append((mean - refit.hazards(table)) / spread)
+        errors.append((mean - refit.hazards(time, cause, patients)) / spread)
     assert len(steps) == 5
     assert np.sqrt(np.mean(np.square(errors))) < 0.6 * np.sqrt(np.mean(np.square(steps)))
 
