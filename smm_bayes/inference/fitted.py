@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smm_bayes import markup
-from smm_bayes.errors import ConvergenceError, SpecificationError
+from smm_bayes.errors import ConvergenceError, IncompleteError, SpecificationError
 from smm_bayes.inference.cells import CELLS
 from smm_bayes.inference.convergence import Convergence
 
@@ -100,7 +100,7 @@ class Fit:
         """Posterior draws (chain, draw, ...)."""
         from smm_bayes.inference.posterior import Posterior
 
-        return Posterior.of(self.data[POSTERIOR])
+        return Posterior.of(self.data.children[POSTERIOR])
 
     def require_convergence(self) -> Fit:
         """Return the fit itself, or refuse it.
@@ -111,7 +111,7 @@ class Fit:
             When the fit may not be used for a decision, saying why.
         """
         if not self.convergence.complete:
-            raise ConvergenceError("the fit is not complete: sampling was interrupted; fit again")
+            raise IncompleteError("the fit is not complete: sampling was interrupted; fit again")
         if not self.convergence.passed:
             tried = ", ".join(f"{a.draws} draws at target acceptance {a.target_accept}" for a in self.attempts)
             raise ConvergenceError(

@@ -154,8 +154,8 @@ def predictive_check(
     """
     row = patients.arm if row is None else row
     if log_hazard[0].size > MOST:
-        raise SpecificationError(f"the model has {log_hazard[0].size:,} hazards, of {log_hazard.shape[1]:,} kinds of "
-                                 f"patients; data can be replicated for {MOST:,}: give covariates fewer values")  # fmt: skip
+        raise SpecificationError(f"the model has {log_hazard[0].size:,} hazards; data can be replicated for {MOST:,}: "
+                                 "give covariates fewer values")  # fmt: skip
     cells = _cut_finer(grid, float(patients.time.max()))
     refit = _Refit.of(log_hazard, patients, grid, cells, row)
     seen = _measure(patients.time, patients.cause, patients, refit)
