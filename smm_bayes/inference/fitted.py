@@ -66,15 +66,17 @@ class Fit:
 
     Examples
     --------
-    >>> import numpy as np, arviz as az, smm_bayes as smm
-    >>> grid = smm.TimeGrid((12,))
-    >>> events, exposure = np.array([[[4.0, 3.0]]]), np.array([[300.0, 150.0]])
-    >>> table = smm.EventTable(events, exposure, grid, ("experimental",), ("event",))
-    >>> posterior = smm.fit(smm.OneTrial(table, smm.GammaPrior(0.5, 50)), seed=1, progress=False)
-    >>> posterior.convergence.passed
-    True
-    >>> az.summary(posterior, var_names=["hazard"]).shape[0]
-    2
+    >>> import pandas as pd, smm_bayes as smm
+    >>> rows = pd.DataFrame({"patient": list("abcd"), "arm": ["old", "old", "new", "new"],
+    ...                      "time": [3.0, 14, 9, 20], "event": [1, 0, 1, 0]})
+    >>> patients = smm.read_patients(rows, arms={"control": "old", "experimental": "new"})
+    >>> model = smm.OneTrial.of(patients, smm.TimeGrid((12,)), smm.GammaPrior(0.5, 50))
+    >>> posterior = smm.fit(model, seed=1)
+    >>> posterior.convergence.passed, posterior.seed
+    (True, 1)
+    >>> import arviz as az
+    >>> az.summary(posterior, var_names=["hazard"]).shape[0]  # an arm and interval each
+    4
     """
 
     data: xr.DataTree

@@ -105,6 +105,17 @@ def fit(
     SpecificationError
         When ``data`` does not fit the model or a value is given some, or settings are out of range.
 
+    Examples
+    --------
+    >>> import pandas as pd, smm_bayes as smm
+    >>> rows = pd.DataFrame({"patient": list("abcd"), "arm": ["old", "old", "new", "new"],
+    ...                      "time": [3.0, 14, 9, 20], "event": [1, 0, 1, 0]})
+    >>> patients = smm.read_patients(rows, arms={"control": "old", "experimental": "new"})
+    >>> model = smm.OneTrial.of(patients, smm.TimeGrid((12,)), smm.GammaPrior(0.5, 50))
+    >>> posterior = smm.fit(model, seed=1)
+    >>> posterior.convergence.passed
+    True
+
     References
     ----------
     Hoffman MD, Gelman A. JMLR 2014;15:1593-1623. Seyboldt A, Carlson E, Carpenter B. Preconditioning Hamiltonian

@@ -201,6 +201,17 @@ def check_fit(
     -----
     Power scaling scales the whole prior, a random walk given its smoothness too. With earlier trials it is of the joint
     model, the comparison with the data and cross-validation of this trial's patients.
+
+    Examples
+    --------
+    >>> import pandas as pd, smm_bayes as smm
+    >>> rows = pd.DataFrame({"patient": list("abcd"), "arm": ["old", "old", "new", "new"],
+    ...                      "time": [3.0, 14, 9, 20], "event": [1, 0, 1, 0]})
+    >>> patients = smm.read_patients(rows, arms={"control": "old", "experimental": "new"})
+    >>> model = smm.OneTrial.of(patients, smm.TimeGrid((12,)), smm.GammaPrior(0.5, 50))
+    >>> posterior = smm.fit(model, seed=1)
+    >>> smm.check_fit(posterior, rng=1).passed
+    True
     """
     patients, grid = _whose(fit, patients, grid)
     rng = np.random.default_rng(rng)
@@ -213,7 +224,7 @@ def check_fit(
     if not unchecked:
         every = found.reshape(-1, *found.shape[-3:])
         predictive = predictive_check(every, patients, grid, rng=rng, draws=draws, row=row)
-    return FitCheck(patients, predictive, crossed, _sensitivity(fit), fit.convergence, unchecked)
+    return FitCheck(patients, predictive, crossed, power_scaling(fit), fit.convergence, unchecked)
 
 
 def loo(fit: Fit, patients: Patients | None = None, grid: TimeGrid | None = None) -> Any:
@@ -233,6 +244,17 @@ def loo(fit: Fit, patients: Patients | None = None, grid: TimeGrid | None = None
     ------
     SpecificationError
         When the log likelihood of each patient is not known, or the fit is not one of these patients.
+
+    Examples
+    --------
+    >>> import pandas as pd, smm_bayes as smm
+    >>> rows = pd.DataFrame({"patient": list("abcd"), "arm": ["old", "old", "new", "new"],
+    ...                      "time": [3.0, 14, 9, 20], "event": [1, 0, 1, 0]})
+    >>> patients = smm.read_patients(rows, arms={"control": "old", "experimental": "new"})
+    >>> model = smm.OneTrial.of(patients, smm.TimeGrid((12,)), smm.GammaPrior(0.5, 50))
+    >>> posterior = smm.fit(model, seed=1)
+    >>> smm.loo(posterior).n_data_points
+    np.int64(4)
     """
     import arviz as az
     import xarray as xr
@@ -268,6 +290,17 @@ def compare(fits: Mapping[str, Fit | tuple[Fit, Patients, TimeGrid]]) -> pd.Data
     ------
     SpecificationError
         When the patients are not the same, or not what is known of their events.
+
+    Examples
+    --------
+    >>> import pandas as pd, smm_bayes as smm
+    >>> rows = pd.DataFrame({"patient": list("abcd"), "arm": ["old", "old", "new", "new"],
+    ...                      "time": [3.0, 14, 9, 20], "event": [1, 0, 1, 0]})
+    >>> patients = smm.read_patients(rows, arms={"control": "old", "experimental": "new"})
+    >>> model = smm.OneTrial.of(patients, smm.TimeGrid((12,)), smm.GammaPrior(0.5, 50))
+    >>> posterior = smm.fit(model, seed=1)
+    >>> smm.compare({"model": posterior, "the same again": smm.fit(model, seed=2)}).shape[0]
+    2
     """
     import arviz as az
 
@@ -361,8 +394,11 @@ def _require_same_data(fit: Fit, by_patient: np.ndarray) -> None:
         raise SpecificationError("the fit is not one of these patients: their log likelihood is not the fit's")
 
 
-def _sensitivity(fit: Fit) -> pd.DataFrame | None:
-    """Power-scaling sensitivity to the prior and to the whole likelihood, by cells where they are known."""
+def power_scaling(fit: Fit) -> pd.DataFrame | None:
+    """Give the sensitivity of every main parameter to the prior and to the likelihood, by power scaling.
+
+    Of the whole likelihood, which sums over patients give as well as patients do. None without log densities.
+    """
     names = [name for name in PARAMETERS if name in fit.posterior]
     likelihood = next((name for name in (CELLS, BY_PATIENT) if name in fit), None)
     if not names or likelihood is None or "log_prior" not in fit:

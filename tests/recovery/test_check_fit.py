@@ -117,7 +117,7 @@ def test_elpd_is_near_the_log_likelihood_left_out_by_hand(wrong, patients, bad):
 
 def test_patients_sum_to_the_fits_own_log_likelihood(right, patients):
     draws = right.posterior["log_hazard"].transpose(*predictive.DIMS).values
-    cells = right.data["log_likelihood"]["events"].sum("cell").values
+    cells = right.data["cell_log_likelihood"]["events"].sum("cell").values
     np.testing.assert_allclose(patient_log_likelihood(draws, patients, FINE).sum(-1), cells, rtol=1e-10)
 
 
