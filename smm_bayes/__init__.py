@@ -38,8 +38,8 @@ _NAMES = {
     "fit": "inference.sampling:fit",
     "Fit": "inference.fitted:Fit",
     "check_fit": "survival.check:check_fit",
-    "loo": "survival.check:loo",
-    "compare": "survival.check:compare",
+    "loo": "survival.cross_validation:loo",
+    "compare": "survival.cross_validation:compare",
     # estimands
     "Estimands": "survival.estimands:Estimands",
     # evidence, priors made of it, exact designs

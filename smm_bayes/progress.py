@@ -49,6 +49,23 @@ def live() -> Iterator[Tell | None]:
         yield tell
 
 
+@contextmanager
+def counting(progress: Callable[[int, int], None] | bool | None, words: str) -> Iterator[Callable[[int, int], None]]:
+    """Tell how much is done and wanted as asked: to who wants to be told, by a bar (None), or not at all (False).
+
+    Parameters
+    ----------
+    progress : callable, bool or None
+    words : str
+        What is being done.
+    """
+    if progress is not None and not isinstance(progress, bool):
+        yield progress
+        return
+    with contextlib.nullcontext() if progress is False else live() as show:
+        yield lambda done, total: show(done, total, words) if show is not None else None
+
+
 def _screen() -> Callable[[], contextlib.AbstractContextManager[Tell]] | None:
     """Say how to show progress to who looks, if somebody does."""
     main = threading.current_thread() is threading.main_thread() and multiprocessing.parent_process() is None

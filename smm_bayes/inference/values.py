@@ -40,8 +40,11 @@ _LOOKING = threading.Lock()
 
 
 @contextmanager
-def reused(model: Model) -> Iterator[pm.Model]:
-    """Lend the PyMC model of a value: the one compiled before, of any value that computes the same, if there is one."""
+def reused(model: Model) -> Iterator[tuple[pm.Model, dict[str, np.ndarray]]]:
+    """Lend the PyMC model of a value: the one compiled before, of any value that computes the same, if there is one.
+
+    With it come the value's own data, all of them: the model may hold those of another.
+    """
     built = model.build()
     key = _key(built)
     with _LOOKING:
@@ -50,12 +53,12 @@ def reused(model: Model) -> Iterator[pm.Model]:
         while len(_KEPT) > KEPT:
             _KEPT.popitem(last=False)
     with kept.lock:
-        yield kept.model
+        yield kept.model, {variable.name: variable.get_value() for variable in built.data_vars}
 
 
 def compiled_for(model: Model) -> CompiledModel:
     """Compile for a value ahead of its fit, which then compiles nothing; give what was compiled."""
-    with reused(model) as built:
+    with reused(model) as (built, _):
         return compile_model(built).prepare()
 
 
@@ -76,11 +79,11 @@ def fit_value(model: Model, *, seed: int, log_densities: bool, **settings: Any) 
     from smm_bayes.inference.sampling import fit
 
     sets = model.data()
-    with reused(model) as built:
+    with reused(model) as (built, own):
         if len(sets) == 1:
-            found = fit(built, seed=seed, data=sets[0], log_densities=log_densities, **settings)
+            found = fit(built, seed=seed, data=own | sets[0], log_densities=log_densities, **settings)
         else:
-            found = fit_each(built, sets, seed=seed, **settings)
+            found = fit_each(built, [own | one for one in sets], seed=seed, **settings)
     groups = {name: found.data[name].dataset for name in found.data.children}
     if log_densities and found.convergence.complete:
         groups.update(_of_value(model, found))

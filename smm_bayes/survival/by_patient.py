@@ -6,13 +6,13 @@ The models themselves know sums over patients. Each function here sums to the lo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from smm_bayes.errors import SpecificationError
 from smm_bayes.survival.cure_table import CureTable
-from smm_bayes.survival.grid import TimeGrid
+from smm_bayes.survival.grid import EventTable, TimeGrid
 from smm_bayes.survival.likelihood import likelihood_in_rows, patient_log_likelihood
 from smm_bayes.survival.patterns import PatternTable
 from smm_bayes.survival.regression import pattern_log_hazard
@@ -21,7 +21,44 @@ from smm_bayes.survival.schedule import VisitSchedule
 from smm_bayes.survival.visits import VisitTable, bracket_log_probability, until_clear
 
 if TYPE_CHECKING:
+    import xarray as xr
+
     from smm_bayes.trial.patients import Patients
+
+
+def by_patient(model: Any, posterior: xr.Dataset, patients: Patients | None = None) -> np.ndarray:
+    """Log likelihood by patient of the fit of a model value, (chain, draw, patient).
+
+    Parameters
+    ----------
+    model : Model
+        With a table of patients: by arm, of patterns, of a mixture cure model or of events found at visits.
+    posterior : xarray.Dataset
+    patients : Patients, optional
+        Whom the table counts; those of the model by default.
+
+    Raises
+    ------
+    SpecificationError
+        When the patients are not known, or the table is none of these.
+    """
+    table, patients = getattr(model, "table", None), getattr(model, "patients", None) if patients is None else patients
+    if patients is None:
+        raise SpecificationError("the model has a table of its patients only; give them, or make the model of them")
+    drawn = {str(name): values.transpose("chain", "draw", ...).values for name, values in posterior.data_vars.items()}
+    if isinstance(table, EventTable):
+        return patient_log_likelihood(drawn["log_hazard"], patients, table.grid)
+    if isinstance(table, CureTable):
+        return cure_by_patient(drawn, patients, table)
+    if isinstance(table, PatternTable):
+        flat = {name: values.reshape(-1, *values.shape[2:]) for name, values in drawn.items()}
+        found = regression_by_patient(flat, patients, table, model.priors)
+        return found.reshape(posterior.sizes["chain"], posterior.sizes["draw"], len(patients))
+    if isinstance(table, VisitTable) and getattr(model, "visits", None) is not None:
+        seen = {"cause": model.visits.cause, "schedule": model.visits.schedule}
+        return visits_by_patient(drawn["log_hazard"], patients, table.exact.grid, **seen)
+    raise SpecificationError(f"the log likelihood of each patient is not known of {type(model).__name__}; give the "
+                             "model a method patient_log_likelihood")  # fmt: skip
 
 
 def pattern_of(patients: Patients, table: PatternTable) -> np.ndarray:

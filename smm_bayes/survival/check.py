@@ -10,17 +10,17 @@ et al. Stat Comput 2024;34:57, doi:10.1007/s11222-023-10366-5 (power scaling). O
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from smm_bayes import markup
 from smm_bayes.errors import SpecificationError
 from smm_bayes.inference.cells import CELLS
 from smm_bayes.inference.fitted import BY_PATIENT
 from smm_bayes.survival.by_patient import pattern_of
-from smm_bayes.survival.likelihood import patient_log_likelihood
+from smm_bayes.survival.cross_validation import at_visits, compare, hazards_of, loo, whose
 from smm_bayes.survival.patterns import PatternTable
 from smm_bayes.survival.regression import pattern_log_hazard
 from smm_bayes.survival.replicated import DIMS, PredictiveCheck, listed, predictive_check
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from smm_bayes.survival.grid import TimeGrid
     from smm_bayes.trial.patients import Patients
 
+compare_fits = compare  # its name until there were model values
 MAX_PARETO_K = 0.7
 SENSITIVE = 0.05  # power-scaling sensitivity from which a component moves the posterior
 PARAMETERS = ("log_hazard_ratio", "level", "smoothness", "ratio_smoothness", "log_half_life", "covariate_effect",
               "logit_cured", "log_odds_ratio", "log_hazard_ratio_uncured", "smoothness_uncured")  # fmt: skip
-VISITS = "brackets"  # what a model of events found at visits observes
 DATA_DECIDE = "the data decide"
 BOTH_MOVE = "prior and data both move it: a prior-data conflict is possible"
 PRIOR_DECIDES = "weak likelihood: the prior decides"
@@ -153,8 +153,15 @@ class FitCheck:
             said.append(f"Cross-validation is not reliable for {self.unreliable} patients.")
         return f"{' '.join(said)} Data: {self.patients.provenance}."
 
+    def summary(self) -> str:
+        """Say what fits and what does not."""
+        return self.sentence()
+
     def __repr__(self) -> str:
         return f"FitCheck: {self.sentence()}"
+
+    def _repr_html_(self) -> str:
+        return markup.paragraph(self.sentence()) + markup.frame(self.table(), index=False)
 
 
 def _diagnose(prior: float, likelihood: float) -> str:
@@ -213,7 +220,7 @@ def check_fit(
     >>> smm.check_fit(posterior, rng=1).passed
     True
     """
-    patients, grid = _whose(fit, patients, grid)
+    patients, grid = whose(fit, patients, grid)
     rng = np.random.default_rng(rng)
     crossed = loo(fit, patients, grid) if log_hazard is None else None
     predictive, unchecked = None, ""
@@ -227,132 +234,10 @@ def check_fit(
     return FitCheck(patients, predictive, crossed, power_scaling(fit), fit.convergence, unchecked)
 
 
-def loo(fit: Fit, patients: Patients | None = None, grid: TimeGrid | None = None) -> Any:
-    """Leave-one-patient-out cross-validation by Pareto-smoothed importance sampling, pointwise (ArviZ's ELPDData).
-
-    The log likelihood by patient is a density of times, so that models with different intervals can be compared; of
-    events found at visits it is a probability, which cannot be compared with a density.
-
-    Parameters
-    ----------
-    fit : Fit
-        Of a model value that has its patients; or with ``log_hazard`` (arm, cause, interval) of the patients given.
-    patients, grid : optional
-        Those of the fit's model by default.
-
-    Raises
-    ------
-    SpecificationError
-        When the log likelihood of each patient is not known, or the fit is not one of these patients.
-
-    Examples
-    --------
-    >>> import pandas as pd, smm_bayes as smm
-    >>> rows = pd.DataFrame({"patient": list("abcd"), "arm": ["old", "old", "new", "new"],
-    ...                      "time": [3.0, 14, 9, 20], "event": [1, 0, 1, 0]})
-    >>> patients = smm.read_patients(rows, arms={"control": "old", "experimental": "new"})
-    >>> model = smm.OneTrial.of(patients, smm.TimeGrid((12,)), smm.GammaPrior(0.5, 50))
-    >>> posterior = smm.fit(model, seed=1)
-    >>> smm.loo(posterior).n_data_points
-    np.int64(4)
-    """
-    import arviz as az
-    import xarray as xr
-
-    if BY_PATIENT in fit and patients in (None, getattr(fit.model, "patients", None)):
-        groups = {name: fit.data[name].dataset for name in ("posterior", BY_PATIENT)}
-    else:
-        patients, grid = _whose(fit, patients, grid)
-        values = _by_patient(fit, patients, grid)
-        by_patient = xr.Dataset({"time": (("chain", "draw", "patient"), values)}, coords={"patient": patients.patient})
-        groups = {"posterior": fit.posterior.dataset, BY_PATIENT: by_patient}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a large Pareto k, which is reported
-        return az.loo(xr.DataTree.from_dict(groups), pointwise=True)
-
-
-def compare(fits: Mapping[str, Fit | tuple[Fit, Patients, TimeGrid]]) -> pd.DataFrame:
-    """Compare models of the same patients by leave-one-patient-out cross-validation.
-
-    Parameters
-    ----------
-    fits : mapping of str to Fit
-        Of model values that have their patients; or (Fit, Patients, TimeGrid). Intervals may differ between models,
-        patients may not.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row a model, the best first: ``elpd`` with ``se``, ``elpd_diff`` from the best with its standard error
-        ``dse``, and the other columns of :func:`arviz.compare`.
-
-    Raises
-    ------
-    SpecificationError
-        When the patients are not the same, or not what is known of their events.
-
-    Examples
-    --------
-    >>> import pandas as pd, smm_bayes as smm
-    >>> rows = pd.DataFrame({"patient": list("abcd"), "arm": ["old", "old", "new", "new"],
-    ...                      "time": [3.0, 14, 9, 20], "event": [1, 0, 1, 0]})
-    >>> patients = smm.read_patients(rows, arms={"control": "old", "experimental": "new"})
-    >>> model = smm.OneTrial.of(patients, smm.TimeGrid((12,)), smm.GammaPrior(0.5, 50))
-    >>> posterior = smm.fit(model, seed=1)
-    >>> smm.compare({"model": posterior, "the same again": smm.fit(model, seed=2)}).shape[0]
-    2
-    """
-    import arviz as az
-
-    given = {name: one if isinstance(one, tuple) else (one, *_whose(one, None, None)) for name, one in fits.items()}
-    first, patients, _ = next(iter(given.values()))
-    for name, (fit, mine, _) in given.items():
-        if any(not np.array_equal(getattr(mine, column), getattr(patients, column))
-               for column in ("patient", "time", "cause")) or _entry(mine) != _entry(patients):  # fmt: skip
-            raise SpecificationError(f"compare: the patients of '{name}' are not those of the first model; "
-                                     "densities of different data cannot be compared")  # fmt: skip
-        if _at_visits(fit) != _at_visits(first):
-            raise SpecificationError(f"compare: either '{name}' or the first model takes events as found at visits; a "
-                                     "probability cannot be compared with a density")  # fmt: skip
-    return az.compare({name: loo(*one) for name, one in given.items()}, round_to="none")
-
-
-compare_fits = compare  # its name until there were model values
-
-
-def _entry(patients: Patients) -> list[float]:
-    return [0.0] * len(patients) if patients.entry is None else patients.entry.tolist()
-
-
-def _whose(fit: Fit, patients: Patients | None, grid: TimeGrid | None) -> tuple[Patients, TimeGrid]:
-    """Patients and intervals as given, or those of the fit's model."""
-    model: Any = fit.model
-    patients = getattr(model, "patients", None) if patients is None else patients
-    grid = _grid(model) if grid is None else grid
-    if patients is None or grid is None:
-        raise SpecificationError("the fit does not know its patients and intervals; give them, or fit a model value "
-                                 "that has them, such as OneTrial.of(patients, grid, priors)")  # fmt: skip
-    return patients, grid
-
-
-def _grid(model: Any) -> TimeGrid | None:
-    """Intervals of a model value: its own, or those of the table or trials it has."""
-    for where in (model, getattr(model, "table", None), *getattr(model, "trials", ())[:1]):
-        for one in (where, getattr(where, "table", None), getattr(where, "exact", None)):
-            if (found := getattr(one, "grid", None)) is not None:
-                return found
-    return None
-
-
-def _at_visits(fit: Fit) -> bool:
-    """Whether a fit takes events of a cause as found at visits."""
-    return "observed_data" in fit and VISITS in fit.data["observed_data"].data_vars
-
-
 def _hazards(fit: Fit, patients: Patients) -> tuple[np.ndarray, np.ndarray, str]:
     """Hazards (chain, draw, row, cause, interval), the row of every patient, and why there are none."""
     table, none = getattr(fit.model, "table", None), np.empty(0)
-    if _at_visits(fit):
+    if at_visits(fit):
         return none, none, "The data were not compared with replicated data: visits cannot be replicated yet."
     if isinstance(table, PatternTable):
         posterior: Any = fit.posterior
@@ -360,38 +245,8 @@ def _hazards(fit: Fit, patients: Patients) -> tuple[np.ndarray, np.ndarray, str]
         flat = {name: values.reshape(-1, *values.shape[2:]) for name, values in parameters.items()}
         return pattern_log_hazard(flat, table, fit.model.priors), pattern_of(patients, table), ""  # type: ignore[union-attr]
     if "log_hazard" in fit.posterior:
-        return _draws(fit), patients.arm, ""
+        return hazards_of(fit), patients.arm, ""
     return none, none, "The data were not compared with replicated data: hazards of a mixture are not refitted yet."
-
-
-def _by_patient(fit: Fit, patients: Patients, grid: TimeGrid) -> np.ndarray:
-    """Log likelihood by patient (chain, draw, patient) of the hazards of a fit."""
-    if "log_hazard" not in fit.posterior or _at_visits(fit):
-        raise SpecificationError("the fit has no hazards by arm, cause and interval that are those of its patients; "
-                                 "fit a model value that has patient_log_likelihood and its patients")  # fmt: skip
-    log_hazard = _draws(fit)
-    shape = (len(patients.arms), len(patients.causes), len(grid))
-    if log_hazard.shape[2:] != shape:
-        raise SpecificationError(f"the fit's hazards have shape {log_hazard.shape[2:]} (arm, cause, interval); these "
-                                 f"patients and intervals need {shape}")  # fmt: skip
-    values = patient_log_likelihood(log_hazard, patients, grid)
-    _require_same_data(fit, values)
-    return values
-
-
-def _draws(fit: Fit) -> np.ndarray:
-    return fit.posterior["log_hazard"].transpose(*DIMS).to_numpy()
-
-
-def _require_same_data(fit: Fit, by_patient: np.ndarray) -> None:
-    """Refuse patients whose log likelihood is not the fit's own, where the fit is of one trial."""
-    if CELLS not in fit:
-        return
-    cells = fit.data[CELLS]["events"]
-    if cells.sizes["cell"] != _draws(fit)[0, 0].size:
-        return  # earlier trials' cells are among them
-    if not np.allclose(cells.sum("cell").transpose("chain", "draw").values, by_patient.sum(axis=-1), rtol=1e-8):
-        raise SpecificationError("the fit is not one of these patients: their log likelihood is not the fit's")
 
 
 def power_scaling(fit: Fit) -> pd.DataFrame | None:

@@ -7,14 +7,16 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 
 import pytest
 
 from smm_bayes import progress
+from smm_bayes.analysis import run_interim
 from smm_bayes.errors import IncompleteError
 from smm_bayes.inference.sampling import FitProgress, telling
 from smm_bayes.interruption import Interrupted, in_one_sentence, listening
-from smm_bayes.progress import live, silent
+from smm_bayes.progress import counting, live, silent
 
 WORK = """
 import time
@@ -140,6 +142,16 @@ def test_what_is_interrupted_says_so_unless_the_command_line_does(error):
     assert not isinstance(ended.value, Interrupted)
 
 
+def test_an_interim_analysis_that_is_interrupted_says_so():
+    class Pressed:
+        @property
+        def spec(self):
+            raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted, match="The interim analysis was interrupted; there is no result of it"):
+        run_interim(Pressed(), seed=1)
+
+
 def test_bars_are_not_nested_and_may_be_silent(monkeypatch):
     monkeypatch.setattr(progress, "_screen", lambda: progress._terminal)
     with live() as outer, live() as inner:
@@ -179,3 +191,18 @@ def test_who_wants_to_be_told_is_told_and_no_bar_is_shown(monkeypatch):
     with telling(None) as tell:
         assert tell is not None
     assert told == [1]
+
+
+def test_what_is_counted_is_told_as_asked(monkeypatch):
+    told, shown = [], []
+
+    @contextmanager
+    def screen():
+        yield lambda *state: shown.append(state)
+
+    monkeypatch.setattr(progress, "_screen", lambda: screen)
+    for asked in (lambda *state: told.append(state), False, None):
+        with counting(asked, "completing the trial") as tell:
+            tell(1, 2)
+    assert told == [(1, 2)]
+    assert shown == [(1, 2, "completing the trial")]
