@@ -2,6 +2,8 @@
 
 import copy
 import pickle
+import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass, replace
 
@@ -153,6 +155,15 @@ def test_arviz_takes_a_fit_however_it_came(fitted, again):
     assert az.loo(found).elpd == az.loo(fitted).elpd
 
 
+def test_a_fit_from_another_process_is_a_tree_at_once(fitted, tmp_path):
+    (tmp_path / "fit.pickle").write_bytes(pickle.dumps(fitted))
+    code = "import pickle, sys; fit = pickle.load(open(sys.argv[1], 'rb')); import xarray; " \
+           "print(isinstance(fit, xarray.DataTree))"  # fmt: skip
+    done = subprocess.run([sys.executable, "-P", "-c", code, tmp_path / "fit.pickle"], capture_output=True, text=True,
+                          check=True)  # fmt: skip
+    assert done.stdout == "True\n"
+
+
 def in_a_file(fit):
     with tempfile.TemporaryDirectory() as folder:
         fit.save(f"{folder}/fit.nc")
@@ -275,7 +286,7 @@ def breast_cancer():
 def regressions(breast_cancer):
     """Without and with age, in decades; it says next to nothing of these patients."""
     survival = smm.SurvivalPriors({"event": smm.BaselinePrior(60, 240)}, {"event": smm.HazardRatioPrior(0.8, 2.0)})
-    priors = RegressionPriors(survival, {"decade": CovariatePrior(1.0, 1.5, per=10, centre=50)})
+    priors = RegressionPriors(survival, {"decade": CovariatePrior(1.0, 20.0, per=10, centre=50)})
     grid = smm.TimeGrid((12, 24, 36, 48))
     made = {"no age": Regression.of(breast_cancer, grid, RegressionPriors(survival, {})),
             "age": Regression.of(breast_cancer, grid, priors, covariates=("decade",))}  # fmt: skip
@@ -283,7 +294,10 @@ def regressions(breast_cancer):
 
 
 def test_regressions_are_compared_by_patient(regressions, breast_cancer):
-    """The difference is near that of Akaike's criterion, halved, from maximum likelihood on the same intervals."""
+    """The difference is near that of Akaike's criterion, halved, from maximum likelihood on the same intervals.
+
+    Both estimate the same to terms that vanish with the number of patients, where priors are wide.
+    """
     import statsmodels.api as sm
 
     found = smm.compare(regressions)
@@ -301,9 +315,8 @@ def test_regressions_are_compared_by_patient(regressions, breast_cancer):
         akaike[name] = float((events * np.log(expected) - expected - events * np.log(table.exposure.ravel()[used])).sum()
                              - len(fitted.params))  # fmt: skip
     difference = float(found.loc["no age", "elpd"] - found.loc["age", "elpd"])
-    print(found, akaike, difference)
-    assert difference == pytest.approx(akaike["no age"] - akaike["age"], abs=0.5)
-    assert difference > 0
+    assert difference == pytest.approx(akaike["no age"] - akaike["age"], abs=0.25)
+    assert found.index[0] == "no age"
 
 
 def test_a_regression_is_checked(regressions):
