@@ -15,6 +15,7 @@ import typer
 from smm_bayes import __version__
 from smm_bayes.errors import DataError, SmmBayesError, SpecificationError
 from smm_bayes.interruption import EXIT_CODE, Interruption, listening
+from smm_bayes.progress import silent
 
 if TYPE_CHECKING:
     from smm_bayes.analysis.interim import Interim, InterimInputs
@@ -289,7 +290,7 @@ class _Progress:
 def main() -> None:
     """Run the command line; whatever ends it has an exit code of its own."""
     try:
-        with listening() as interruption:
+        with listening() as interruption, silent():  # it shows progress of its own
             sys.exit(_ended(interruption))
     except KeyboardInterrupt:
         sys.exit(_interrupted(Interruption()))

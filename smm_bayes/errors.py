@@ -31,6 +31,10 @@ class ConvergenceError(SmmBayesError, RuntimeError):
     exit_code = 1
 
 
+class IncompleteError(ConvergenceError):
+    """A fit was interrupted: it holds the draws until then, and no decision may rest on it."""
+
+
 class ReportError(SmmBayesError, RuntimeError):
     """The report of a finished analysis could not be written."""
 

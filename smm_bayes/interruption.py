@@ -5,9 +5,12 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from types import FrameType
+
+from smm_bayes.errors import IncompleteError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 EXIT_CODE = 130
@@ -88,3 +91,36 @@ def uninterrupted(*, unless_heard: bool = False) -> Iterator[Interruption | None
         handler.held = False
     if handler.heard and not before:
         raise KeyboardInterrupt
+
+
+class Interrupted(KeyboardInterrupt):
+    """An interruption, said in one sentence: notebooks show that and no frame."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [str(self)]
+
+
+def in_one_sentence[**P, T](words: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Let a function that is interrupted end with :class:`Interrupted`, its many frames left out.
+
+    The command line says the sentence of its own handler, and is told of the interruption as it came.
+
+    Parameters
+    ----------
+    words : str
+        What is true of the results then.
+    """
+
+    def decorate(function: Callable[P, T]) -> Callable[P, T]:
+        @wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> T:
+            try:
+                return function(*args, **kwargs)
+            except (KeyboardInterrupt, IncompleteError):
+                if Interruption.current() is not None:
+                    raise
+            raise Interrupted(words)
+
+        return call
+
+    return decorate

@@ -26,6 +26,7 @@ from smm_bayes.borrowing.trials.with_earlier_trials import WithEarlierTrials
 from smm_bayes.errors import DataError, Problems
 from smm_bayes.files import Pins, collecting
 from smm_bayes.inference.fingerprint import machine, package_state, versions
+from smm_bayes.interruption import in_one_sentence
 from smm_bayes.prediction.final import FinalAnalysis, FinalData
 from smm_bayes.prediction.probability import Prediction, describe, probability_of_success
 from smm_bayes.prediction.trigger import final_status, observed_events
@@ -206,6 +207,7 @@ def _check_plan(inputs: InterimInputs) -> None:
     )  # fmt: skip
 
 
+@in_one_sentence("The interim analysis was interrupted; there is no result of it.")
 def run_interim(
     inputs: InterimInputs,
     *,

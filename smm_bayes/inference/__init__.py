@@ -1,6 +1,7 @@
 """Sampling posteriors, and whether they may be believed. Knows no disease."""
 
 from smm_bayes.inference.convergence import Convergence
-from smm_bayes.inference.sampling import Fit, FitProgress, fit
+from smm_bayes.inference.fitted import Fit
+from smm_bayes.inference.sampling import FitProgress, fit
 
 __all__ = ["Convergence", "Fit", "FitProgress", "fit"]

@@ -5,25 +5,29 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from smm_bayes.errors import SpecificationError
-from smm_bayes.inference.compiled import compile_model
-from smm_bayes.inference.convergence import diagnose_parts
+from smm_bayes.inference.compiled import CompiledModel, compile_model
+from smm_bayes.inference.convergence import Convergence, diagnose_parts
 from smm_bayes.inference.fingerprint import hash_arrays
 from smm_bayes.inference.sampling import (
     Attempt,
     Fit,
     FitProgress,
     Run,
+    Told,
     check_settings,
     count_divergences,
     fingerprint_of,
     fit,
     gather,
     next_attempt,
+    telling,
 )
 
 if TYPE_CHECKING:
@@ -44,7 +48,7 @@ def fit_each(
     cores: int | None = None,
     target_accept: float = 0.95,
     attempts: int = 3,
-    progress: Callable[[FitProgress], None] | None = None,
+    progress: Told = None,
 ) -> Fit:
     """Sample the posterior under each of several data sets that are equally likely, and pool the draws.
 
@@ -79,50 +83,20 @@ def fit_each(
         return fit(model, seed=seed, data=data[0], draws=draws, tune=tune, chains=chains, cores=cores,
                    target_accept=target_accept, attempts=attempts, progress=progress)  # fmt: skip
     check_settings(draws, tune, chains, attempts, target_accept)
-    started = time.perf_counter()
-    compiled = compile_model(model)
-    seconds = {"compile": time.perf_counter() - started}
-    started = time.perf_counter()
-    workers, part_draws = cores or os.cpu_count() or 1, max(250, -(-draws * chains // (PART_CHAINS * len(data))))
-
-    def begin(index: int, number: int) -> Run:
-        attempt = next_attempt(number, target_accept, tune, part_draws)
-        return Run.start(compiled.with_data(data[index]), attempt, seed=seed + 7919 * index + number,
-                         chains=PART_CHAINS, cores=workers, number=number + 1, told=progress is not None)  # fmt: skip
-
-    for first in range(attempts):
-        parts: list[xr.DataTree] = []
-        used: list[tuple[Attempt, str]] = []
-        complete = True
-        ahead: Run | None = None
-        try:
-            for index, values in enumerate(data):
-                running, told = ahead or begin(index, first), _tell_part(progress, index, len(data))
-                # the next is sampled while this one's draws are put in order
-                ahead = begin(index + 1, first) if workers > 1 and index + 1 < len(data) else None
-                for number in range(first, attempts):  # a part that diverges is repeated alone
-                    trace, complete = (running if number == first else begin(index, number)).finish(told)
-                    if not complete or not count_divergences(trace):
-                        break
-                if not complete and parts:
-                    break  # what is done stays whole: a part just begun would cut the others to its length
-                compiled.with_data(values)
-                parts.append(gather(compiled, trace, complete))
-                attempt = next_attempt(number, target_accept, tune, part_draws)
-                used.append((attempt, fingerprint_of(compiled, [attempt], seed, PART_CHAINS)))
-                if not complete:
-                    break
-        finally:
-            if ahead is not None and len(parts) < len(data):  # nobody will ask for its draws
-                ahead.sampler.cancel()
-        divergences = sum(count_divergences(part) for part in parts)
-        posteriors = [part["posterior"].dataset for part in parts]
-        shortest = min(posterior.sizes["draw"] for posterior in posteriors)
-        posteriors = [_thin(posterior, shortest) for posterior in posteriors]
-        convergence = diagnose_parts(posteriors, divergences, complete=complete)
-        if convergence.passed or not complete:
-            break
-    seconds["sample"] = time.perf_counter() - started
+    part_draws = max(250, -(-draws * chains // (PART_CHAINS * len(data))))
+    with telling(progress) as tell:
+        started = time.perf_counter()
+        compiled = compile_model(model)
+        seconds = {"compile": time.perf_counter() - started}
+        started = time.perf_counter()
+        work = _Work(compiled, data, seed, attempts, partial(next_attempt, target_accept=target_accept, tune=tune,
+                     draws=part_draws), cores or os.cpu_count() or 1, tell)  # fmt: skip
+        for first in range(attempts):
+            parts, used, complete = work.done(first)
+            convergence = _judge(parts, complete)
+            if convergence.passed or not complete:
+                break
+        seconds["sample"] = time.perf_counter() - started
     return Fit(
         data=_pool(parts),
         convergence=convergence,
@@ -131,6 +105,74 @@ def fit_each(
         fingerprint=hash_arrays({}, [said for _, said in used]),
         seconds=seconds,
     )
+
+
+@dataclass(eq=False)
+class _Work:
+    """Fits of one compiled model to data set after data set."""
+
+    compiled: CompiledModel
+    data: Sequence[Mapping[str, np.ndarray]]
+    seed: int
+    attempts: int
+    settings: Callable[[int], Attempt]  # by number of the attempt
+    workers: int
+    tell: Callable[[FitProgress], None] | None
+
+    def done(self, first: int) -> tuple[list[xr.DataTree], list[tuple[Attempt, str]], bool]:
+        """Fit every data set from attempt ``first`` on: the parts, their settings and hashes, whether all are there."""
+        parts: list[xr.DataTree] = []
+        used: list[tuple[Attempt, str]] = []
+        ahead: Run | None = None
+        try:
+            for index in range(len(self.data)):
+                running = ahead or self._begin(index, first)
+                # the next is sampled while this one's draws are put in order
+                ahead = self._begin(index + 1, first) if self.workers > 1 and index + 1 < len(self.data) else None
+                trace, complete, number = self._finish(running, index, first)
+                if complete or not parts:  # what is done stays whole: a part just begun would cut it to its length
+                    part, said = self._gather(trace, index, number, complete)
+                    parts.append(part)
+                    used.append(said)
+                if not complete:
+                    return parts, used, False
+        except KeyboardInterrupt:  # between two parts
+            if not parts:
+                raise
+            return parts[: len(used)], used, False
+        finally:
+            if ahead is not None and len(parts) < len(self.data):  # nobody will ask for its draws
+                ahead.sampler.cancel()
+        return parts, used, True
+
+    def _begin(self, index: int, number: int) -> Run:
+        return Run.start(self.compiled.with_data(self.data[index]), self.settings(number), cores=self.workers,
+                         seed=self.seed + 7919 * index + number, chains=PART_CHAINS, number=number + 1,
+                         told=self.tell is not None)  # fmt: skip
+
+    def _finish(self, running: Run, index: int, first: int) -> tuple[Any, bool, int]:
+        """Wait for a part, which is repeated alone while it diverges: its trace, whether it is whole, its attempt."""
+        told = _tell_part(self.tell, index, len(self.data))
+        for number in range(first, self.attempts):
+            trace, complete = (running if number == first else self._begin(index, number)).finish(told)
+            if not complete or not count_divergences(trace):
+                break
+        return trace, complete, number
+
+    def _gather(
+        self, trace: Any, index: int, number: int, complete: bool
+    ) -> tuple[xr.DataTree, tuple[Attempt, str]]:
+        """Put the groups of a part together, under its own data, with its settings and hash."""
+        self.compiled.with_data(self.data[index])
+        part, attempt = gather(self.compiled, trace, complete), self.settings(number)
+        return part, (attempt, fingerprint_of(self.compiled, [attempt], self.seed, PART_CHAINS))
+
+
+def _judge(parts: list[xr.DataTree], complete: bool) -> Convergence:
+    posteriors = [part["posterior"].dataset for part in parts]
+    shortest = min(posterior.sizes["draw"] for posterior in posteriors)
+    divergences = sum(count_divergences(part) for part in parts)
+    return diagnose_parts([_thin(posterior, shortest) for posterior in posteriors], divergences, complete=complete)
 
 
 def data_sets(posterior: xr.Dataset) -> int:

@@ -20,7 +20,13 @@ class Model(Protocol):
     Notes
     -----
     A model of survival also has ``law(posterior)``, its :class:`~smm_bayes.survival.law.Law`, by which its fit
-    completes a trial.
+    completes a trial. What else a value may have, and a fit of it then gives:
+
+    - ``patients``, the :class:`~smm_bayes.trial.patients.Patients` or None, with ``patient_log_likelihood(posterior)``:
+      an array (chain, draw, patient), for cross-validation;
+    - ``predicted(posterior, rng=...)``: data drawn from the posterior, (chain, draw, ...), by the names of the
+      observed variables;
+    - ``with_data(data)``: the same model of other data.
     """
 
     def build(self) -> pm.Model:

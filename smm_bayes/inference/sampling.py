@@ -4,33 +4,30 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from smm_bayes.errors import ConvergenceError, Problems, SpecificationError
+from smm_bayes.errors import Problems, SpecificationError
+from smm_bayes.inference.cells import CELLS, has_cells
 from smm_bayes.inference.compiled import CompiledModel, compile_model
-from smm_bayes.inference.convergence import Convergence, diagnose
+from smm_bayes.inference.convergence import diagnose
 from smm_bayes.inference.fingerprint import hash_arrays, machine, versions
+from smm_bayes.inference.fitted import BY_PATIENT, Attempt, Fit, joined
+from smm_bayes.inference.model import Model
+from smm_bayes.progress import live
 
 if TYPE_CHECKING:
     import pymc as pm
     import xarray as xr
 
+__all__ = ["Attempt", "Fit", "FitProgress", "Run", "Told", "fit", "gather", "next_attempt", "whole_draws"]
+
 KEPT_STATS = ("diverging", "energy", "logp", "n_steps", "depth", "step_size", "mean_tree_accept", "maxdepth_reached")
 MOST_DRAWS, MOST_CHAINS, MOST_ATTEMPTS = 1_000_000, 100, 10  # more is a slip of the hand
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """Settings of one attempt at sampling."""
-
-    target_accept: float
-    tune: int
-    draws: int
 
 
 @dataclass(frozen=True)
@@ -42,66 +39,16 @@ class FitProgress:
     divergences: int
     attempt: int
 
+    def __str__(self) -> str:
+        again = f" (attempt {self.attempt})" if self.attempt > 1 else ""
+        return f"sampling the posterior{again} · {self.divergences} divergences"
 
-@dataclass(frozen=True, eq=False)
-class Fit:
-    """A posterior with its convergence report.
 
-    Attributes
-    ----------
-    data : xarray.DataTree
-        Groups ``posterior``, ``sample_stats``, ``observed_data``, ``constant_data``, ``log_likelihood`` and
-        ``log_prior``: what ArviZ needs for checks, cross-validation and power scaling.
-    convergence : Convergence
-    attempts : tuple of Attempt
-        The settings tried, the last being those of ``data``.
-    seed : int
-    fingerprint : str
-        Hash of the model with its priors, its data, settings, seed, versions and kind of machine
-        (:func:`~smm_bayes.inference.fingerprint.machine`). Where it is the same, so are the draws, to the last bit.
-    seconds : dict of str to float
-        Time spent compiling and sampling.
-    """
-
-    data: xr.DataTree
-    convergence: Convergence
-    attempts: tuple[Attempt, ...]
-    seed: int
-    fingerprint: str
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def posterior(self) -> xr.Dataset:
-        """Posterior draws (chain, draw, ...)."""
-        return self.data["posterior"].dataset
-
-    def require_convergence(self) -> Fit:
-        """Return the fit itself, or refuse it.
-
-        Raises
-        ------
-        ConvergenceError
-            When the fit may not be used for a decision, saying why.
-        """
-        if not self.convergence.passed:
-            tried = ", ".join(f"{a.draws} draws at target acceptance {a.target_accept}" for a in self.attempts)
-            raise ConvergenceError(
-                f"the fit did not converge: {'; '.join(self.convergence.reasons)}. Tried: {tried}. "
-                "Look at the model and its priors before sampling longer."
-            )
-        return self
-
-    def save(self, path: str | Path) -> None:
-        """Write every group to one NetCDF file."""
-        self.data.to_netcdf(path, engine="h5netcdf")
-
-    def __repr__(self) -> str:
-        sizes = self.posterior.sizes
-        return f"Fit: {sizes['chain']} chains of {sizes['draw']} draws; {self.convergence}"
+type Told = Callable[[FitProgress], None] | bool | None
 
 
 def fit(
-    model: pm.Model,
+    model: Model | pm.Model,
     *,
     seed: int,
     data: Mapping[str, np.ndarray] | None = None,
@@ -112,21 +59,25 @@ def fit(
     target_accept: float = 0.95,
     attempts: int = 3,
     log_densities: bool = True,
-    progress: Callable[[FitProgress], None] | None = None,
+    progress: Told = None,
 ) -> Fit:
-    """Sample the posterior of a PyMC model with nutpie's NUTS.
+    """Sample the posterior of a model with nutpie's NUTS.
 
-    The model is compiled the first time and kept; later calls, with other ``data`` of the same shape, only sample.
-    An attempt that does not converge is repeated with a higher target acceptance and twice the draws.
+    A model is compiled the first time and kept for the session: the same ``pm.Model`` with other ``data``, and any
+    value that computes the same with data of the same shape, only samples. An attempt that does not converge is
+    repeated with a higher target acceptance and twice the draws.
 
     Parameters
     ----------
-    model : pymc.Model
+    model : Model or pymc.Model
+        A value with its data and priors, such as :class:`~smm_bayes.survival.one_trial.OneTrial`; where it has several
+        equally likely data sets each is fitted (:func:`~smm_bayes.inference.each.fit_each`). Or a model of your own.
     seed : int
         The same seed gives the same draws, to the last bit, on one kind of machine: whatever the number of cores, in
         the first run and in any later one.
     data : mapping of str to array, optional
-        New values for the model's data, checked for name, shape, finiteness and range. The model keeps them.
+        New values for the data of a ``pm.Model``, checked for name, shape, finiteness and range. The model keeps
+        them. A value brings its own.
     draws, tune : int
         Per chain, in the first attempt.
     chains : int
@@ -137,9 +88,11 @@ def fit(
     attempts : int
         At most this many.
     log_densities : bool
-        Whether to add ``log_likelihood`` and ``log_prior``.
-    progress : callable, optional
-        Called a few times a second with :class:`FitProgress`.
+        Whether to add ``log_prior``, ``log_likelihood`` (by patient, of a value that has its patients) and
+        ``posterior_predictive``.
+    progress : callable or bool, optional
+        Called a few times a second with :class:`FitProgress`. By default a bar is shown where somebody looks, on a
+        terminal or in a notebook; False shows nothing.
 
     Returns
     -------
@@ -150,7 +103,18 @@ def fit(
     Raises
     ------
     SpecificationError
-        When ``data`` does not fit the model, or settings are out of range.
+        When ``data`` does not fit the model or a value is given some, or settings are out of range.
+
+    Examples
+    --------
+    >>> import pandas as pd, smm_bayes as smm
+    >>> rows = pd.DataFrame({"patient": list("abcd"), "arm": ["old", "old", "new", "new"],
+    ...                      "time": [3.0, 14, 9, 20], "event": [1, 0, 1, 0]})
+    >>> patients = smm.read_patients(rows, arms={"control": "old", "experimental": "new"})
+    >>> model = smm.OneTrial.of(patients, smm.TimeGrid((12,)), smm.GammaPrior(0.5, 50))
+    >>> posterior = smm.fit(model, seed=1)
+    >>> posterior.convergence.passed
+    True
 
     References
     ----------
@@ -158,21 +122,29 @@ def fit(
     Monte Carlo by minimizing Fisher divergence, 2026, arXiv:2603.18845.
     """
     check_settings(draws, tune, chains, attempts, target_accept)
-    started = time.perf_counter()
-    compiled = compile_model(model)
-    ready = compiled.with_data(data or {})
-    seconds = {"compile": time.perf_counter() - started}
-    started = time.perf_counter()
-    tried: list[Attempt] = []
-    for number in range(attempts):
-        tried.append(next_attempt(number, target_accept, tune, draws))
-        run = Run.start(ready, tried[-1], seed=seed + number, chains=chains, cores=cores or os.cpu_count() or 1,
-                        number=number + 1, told=progress is not None)  # fmt: skip
-        trace, complete = run.finish(progress)
-        convergence = diagnose(trace["posterior"].dataset, count_divergences(trace), complete=complete)
-        if convergence.passed or not complete:
-            break
-    seconds["sample"] = time.perf_counter() - started
+    if isinstance(model, Model):
+        from smm_bayes.inference.values import fit_value
+
+        if data is not None:
+            raise SpecificationError("a model value brings its own data; make a value of the others (Fit.with_data)")
+        return fit_value(model, seed=seed, draws=draws, tune=tune, chains=chains, cores=cores, attempts=attempts,
+                         target_accept=target_accept, log_densities=log_densities, progress=progress)  # fmt: skip
+    with telling(progress) as tell:
+        started = time.perf_counter()
+        compiled = compile_model(model)
+        ready = compiled.with_data(data or {})
+        seconds = {"compile": time.perf_counter() - started}
+        started = time.perf_counter()
+        tried: list[Attempt] = []
+        for number in range(attempts):
+            tried.append(next_attempt(number, target_accept, tune, draws))
+            run = Run.start(ready, tried[-1], seed=seed + number, chains=chains, cores=cores or os.cpu_count() or 1,
+                            number=number + 1, told=tell is not None)  # fmt: skip
+            trace, complete = run.finish(tell)
+            convergence = diagnose(trace["posterior"].dataset, count_divergences(trace), complete=complete)
+            if convergence.passed or not complete:
+                break
+        seconds["sample"] = time.perf_counter() - started
     return Fit(
         data=gather(compiled, trace, log_densities and complete),
         convergence=convergence,
@@ -181,6 +153,23 @@ def fit(
         fingerprint=fingerprint_of(compiled, tried, seed, chains),
         seconds=seconds,
     )
+
+
+@contextmanager
+def telling(progress: Told) -> Iterator[Callable[[FitProgress], None] | None]:
+    """Tell of progress as asked: to who wants to be told, by a bar, or not at all."""
+    if progress is not None and not isinstance(progress, bool):
+        yield progress
+        return
+    if progress is False:
+        yield None
+        return
+    with live() as show:
+        if show is None:
+            yield None
+            return
+        show(0, None, "compiling the model")
+        yield lambda state: show(state.finished, state.total, str(state))
 
 
 def check_settings(draws: int, tune: int, chains: int, attempts: int, target_accept: float) -> None:
@@ -278,8 +267,6 @@ def whole_draws(trace: Any) -> Any:
 
 def gather(compiled: CompiledModel, trace: Any, log_densities: bool) -> xr.DataTree:
     """Put the groups of a fit together, with the data the model holds now."""
-    import xarray as xr
-
     posterior = trace["posterior"].dataset
     groups = {"posterior": posterior}
     if "sample_stats" in trace:
@@ -289,10 +276,13 @@ def gather(compiled: CompiledModel, trace: Any, log_densities: bool) -> xr.DataT
         )
     groups.update(compiled.data_groups())
     if log_densities:
-        groups.update(compiled.log_densities(posterior))
+        found = compiled.log_densities(posterior)
+        if has_cells(compiled.model) and BY_PATIENT in found:
+            found[CELLS] = found.pop(BY_PATIENT)
+        groups.update(found)
     for group in groups.values():
         group.attrs = {key: value for key, value in group.attrs.items() if key != "created_at"}
-    return xr.DataTree.from_dict(groups)
+    return joined(groups)
 
 
 def fingerprint_of(compiled: CompiledModel, tried: list[Attempt], seed: int, chains: int) -> str:

@@ -25,7 +25,7 @@ def plot_check(check: FitCheck) -> Figure:
     plot_survival_check(check, ax=axes[0, 0])
     plot_pareto_k(check, ax=axes[0, 1])
     for row, cause in zip(axes[1:], causes, strict=True):
-        plot_events(check.predictive.events, cause, ax=row[0])
+        plot_events(check.compared.events, cause, ax=row[0])
         row[0].set_title(f"Events by interval, {cause}")
         if check.patients.delayed.any():
             row[0].set_xlabel("months since time zero (delayed entry)")
@@ -41,12 +41,12 @@ def plot_survival_check(check: FitCheck, ax: Axes | None = None) -> Axes:
     # end at zero wherever follow-up ends (0.26 instead of 0.61 in a trial with half of the patients censored); nor
     # does it know of delayed entry.
     ax = new_axes(ax, figsize=(7.5, 4.6))
-    for role, curve in check.predictive.survival_curves.items():
+    for role, curve in check.compared.survival_curves.items():
         name = check.patients.arm_name(role)
         ax.fill_between(curve.index, curve["lower"], curve["upper"], color=COLOURS[role], alpha=BAND, linewidth=0,
                         label=f"{name}: replicated, 95 %")  # fmt: skip
         ax.step(curve.index, curve["observed"], where="post", color=COLOURS[role], label=f"{name}: Kaplan–Meier")
-    lowest = min(float(curve["lower"].min()) for curve in check.predictive.survival_curves.values())
+    lowest = min(float(curve["lower"].min()) for curve in check.compared.survival_curves.values())
     ax.set(xlim=(0, curve.index[-1]), ylim=(max(0.0, lowest - 0.15) if lowest > 0.4 else 0.0, 1.01),
            ylabel="free of any event", title="Survival")  # fmt: skip
     ax.legend(frameon=False, fontsize=8, loc="lower left")
@@ -62,8 +62,8 @@ def plot_residuals(check: FitCheck, cause: str, ax: Axes | None = None) -> Axes:
     """
     ax = new_axes(ax, figsize=(7.5, 3.6))
     for role in check.patients.arms:
-        curve = check.predictive.residual_curves[cause, role]
-        p = check.predictive.p_values[f"residuals: {cause}, {role}"]
+        curve = check.compared.residual_curves[cause, role]
+        p = check.compared.p_values[f"residuals: {cause}, {role}"]
         ax.fill_between(curve.index, curve["lower"], curve["upper"], color=COLOURS[role], alpha=BAND, linewidth=0,
                         label=f"{role}: replicated, 95 %")  # fmt: skip
         ax.plot(curve.index, curve["observed"], color=COLOURS[role], label=f"{role}: observed, p = {p:.3f}")

@@ -1,4 +1,4 @@
-"""Whether a fitted piecewise-exponential model may be believed: convergence, data, cross-validation, prior.
+"""Whether a fit of survival may be believed: convergence, data, cross-validation, prior.
 
 References
 ----------
@@ -10,14 +10,19 @@ et al. Stat Comput 2024;34:57, doi:10.1007/s11222-023-10366-5 (power scaling). O
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from smm_bayes import markup
 from smm_bayes.errors import SpecificationError
-from smm_bayes.survival.likelihood import patient_log_likelihood
+from smm_bayes.inference.cells import CELLS
+from smm_bayes.inference.fitted import BY_PATIENT
+from smm_bayes.survival.by_patient import pattern_of
+from smm_bayes.survival.cross_validation import at_visits, compare, hazards_of, loo, whose
+from smm_bayes.survival.patterns import PatternTable
+from smm_bayes.survival.regression import pattern_log_hazard
 from smm_bayes.survival.replicated import DIMS, PredictiveCheck, listed, predictive_check
 
 if TYPE_CHECKING:
@@ -29,9 +34,11 @@ if TYPE_CHECKING:
     from smm_bayes.survival.grid import TimeGrid
     from smm_bayes.trial.patients import Patients
 
+compare_fits = compare  # its name until there were model values
 MAX_PARETO_K = 0.7
 SENSITIVE = 0.05  # power-scaling sensitivity from which a component moves the posterior
-PARAMETERS = ("log_hazard_ratio", "level", "smoothness", "ratio_smoothness", "log_half_life")
+PARAMETERS = ("log_hazard_ratio", "level", "smoothness", "ratio_smoothness", "log_half_life", "covariate_effect",
+              "logit_cured", "log_odds_ratio", "log_hazard_ratio_uncured", "smoothness_uncured")  # fmt: skip
 DATA_DECIDE = "the data decide"
 BOTH_MOVE = "prior and data both move it: a prior-data conflict is possible"
 PRIOR_DECIDES = "weak likelihood: the prior decides"
@@ -44,24 +51,41 @@ class FitCheck:
     Attributes
     ----------
     patients : Patients
-    predictive : PredictiveCheck
+    predictive : PredictiveCheck or None
+        None where data of the model cannot be replicated yet, as ``unchecked`` says.
     loo : arviz.ELPDData
         PSIS leave-one-patient-out cross-validation, pointwise; None where the hazards were given.
     sensitivity : pandas.DataFrame or None
         Power-scaling sensitivity: ``prior`` and ``likelihood`` by parameter; None without log densities.
     convergence : Convergence
+    unchecked : str
+        What was not checked, and why, in a sentence.
     """
 
     patients: Patients
-    predictive: PredictiveCheck
+    predictive: PredictiveCheck | None
     loo: Any
     sensitivity: pd.DataFrame | None
     convergence: Convergence
+    unchecked: str = ""
 
     @property
     def passed(self) -> bool:
-        """Whether the fit converged and the data look like data from it."""
-        return self.convergence.passed and not self.predictive.misfits
+        """Whether the fit converged and the data look like data from it; never where they were not compared."""
+        return self.convergence.passed and self.predictive is not None and not self.predictive.misfits
+
+    @property
+    def compared(self) -> PredictiveCheck:
+        """Data beside replicated data.
+
+        Raises
+        ------
+        SpecificationError
+            When they were not compared, saying why.
+        """
+        if self.predictive is None:
+            raise SpecificationError(self.unchecked)
+        return self.predictive
 
     @property
     def unreliable(self) -> int:
@@ -77,17 +101,9 @@ class FitCheck:
         return pd.DataFrame(self._rows(), columns=["check", "statistic", "value", "reference", "verdict"])
 
     def _rows(self) -> list[tuple[str, str, float, str, str]]:
-        seen, loo, converged = self.predictive, self.loo, self.convergence
+        loo, converged = self.loo, self.convergence
         verdict = "passed" if converged.passed else "; ".join(converged.reasons)
-        share = float(seen.inside.mean())
-        rows = [("convergence", "largest R-hat", converged.max_rhat, "1.01 at most", verdict),
-                ("events", "share of cells inside 95 % limits", share, f"of {len(seen.inside)} cells", "")]  # fmt: skip
-        for name, one in seen.discrepancies.items():
-            limit = np.quantile(one.replicated, 0.95)
-            verdict = "DOES NOT FIT" if name in seen.misfits else "fits"
-            statistic = "chi-square" if name == "events" else "largest distance from exp(−x)"
-            rows.append((name, statistic, one.observed, f"95 % of replicated data below {limit:.3g}", ""))
-            rows.append((name, "p-value", one.p_value, f"{seen.least_p_value:.2g} at least", verdict))
+        rows = [("convergence", "largest R-hat", converged.max_rhat, "1.01 at most", verdict), *self._compared()]
         reliable = "reliable" if not self.unreliable else "not reliable for these patients"
         what = "leave one patient out"
         if loo is not None:
@@ -102,6 +118,21 @@ class FitCheck:
             rows.append((f"power scaling: {name}", "sensitivity to the prior", prior, reference, words))
         return rows
 
+    def _compared(self) -> list[tuple[str, str, float, str, str]]:
+        """Data beside replicated data."""
+        seen = self.predictive
+        if seen is None:
+            return [("replicated data", "not compared", float("nan"), "", self.unchecked)]
+        share = float(seen.inside.mean())
+        rows = [("events", "share of cells inside 95 % limits", share, f"of {len(seen.inside)} cells", "")]
+        for name, one in seen.discrepancies.items():
+            limit = np.quantile(one.replicated, 0.95)
+            verdict = "DOES NOT FIT" if name in seen.misfits else "fits"
+            statistic = "chi-square" if name == "events" else "largest distance from exp(−x)"
+            rows.append((name, statistic, one.observed, f"95 % of replicated data below {limit:.3g}", ""))
+            rows.append((name, "p-value", one.p_value, f"{seen.least_p_value:.2g} at least", verdict))
+        return rows
+
     def _sensitive(self) -> list[tuple[str, float, float, str]]:
         """Sensitivity of every parameter to prior and likelihood, in words."""
         if self.sensitivity is None:
@@ -111,7 +142,7 @@ class FitCheck:
 
     def sentence(self) -> str:
         """Say what fits and what does not."""
-        said = [self.predictive.sentence()]
+        said = [self.predictive.sentence() if self.predictive is not None else self.unchecked]
         if not self.convergence.passed:
             said.insert(0, f"The fit did not converge ({'; '.join(self.convergence.reasons)}).")
         for words, meaning in ((BOTH_MOVE, "Prior and data both move {} (a prior-data conflict is possible)."),
@@ -122,8 +153,15 @@ class FitCheck:
             said.append(f"Cross-validation is not reliable for {self.unreliable} patients.")
         return f"{' '.join(said)} Data: {self.patients.provenance}."
 
+    def summary(self) -> str:
+        """Say what fits and what does not."""
+        return self.sentence()
+
     def __repr__(self) -> str:
         return f"FitCheck: {self.sentence()}"
+
+    def _repr_html_(self) -> str:
+        return markup.paragraph(self.sentence()) + markup.frame(self.table(), index=False)
 
 
 def _diagnose(prior: float, likelihood: float) -> str:
@@ -134,121 +172,99 @@ def _diagnose(prior: float, likelihood: float) -> str:
 
 
 def check_fit(
-    fit: Fit, patients: Patients, grid: TimeGrid, *, rng: np.random.Generator, draws: int = 400,
-    log_hazard: xr.DataArray | None = None,
+    fit: Fit, patients: Patients | None = None, grid: TimeGrid | None = None, *, rng: np.random.Generator | int,
+    draws: int = 400, log_hazard: xr.DataArray | None = None,
 ) -> FitCheck:  # fmt: skip
-    """Check a fitted model of piecewise-constant hazards against the patients it was fitted to.
+    """Check the fit of a model of survival against the patients it was fitted to.
 
     Parameters
     ----------
     fit : Fit
-        With ``log_hazard`` (arm, cause, interval) of these patients' trial.
-    patients : Patients
-    grid : TimeGrid
-    rng : numpy.random.Generator
+        Of a model value that has its patients; or with ``log_hazard`` (arm, cause, interval) of the patients given.
+    patients : Patients, optional
+        Those of the fit's model by default.
+    grid : TimeGrid, optional
+        That of the fit's model by default.
+    rng : numpy.random.Generator or int
+        Or a seed of one.
     draws : int
         Posterior draws, evenly spaced, from which data are replicated; cross-validation uses all.
     log_hazard : xarray.DataArray, optional
         Hazards of all patients of an arm, where the fit's own are of others (of patients by MRD). The patients are then
         compared with these, without cross-validation: what a patient's MRD says is not in them.
 
+    Returns
+    -------
+    FitCheck
+        Where a model's data cannot be replicated yet, as those of visits or of a mixture, it says so, and does not
+        pass.
+
     Raises
     ------
     SpecificationError
-        When the fit is not one of these patients in these intervals.
+        When the fit is not one of these patients in these intervals, or does not know its patients.
 
     Notes
     -----
     Power scaling scales the whole prior, a random walk given its smoothness too. With earlier trials it is of the joint
     model, the comparison with the data and cross-validation of this trial's patients.
+
+    Examples
+    --------
+    >>> import pandas as pd, smm_bayes as smm
+    >>> rows = pd.DataFrame({"patient": list("abcd"), "arm": ["old", "old", "new", "new"],
+    ...                      "time": [3.0, 14, 9, 20], "event": [1, 0, 1, 0]})
+    >>> patients = smm.read_patients(rows, arms={"control": "old", "experimental": "new"})
+    >>> model = smm.OneTrial.of(patients, smm.TimeGrid((12,)), smm.GammaPrior(0.5, 50))
+    >>> posterior = smm.fit(model, seed=1)
+    >>> smm.check_fit(posterior, rng=1).passed
+    True
     """
-    loo = patient_loo(fit, patients, grid) if log_hazard is None else None
-    drawn = _draws(fit) if log_hazard is None else log_hazard.transpose(*DIMS).to_numpy()
-    every = drawn.reshape(-1, *drawn.shape[2:])
-    return FitCheck(
-        patients=patients,
-        predictive=predictive_check(every, patients, grid, rng=rng, draws=draws),
-        loo=loo,
-        sensitivity=_sensitivity(fit),
-        convergence=fit.convergence,
-    )
+    patients, grid = whose(fit, patients, grid)
+    rng = np.random.default_rng(rng)
+    crossed = loo(fit, patients, grid) if log_hazard is None else None
+    predictive, unchecked = None, ""
+    if log_hazard is not None:
+        found, row = log_hazard.transpose(*DIMS).to_numpy(), patients.arm
+    else:
+        found, row, unchecked = _hazards(fit, patients)
+    if not unchecked:
+        every = found.reshape(-1, *found.shape[-3:])
+        predictive = predictive_check(every, patients, grid, rng=rng, draws=draws, row=row)
+    return FitCheck(patients, predictive, crossed, power_scaling(fit), fit.convergence, unchecked)
 
 
-def patient_loo(fit: Fit, patients: Patients, grid: TimeGrid) -> Any:
-    """Leave-one-patient-out cross-validation by Pareto-smoothed importance sampling, pointwise (ArviZ's ELPDData).
+def _hazards(fit: Fit, patients: Patients) -> tuple[np.ndarray, np.ndarray, str]:
+    """Hazards (chain, draw, row, cause, interval), the row of every patient, and why there are none."""
+    table, none = getattr(fit.model, "table", None), np.empty(0)
+    if at_visits(fit):
+        return none, none, "The data were not compared with replicated data: visits cannot be replicated yet."
+    if isinstance(table, PatternTable):
+        posterior: Any = fit.posterior
+        parameters = {str(name): values.transpose("chain", "draw", ...).values for name, values in posterior.items()}
+        flat = {name: values.reshape(-1, *values.shape[2:]) for name, values in parameters.items()}
+        return pattern_log_hazard(flat, table, fit.model.priors), pattern_of(patients, table), ""  # type: ignore[union-attr]
+    if "log_hazard" in fit.posterior:
+        return hazards_of(fit), patients.arm, ""
+    return none, none, "The data were not compared with replicated data: hazards of a mixture are not refitted yet."
 
-    The log likelihood by patient is Σ d·log λ − λ·E over the patient's own cells; it is a density of times, so that
-    models with different intervals can be compared.
+
+def power_scaling(fit: Fit) -> pd.DataFrame | None:
+    """Give the sensitivity of every main parameter to the prior and to the likelihood, by power scaling.
+
+    Of the whole likelihood, which sums over patients give as well as patients do. None without log densities.
     """
+    names = [name for name in PARAMETERS if name in fit.posterior]
+    likelihood = next((name for name in (CELLS, BY_PATIENT) if name in fit), None)
+    if not names or likelihood is None or "log_prior" not in fit:
+        return None
     import arviz as az
     import xarray as xr
 
-    log_hazard = _draws(fit)
-    shape = (len(patients.arms), len(patients.causes), len(grid))
-    if log_hazard.shape[2:] != shape:
-        raise SpecificationError(f"the fit's hazards have shape {log_hazard.shape[2:]} (arm, cause, interval); these "
-                                 f"patients and intervals need {shape}")  # fmt: skip
-    values = patient_log_likelihood(log_hazard, patients, grid)
-    _require_same_data(fit, values)
-    by_patient = xr.Dataset({"time": (("chain", "draw", "patient"), values)}, coords={"patient": patients.patient})
-    groups = {"posterior": fit.posterior, "log_likelihood": by_patient}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a large Pareto k, which is reported
-        return az.loo(xr.DataTree.from_dict(groups), pointwise=True)
-
-
-def compare_fits(fits: Mapping[str, tuple[Fit, Patients, TimeGrid]]) -> pd.DataFrame:
-    """Compare models of the same patients by leave-one-patient-out cross-validation.
-
-    Parameters
-    ----------
-    fits : mapping of str to (Fit, Patients, TimeGrid)
-        Intervals may differ between models, patients may not.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row a model, the best first: ``elpd`` with ``se``, ``elpd_diff`` from the best with its standard error
-        ``dse``, and the other columns of :func:`arviz.compare`.
-
-    Raises
-    ------
-    SpecificationError
-        When the patients are not the same.
-    """
-    import arviz as az
-
-    first = next(iter(fits.values()))[1]
-    for name, (_, patients, _) in fits.items():
-        if any(not np.array_equal(getattr(patients, column), getattr(first, column))
-               for column in ("patient", "time", "cause", "entry")):  # fmt: skip
-            raise SpecificationError(f"compare_fits: the patients of '{name}' are not those of the first model; "
-                                     "densities of different data cannot be compared")  # fmt: skip
-    return az.compare({name: patient_loo(*given) for name, given in fits.items()}, round_to="none")
-
-
-def _draws(fit: Fit) -> np.ndarray:
-    return fit.posterior["log_hazard"].transpose(*DIMS).to_numpy()
-
-
-def _require_same_data(fit: Fit, by_patient: np.ndarray) -> None:
-    """Refuse patients whose log likelihood is not the fit's own, where the fit is of one trial."""
-    if "log_likelihood" not in fit.data:
-        return
-    cells = fit.data["log_likelihood"]["events"]
-    if cells.sizes["cell"] != _draws(fit)[0, 0].size:
-        return  # earlier trials' cells are among them
-    if not np.allclose(cells.sum("cell").transpose("chain", "draw").values, by_patient.sum(axis=-1), rtol=1e-8):
-        raise SpecificationError("the fit is not one of these patients: their log likelihood is not the fit's")
-
-
-def _sensitivity(fit: Fit) -> pd.DataFrame | None:
-    names = [name for name in PARAMETERS if name in fit.posterior]
-    if not names or not {"log_prior", "log_likelihood"} <= set(fit.data.children):
-        return None
-    import arviz as az
-
+    groups = {"posterior": fit.posterior.dataset, "log_prior": fit.data["log_prior"].dataset,
+              "log_likelihood": fit.data[likelihood].dataset}  # fmt: skip
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         # no threshold: it would log advice for every parameter at its own
-        return az.psense_summary(fit.data, var_names=names, threshold=np.inf, round_to=6)[["prior", "likelihood"]]
+        return az.psense_summary(xr.DataTree.from_dict(groups), var_names=names, threshold=np.inf,
+                                 round_to=6)[["prior", "likelihood"]]  # fmt: skip

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from smm_bayes.inference.cells import observes_cells
 from smm_bayes.inference.made_for import carry, made_for
 from smm_bayes.survival.cure_priors import CurePriors
 from smm_bayes.survival.cure_table import CureTable
@@ -184,6 +185,7 @@ def cure_model(table: CureTable, priors: CurePriors) -> pm.Model:
     priors.check(table.other_causes)
     with pm.Model(coords=_coords(table)) as model:
         carry("cure", **_built_for(table, priors))
+        observes_cells()
         _observe_curable(*_curable(table, priors), table)
         others = table.others
         if others is not None and priors.others is not None:

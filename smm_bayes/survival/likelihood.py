@@ -29,15 +29,19 @@ def patient_log_likelihood(log_hazard: np.ndarray, patients: Patients, grid: Tim
     This is what leave-one-patient-out cross-validation needs; it sums to :func:`log_likelihood`. With delayed entry it
     is that of the event given survival to ``entry``, log f(time) − log S(entry).
     """
+    return likelihood_in_rows(log_hazard, patients.arm, patients, grid)
+
+
+def likelihood_in_rows(log_hazard: np.ndarray, row: np.ndarray, patients: Patients, grid: TimeGrid) -> np.ndarray:
+    """Log likelihood by patient, (..., patient), where each has the hazards of a row of (..., row, cause, interval)."""
     total = np.exp(log_hazard).sum(axis=-2)
     exposure = grid.exposure(patients.time, patients.entry)
     result = np.empty((*log_hazard.shape[:-3], len(patients)))
-    for arm in range(len(patients.arms)):
-        rows = np.flatnonzero(patients.arm == arm)
-        result[..., rows] = -np.einsum("...j,pj->...p", total[..., arm, :], exposure[rows])
+    for which in np.unique(row):
+        mine = np.flatnonzero(row == which)
+        result[..., mine] = -np.einsum("...j,pj->...p", total[..., which, :], exposure[mine])
     hit = np.flatnonzero(patients.event)
-    where = (patients.arm[hit], patients.cause[hit], grid.index(patients.time[hit]))
-    result[..., hit] += log_hazard[..., where[0], where[1], where[2]]
+    result[..., hit] += log_hazard[..., row[hit], patients.cause[hit], grid.index(patients.time[hit])]
     return result
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from smm_bayes.inference.cells import observes_cells
 from smm_bayes.inference.made_for import carry, made_for
 from smm_bayes.survival.effects import Varying, Waning
 from smm_bayes.survival.grid import EventTable
@@ -127,6 +128,7 @@ def observe_events(log_hazard: Any, table: EventTable) -> None:
     import pymc as pm
     import pytensor.tensor as pt
 
+    observes_cells()
     data = {name: pm.Data(name, values, dims="cell") for name, values in cell_data(table).items()}
     pm.CustomDist(
         "events",

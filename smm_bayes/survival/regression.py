@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smm_bayes.errors import SpecificationError
+from smm_bayes.inference.cells import observes_cells
 from smm_bayes.inference.made_for import carry, made_for
 from smm_bayes.survival.law import Law, draws_first
 from smm_bayes.survival.model import effect_data, log_hazard_ratios
@@ -75,6 +76,7 @@ def regression_model(table: PatternTable, priors: RegressionPriors) -> pm.Model:
     causes, arms = len(table.causes), len(table.arms)
     with pm.Model(coords=_coords(table)) as model:
         carry("regression", **_built_for(table, priors))
+        observes_cells()
         data = {name: pm.Data(name, values, dims=DIMS[name]) for name, values in _pattern_data(table, priors).items()}
         baseline = smooth_curves("log_baseline", _curves(table, priors), priors.survival.smoothness, table.grid,
                                  dim="curve", step="smoothness")  # fmt: skip

@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from smm_bayes.errors import SpecificationError
 from smm_bayes.survival.grid import EventTable, TimeGrid
 from smm_bayes.survival.piecewise import PiecewiseExponential
 from smm_bayes.trial.curves import SurvivalCurve, kaplan_meier, product_limit
@@ -46,6 +47,7 @@ FINER = 2  # times that the limit of a p-value holds the smallest p-value there 
 CELLS = 8  # intervals in which events are counted, at least
 LEAST = 0.2  # of its mean that the root of a refitted hazard is taken to be
 POINTS = 201  # of a curve in a figure
+MOST = 8000  # hazards of a model whose fit can be repeated
 DIMS = ("chain", "draw", "arm", "cause", "interval")
 
 
@@ -123,8 +125,9 @@ class PredictiveCheck:
 
 
 def predictive_check(
-    log_hazard: np.ndarray, patients: Patients, grid: TimeGrid, *, rng: np.random.Generator, draws: int = 400
-) -> PredictiveCheck:
+    log_hazard: np.ndarray, patients: Patients, grid: TimeGrid, *, rng: np.random.Generator, draws: int = 400,
+    row: np.ndarray | None = None,
+) -> PredictiveCheck:  # fmt: skip
     """Compare the patients with patients replicated from draws of the hazards.
 
     Events are counted in the model's intervals, each cut in equal parts where there are fewer than eight: in its own
@@ -133,6 +136,7 @@ def predictive_check(
     Parameters
     ----------
     log_hazard : numpy.ndarray, shape (draw, arm, cause, interval)
+        Or (draw, row, cause, interval).
     patients : Patients
     grid : TimeGrid
         Of the hazards.
@@ -140,16 +144,27 @@ def predictive_check(
     draws : int
         Replicated data sets, from draws evenly spaced; mean and covariance of the hazards are of all. More where there
         are so many discrepancies that the smallest p-value there can be would be too large to fail.
+    row : numpy.ndarray of int, shape (patient,), optional
+        Which hazards each patient has; those of the arm by default. What is compared is summed by arm.
+
+    Raises
+    ------
+    SpecificationError
+        When there are more than 8000 hazards: their covariance would not fit in memory.
     """
+    row = patients.arm if row is None else row
+    if log_hazard[0].size > MOST:
+        raise SpecificationError(f"the model has {log_hazard[0].size:,} hazards; data can be replicated for {MOST:,}: "
+                                 "give covariates fewer values")  # fmt: skip
     cells = _cut_finer(grid, float(patients.time.max()))
-    refit = _Refit.of(log_hazard, patients, grid, cells)
+    refit = _Refit.of(log_hazard, patients, grid, cells, row)
     seen = _measure(patients.time, patients.cause, patients, refit)
     number = max(min(draws, len(log_hazard)), round(FINER * len(seen.discrepancies) / MIN_P))
     kept = log_hazard[np.linspace(0, len(log_hazard) - 1, number).astype(int)]
-    pairs = zip(*replicate(kept, patients, grid, rng=rng), strict=True)
+    pairs = zip(*replicate(kept, patients, grid, rng=rng, row=row), strict=True)
     replicated = [_measure(time, cause, patients, refit) for time, cause in pairs]
     table = _tabulate(patients.time, patients.cause, patients, cells)
-    events = events_table(kept[..., refit.interval], table, rng=rng)
+    events = _counted(refit.expected(np.exp(kept[..., refit.interval]), patients.time, patients), table, rng=rng)
     return PredictiveCheck(
         events=events[table.cell_exposure.ravel() > 0],
         discrepancies={
@@ -176,25 +191,38 @@ class _Refit:
     score: np.ndarray  # of the data
     cells: TimeGrid
     interval: np.ndarray  # of the model, of each interval of ``cells``
+    row: np.ndarray  # whose hazards each patient has
 
     @classmethod
-    def of(cls, log_hazard: np.ndarray, patients: Patients, grid: TimeGrid, cells: TimeGrid) -> _Refit:
+    def of(
+        cls, log_hazard: np.ndarray, patients: Patients, grid: TimeGrid, cells: TimeGrid, row: np.ndarray | None = None
+    ) -> _Refit:
         roots = np.exp(log_hazard / 2)
         covariance = np.atleast_2d(np.cov(roots.reshape(len(roots), -1), rowvar=False))
-        root = roots.mean(axis=0)
-        start = cls(root, covariance, np.zeros(root.size), cells, grid.index(cells.edges[1:]))
-        return replace(start, score=start.score_of(_tabulate(patients.time, patients.cause, patients, cells)))
+        root, row = roots.mean(axis=0), patients.arm if row is None else row
+        start = cls(root, covariance, np.zeros(root.size), cells, grid.index(cells.edges[1:]), row)
+        return replace(start, score=start.score_of(patients.time, patients.cause, patients))
 
-    def score_of(self, table: EventTable) -> np.ndarray:
+    def score_of(self, time: np.ndarray, cause: np.ndarray, patients: Patients) -> np.ndarray:
         """Derivative of the log likelihood by every root, 2 (d / √λ − √λ E)."""
         first = np.searchsorted(self.interval, np.arange(self.root.shape[-1]))
-        events, exposure = (np.add.reduceat(part, first, axis=-1) for part in (table.events, table.cell_exposure))
-        return (2 * (events / self.root - exposure * self.root)).ravel()
+        counts = _count(time, cause, patients, self.cells, self.row, self.root.shape[:2])
+        events, exposure = (np.add.reduceat(part, first, axis=-1) for part in counts)
+        return (2 * (events / self.root - exposure[:, None] * self.root)).ravel()
 
-    def hazards(self, table: EventTable) -> np.ndarray:
-        """Hazards fitted to other data, in every cell: (arm, cause, cell)."""
-        step = self.covariance @ (self.score_of(table) - self.score)
+    def hazards(self, time: np.ndarray, cause: np.ndarray, patients: Patients) -> np.ndarray:
+        """Hazards fitted to other data, in every cell: (row, cause, cell)."""
+        step = self.covariance @ (self.score_of(time, cause, patients) - self.score)
         return np.maximum(self.root + step.reshape(self.root.shape), LEAST * self.root)[..., self.interval] ** 2
+
+    def expected(self, hazards: np.ndarray, time: np.ndarray, patients: Patients) -> np.ndarray:
+        """Events that hazards (..., row, cause, cell) let expect of these times at risk: (..., arm, cause, cell)."""
+        exposure = self.cells.exposure(time, _entry(patients))
+        found = np.zeros((*hazards.shape[:-3], len(patients.arms), *hazards.shape[-2:]))
+        for arm, row in sorted(set(zip(patients.arm.tolist(), self.row.tolist(), strict=True))):
+            mine = (patients.arm == arm) & (self.row == row)
+            found[..., arm, :, :] += hazards[..., row, :, :] * exposure[mine].sum(axis=0)
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,9 +238,9 @@ class _Measured:
 def _measure(time: np.ndarray, cause: np.ndarray, patients: Patients, refit: _Refit) -> _Measured:
     entry = _entry(patients)
     table = _tabulate(time, cause, patients, refit.cells)
-    hazards = refit.hazards(table)
+    hazards = refit.hazards(time, cause, patients)
     exposure = refit.cells.exposure(time, entry)
-    discrepancies = {"events": _chi_square(table.events, hazards * table.cell_exposure)}
+    discrepancies = {"events": _chi_square(table.events, refit.expected(hazards, time, patients))}
     residuals, reach, survival = {}, {}, {}
     for a, arm in enumerate(patients.arms):
         rows = patients.arm == a
@@ -220,7 +248,7 @@ def _measure(time: np.ndarray, cause: np.ndarray, patients: Patients, refit: _Re
             continue
         survival[arm] = kaplan_meier(time[rows], cause[rows] >= 0, entry[rows] if entry.any() else None)
         for c, name in enumerate(patients.causes):
-            residual = exposure[rows] @ hazards[a, c]
+            residual = (exposure[rows] * hazards[refit.row[rows], c]).sum(axis=1)
             curve = residuals[name, arm] = product_limit(residual, cause[rows] == c)
             last = _last(residual)
             discrepancies[f"residuals: {name}, {arm}"] = _distance(curve, last)
@@ -256,9 +284,14 @@ def events_check(log_hazard: xr.DataArray, table: EventTable, *, rng: np.random.
 
 def events_table(log_hazard: np.ndarray, table: EventTable, *, rng: np.random.Generator) -> pd.DataFrame:
     """Do as :func:`events_check` with draws (draw, arm, cause, interval); events are Poisson given the exposure."""
+    return _counted(np.exp(log_hazard) * table.cell_exposure, table, rng=rng)
+
+
+def _counted(expected: np.ndarray, table: EventTable, *, rng: np.random.Generator) -> pd.DataFrame:
+    """Events beside those drawn from what is expected (draw, arm, cause, interval)."""
     import pandas as pd
 
-    events = rng.poisson(np.exp(log_hazard) * table.cell_exposure)
+    events = rng.poisson(expected)
     low, middle, high = np.quantile(events, [0.025, 0.5, 0.975], axis=0)
     index = pd.MultiIndex.from_product(
         [table.arms, table.causes, table.grid.labels], names=["arm", "cause", "interval"]
@@ -300,8 +333,9 @@ def _last(residual: np.ndarray) -> float:
 
 
 def replicate(
-    log_hazard: np.ndarray, patients: Patients, grid: TimeGrid, *, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
+    log_hazard: np.ndarray, patients: Patients, grid: TimeGrid, *, rng: np.random.Generator,
+    row: np.ndarray | None = None,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Draw the same patients' times and causes again, once from every draw of the hazards, with the same follow-up.
 
     Parameters
@@ -311,13 +345,15 @@ def replicate(
         Who entered late is drawn given survival to entry.
     grid : TimeGrid
     rng : numpy.random.Generator
+    row : numpy.ndarray of int, shape (patient,), optional
+        Which hazards each patient has; those of the arm by default.
 
     Returns
     -------
     time, cause : numpy.ndarray, shape (draw, patient)
         Cause -1 where censored.
     """
-    arm, entry = patients.arm, _entry(patients)
+    arm, entry = patients.arm if row is None else row, _entry(patients)
     limit = follow_up_limits(patients, len(log_hazard), rng=rng)
     time, cause = np.empty(limit.shape), np.empty(limit.shape, int)
     total = np.logaddexp.reduce(log_hazard, axis=2)
@@ -375,12 +411,20 @@ def _cut_finer(grid: TimeGrid, last: float) -> TimeGrid:
 
 
 def _tabulate(time: np.ndarray, cause: np.ndarray, patients: Patients, grid: TimeGrid) -> EventTable:
-    arms, causes, arm = patients.arms, patients.causes, patients.arm
-    exposure, events = np.zeros((len(arms), len(grid))), np.zeros((len(arms), len(causes), len(grid)))
-    np.add.at(exposure, arm, grid.exposure(time, _entry(patients)))
+    arms, causes = patients.arms, patients.causes
+    counts = _count(time, cause, patients, grid, patients.arm, (len(arms), len(causes)))
+    return EventTable(*counts, grid, arms, causes)
+
+
+def _count(
+    time: np.ndarray, cause: np.ndarray, patients: Patients, grid: TimeGrid, row: np.ndarray, shape: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Events (row, cause, interval) and exposure (row, interval); ``shape`` says how many rows and causes."""
+    exposure, events = np.zeros((shape[0], len(grid))), np.zeros((*shape, len(grid)))
+    np.add.at(exposure, row, grid.exposure(time, _entry(patients)))
     hit = cause >= 0
-    np.add.at(events, (arm[hit], cause[hit], grid.index(time[hit])), 1.0)
-    return EventTable(events, exposure, grid, arms, causes)
+    np.add.at(events, (row[hit], cause[hit], grid.index(time[hit])), 1.0)
+    return events, exposure
 
 
 def listed(words: list[str]) -> str:

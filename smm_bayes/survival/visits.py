@@ -125,21 +125,8 @@ class VisitTable:
             When an event was found at no planned visit though the schedule has no window, or ``last_clear`` is missing,
             negative, or not before the event was found.
         """
-        if cause not in patients.causes:
-            raise SpecificationError(f"cause must be one of {', '.join(patients.causes)}; got {cause!r}")
-        if (schedule is None) == (last_clear is None):
-            raise SpecificationError("give either schedule, the planned visits, or last_clear, each patient's last "
-                                     "assessment without the event")  # fmt: skip
-        found = patients.event & (patients.cause == patients.causes.index(cause))
-        clear = _planned(patients, found, schedule) if schedule is not None else _checked(patients, found, last_clear)
-        if patients.entry is not None:
-            clear = np.maximum(clear, patients.entry)
-        clear = on_clock(clear)
-        known = patients.take(
-            np.ones(len(patients), bool), time=np.where(found, clear, patients.time), event=patients.event & ~found,
-            cause=np.where(found, -1, patients.cause), censoring=np.where(found, "other", patients.censoring), mrd=None,
-        )  # fmt: skip
-        arm, widths = patients.arm[found], on_clock(grid.exposure(patients.time[found], clear[found]))
+        known, found = until_clear(patients, cause, schedule=schedule, last_clear=last_clear)
+        arm, widths = patients.arm[found], on_clock(grid.exposure(patients.time[found], known.time[found]))
         _, first, count = np.unique(np.c_[arm, widths], axis=0, return_index=True, return_counts=True)
         return cls(grid.tabulate(known), cause, arm[first], widths[first], count.astype(float))
 
@@ -165,6 +152,31 @@ class VisitTable:
             widths = np.repeat(self.widths.sum(axis=1), self.count.astype(int))
             middle = f", median width {np.median(widths):.3g} months"
         return f"VisitTable: {self.cause} in {len(self.arm)} brackets of {patients} patients{middle}; {self.exact!r}"
+
+
+def until_clear(
+    patients: Patients, cause: str, *, schedule: VisitSchedule | Mapping[str, VisitSchedule] | None = None,
+    last_clear: np.ndarray | None = None,
+) -> tuple[Patients, np.ndarray]:  # fmt: skip
+    """Follow everybody until last known without the event of a cause, and say in whom visits found it.
+
+    Arguments and refusals are those of :meth:`VisitTable.of`.
+    """
+    if cause not in patients.causes:
+        raise SpecificationError(f"cause must be one of {', '.join(patients.causes)}; got {cause!r}")
+    if (schedule is None) == (last_clear is None):
+        raise SpecificationError("give either schedule, the planned visits, or last_clear, each patient's last "
+                                 "assessment without the event")  # fmt: skip
+    found = patients.event & (patients.cause == patients.causes.index(cause))
+    clear = _planned(patients, found, schedule) if schedule is not None else _checked(patients, found, last_clear)
+    if patients.entry is not None:
+        clear = np.maximum(clear, patients.entry)
+    known = patients.take(
+        np.ones(len(patients), bool), time=np.where(found, on_clock(clear), patients.time),
+        event=patients.event & ~found, cause=np.where(found, -1, patients.cause),
+        censoring=np.where(found, "other", patients.censoring), mrd=None,
+    )  # fmt: skip
+    return known, found
 
 
 def _planned(

@@ -90,6 +90,16 @@ def read_frame(
     ------
     DataError
         Naming every problem with its column, rows and remedy.
+
+    Examples
+    --------
+    >>> import pandas as pd, smm_bayes as smm
+    >>> rows = pd.DataFrame({"id": list("abcd"), "arm": ["old", "old", "new", "new"], "years": [0.25, 1, 1, 2],
+    ...                      "died": [1, 0, 1, 0]})
+    >>> patients = smm.read_patients(rows, arms={"control": "old", "experimental": "new"}, unit="year",
+    ...                              columns={"patient": "id", "time": "years", "event": "died"})
+    >>> patients.time.tolist(), patients.events
+    ([3.0, 12.0, 12.0, 24.0], 2)
     """
     table = Table.of(source, "patients")
     problems = Problems(table.name)

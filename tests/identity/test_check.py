@@ -130,7 +130,7 @@ def test_repeated_fit_is_the_gamma_posterior_to_first_order():
     table = predictive._tabulate(time, cause, patients, GRID)
     exact = GammaHazards.prior(table, 1, 40).update(table).mean()
     spread = np.exp(draws).std(axis=0)
-    assert np.abs((refit.hazards(table) - exact) / spread).max() < 0.25
+    assert np.abs((refit.hazards(time, cause, patients) - exact) / spread).max() < 0.25
     assert np.abs((refit.root**2 - exact) / spread).max() > 1.5
 
 

@@ -88,6 +88,27 @@ def test_an_interruption_of_a_later_part_is_an_incomplete_fit(model, monkeypatch
     assert np.isfinite(fitted.posterior["at"].values).all()
 
 
+def test_an_interruption_between_two_parts_keeps_what_is_done(model, monkeypatch):
+    """Pressed while the draws of the second part are put in order."""
+    honest, seen = each.gather, []
+
+    def interrupted(*given):
+        seen.append(given)
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        return honest(*given)
+
+    monkeypatch.setattr(each, "gather", interrupted)
+    data = [{"seen": np.array([y])} for y in (0.0, 1.0, 2.0)]
+    fitted = fit_each(model, data, seed=3, cores=2)
+    assert fitted.convergence.reasons[0] == "sampling was interrupted"
+    assert fitted.posterior.sizes["chain"] == 2
+    assert len(fitted.attempts) == 1
+    monkeypatch.setattr(each, "gather", lambda *given: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):  # nothing is done yet
+        fit_each(model, data, seed=3, cores=2)
+
+
 def test_an_error_of_a_caller_stops_what_runs_ahead(model):
     def fails(state):
         raise RuntimeError("shown nowhere")

@@ -101,7 +101,7 @@ def test_two_classes_are_exact(model):
     alone, together = exact(times=TIMES[:0], events=EVENTS[:0]), exact(ShareOfPatients(1 - 1e-5, 1e8))
     assert alone["log_hazard"] - 0.02 > known["log_hazard"] > together["log_hazard"] + 0.1
     assert set(fitted.data["log_prior"].data_vars) >= {"exchangeable_share", "other_level", "log_baseline"}
-    assert fitted.data["log_likelihood"]["patients"].shape == (4, 4000, len(TIMES) + 1)
+    assert fitted.data["cell_log_likelihood"]["patients"].shape == (4, 4000, len(TIMES) + 1)
 
 
 def test_nobody_earlier_is_no_borrowing(model):

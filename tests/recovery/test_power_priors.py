@@ -52,7 +52,7 @@ def test_the_sampler_agrees_with_quadrature(model, case):
         assert abs(float(log_hazard.mean()) - exact_mean) < 4 * float(az.mcse(log_hazard))
     terms = fitted.data["log_prior"]
     total = terms["power"].sum("trial") + terms["log_hazard_cell"].sum("cell")
-    total = total + fitted.data["log_likelihood"]["events"].sum("cell")
+    total = total + fitted.data["cell_log_likelihood"]["events"].sum("cell")
     flat = draws["log_hazard"].values.reshape(*total.shape, -1)
     np.testing.assert_allclose(total, prior.log_density(draws["power"].values, flat, now), rtol=1e-9)
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from smm_bayes.errors import SpecificationError
 from smm_bayes.inference import fit
 from smm_bayes.survival import (
     BaselinePrior,
@@ -17,6 +18,7 @@ from smm_bayes.survival import (
     visits_log_likelihood,
     visits_model,
 )
+from smm_bayes.survival.check import power_scaling
 from smm_bayes.trial import Patients
 
 GRID = TimeGrid((12, 24))
@@ -108,7 +110,7 @@ def test_a_fit_has_its_log_densities_and_estimands(model):
     patients = seen_at((HALF_YEARLY, HALF_YEARLY), 300, rng=np.random.default_rng(3))
     table = VisitTable.of(patients, GRID, cause="progression", schedule=HALF_YEARLY)
     fitted = fit(model, seed=3, data=visits_data(table, PRIORS, **ROOM)).require_convergence()
-    terms = fitted.data["log_likelihood"]
+    terms = fitted.data["cell_log_likelihood"]
     draws = fitted.posterior["log_hazard"].transpose("chain", "draw", "arm", "cause", "interval").values
     np.testing.assert_allclose(
         terms["events"].sum("cell").values + terms["brackets"].sum("bracket").values,
@@ -116,8 +118,10 @@ def test_a_fit_has_its_log_densities_and_estimands(model):
     )  # fmt: skip
     assert set(fitted.data["log_prior"].data_vars) == {"log_baseline", "smoothness", "log_hazard_ratio"}
     np.testing.assert_array_equal(fitted.data["observed_data"]["brackets"].values[: len(table.arm)], table.count)
-    sensitivity = az.psense_summary(fitted.data, var_names=["log_hazard_ratio"])
-    assert (sensitivity["likelihood"].astype(float) > 0.05).any()
+    sensitivity = power_scaling(fitted)
+    assert sensitivity.loc["log_hazard_ratio[progression]", "likelihood"] > 0.05
+    with pytest.raises(SpecificationError, match="sums over patients only"):
+        az.loo(fitted)
     law = Law.of_draws(fitted.posterior["log_hazard"], GRID)
     incidence = Estimands(law, horizon=36).cumulative_incidence_curve([36.0])
     truth = HAZARDS[0] @ (np.exp(-np.r_[0, np.cumsum(HAZARDS.sum(axis=0)[:2] * 12)])

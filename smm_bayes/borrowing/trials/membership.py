@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smm_bayes.borrowing.trials.deviations import Spread, added, effect_sd, hazard_sd
+from smm_bayes.inference.cells import observes_cells
 
 if TYPE_CHECKING:
     from smm_bayes.borrowing.trials.cohorts import Trials
@@ -53,6 +54,7 @@ def observe(trials: Trials, priors: TrialsPriors, log_hazard: Any, index: Index)
     import pymc as pm
     import pytensor.tensor as pt
 
+    observes_cells()
     data = {name: pm.Data(name, values, dims="cell") for name, values in cell_data(trials, priors).items()}
     events, exposure = data["events_data"], data["exposure_data"]
     layers = priors.relation.layers(priors.between)

@@ -10,6 +10,7 @@ from smm_bayes.borrowing.trials.conjugate import draw_log_gamma
 from smm_bayes.borrowing.trials.histories import HazardHistory
 from smm_bayes.borrowing.trials.power import NormalisedPowerPrior
 from smm_bayes.errors import SpecificationError
+from smm_bayes.inference.cells import observes_cells
 from smm_bayes.inference.made_for import carry, made_for
 from smm_bayes.survival.grid import EventTable
 
@@ -57,6 +58,7 @@ def power_prior_model(prior: NormalisedPowerPrior, current: EventTable) -> pm.Mo
     }  # fmt: skip
     with pm.Model(coords=coords) as model:
         carry("power", **_built_for(prior))
+        observes_cells()
         power = pm.Beta("power", [p.p for p in prior.priors], [p.q for p in prior.priors], dims="trial")
         sums = [pm.Data(name, values, dims=("trial", "cell")) for name, values in _earlier(history).items()]
         shape, rate = (start + (power[:, None] * added).sum(axis=0)

@@ -9,8 +9,12 @@ import numpy as np
 
 from smm_bayes.borrowing.trials.cohorts import Trials
 from smm_bayes.borrowing.trials.priors import TrialsPriors
+from smm_bayes.errors import SpecificationError
 from smm_bayes.survival.grid import EventTable
 from smm_bayes.survival.law import Law
+from smm_bayes.survival.likelihood import patient_log_likelihood
+from smm_bayes.survival.one_trial import DIMS
+from smm_bayes.trial.patients import Patients
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -52,11 +56,23 @@ class WithEarlierTrials:
         same in all.
     priors : TrialsPriors
     sources : tuple of EvidenceSource
+    patients : Patients or None
+        Of the current trial, for what is asked of each: cross-validation and checks.
     """
 
     trials: tuple[Trials, ...]
     priors: TrialsPriors
     sources: tuple[EvidenceSource, ...]
+    patients: Patients | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse patients whom the current trial does not count."""
+        if self.patients is None:
+            return
+        trials, seen = self.trials[0], self.trials[0].grid.tabulate(self.patients)
+        counted = [cohort.exposure for cohort in trials.cohorts if cohort.trial == trials.current]
+        if np.shape(counted) != seen.exposure.shape or not np.allclose(counted, seen.exposure):
+            raise SpecificationError("the patients are not those of the current trial; tabulate these patients")
 
     def __repr__(self) -> str:
         if len(self.trials) == 1:
@@ -78,7 +94,7 @@ class WithEarlierTrials:
     def without(self, *names: str, reconstructions: int | None = None) -> WithEarlierTrials:
         """Give the same model with some trials silent, from so many reconstructions."""
         kept = self.trials[:reconstructions]
-        return WithEarlierTrials(tuple(trials.without(*names) for trials in kept), self.priors, self.sources)
+        return replace(self, trials=tuple(trials.without(*names) for trials in kept))
 
     def statements(self) -> dict[str, str]:
         """Every prior in words."""
@@ -111,7 +127,7 @@ class WithEarlierTrials:
         drawn = simulate_counts(cohort_log_hazard(truth, trials, self.priors)[0], trials, rng=rng)
         regimens = {arm: cohort.regimen for arm, cohort in
                     zip(table.arms, [c for c in trials.cohorts if c.trial == trials.current], strict=True)}  # fmt: skip
-        return replace(self, trials=(drawn.with_current(table, regimens),))
+        return replace(self, trials=(drawn.with_current(table, regimens),), patients=None)
 
     def log_likelihood(self, parameters: dict[str, np.ndarray]) -> np.ndarray:
         """Log likelihood of parameters with draws first, in NumPy, under the first reconstruction."""
@@ -128,3 +144,16 @@ class WithEarlierTrials:
         trials = self.trials[0]
         arms = ("control", "experimental") if parameters["log_hazard"].shape[1] == 2 else ("experimental",)
         return Law.plain(parameters["log_hazard"], trials.grid, arms, trials.causes)
+
+    def patient_log_likelihood(self, posterior: xr.Dataset) -> np.ndarray:
+        """Log likelihood by patient of the current trial, (chain, draw, patient).
+
+        Raises
+        ------
+        SpecificationError
+            When the patients are not known.
+        """
+        if self.patients is None:
+            raise SpecificationError("the model has tables of its patients only; give it those of the current trial")
+        log_hazard = posterior["log_hazard"].transpose(*DIMS).values
+        return patient_log_likelihood(log_hazard, self.patients, self.trials[0].grid)

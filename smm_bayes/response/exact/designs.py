@@ -47,7 +47,7 @@ class OneSampleDesign:
 
     Examples
     --------
-    >>> from smm_bayes.borrowing import BetaMixture
+    >>> from smm_bayes.priors.mixtures import BetaMixture
     >>> from smm_bayes.response.exact import BinaryArm, OneSampleDesign, OneSampleRule, above
     >>> arm = BinaryArm(BetaMixture([1], [0.5], [0.5]), 40)
     >>> interim = OneSampleDesign(OneSampleRule(above(0.2, 0.95)), arm.after(7, patients=20))

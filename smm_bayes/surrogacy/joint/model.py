@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from smm_bayes.inference.cells import observes_cells
 from smm_bayes.inference.made_for import MADE_FOR, carry, made_for
 from smm_bayes.surrogacy.joint.hazards import CONDITIONAL, HazardsOf, check_hazards_of
 from smm_bayes.surrogacy.joint.priors import MISSING_MEAN, MISSING_SD, JointPriors
@@ -150,6 +151,7 @@ def observe_joint(
     shape = table.shape
     shape.check(priors.effect.timed, hazards_of, factor is not None)
     carry("status", **_built_for(table, priors))
+    observes_cells()
     data = {name: pm.Data(name, values, dims=DIMS.get(name)) for name, values in status_data(table, priors).items()
             if not name.endswith(MADE_FOR)}  # fmt: skip
     status = _add_status(shape, priors)
