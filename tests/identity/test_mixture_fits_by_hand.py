@@ -249,3 +249,8 @@ def test_vectors_that_cannot_be_fitted_are_refused():
     np.testing.assert_allclose(one.means[0], np.average(draws, axis=0, weights=WHOLE), rtol=1e-10)
     np.testing.assert_allclose(one.covariances[0], np.cov(draws.T, aweights=WHOLE, bias=True), rtol=1e-8)
     assert one.labels == ("x", "y")
+    two = fit_multivariate(draws, components=2)
+    assert len(two) == 2
+    np.testing.assert_allclose(two.mean, draws.mean(axis=0), rtol=1e-6)
+    given = fit_multivariate(draws, components=2, rng=np.random.default_rng(1))  # the same chance as without
+    np.testing.assert_array_equal(given.means, two.means)

@@ -7,7 +7,15 @@ from scipy.integrate import quad
 from scipy.optimize import minimize_scalar
 
 from smm_bayes.errors import Problems, SpecificationError
-from smm_bayes.priors.mixtures import BetaMixture, GammaMixture, NormalMixture, divergence, largest_gap, sam_weight
+from smm_bayes.priors.mixtures import (
+    BetaMixture,
+    GammaMixture,
+    MultivariateNormalMixture,
+    NormalMixture,
+    divergence,
+    largest_gap,
+    sam_weight,
+)
 from smm_bayes.priors.mixtures.components import check_weights, vector
 from smm_bayes.priors.mixtures.effective_sample_size import information
 
@@ -396,3 +404,11 @@ def test_weights_are_shares_and_numbers_are_numbers():
     assert len(problems_of(vector, "a", "a")[0]) == 0
     with pytest.raises(SpecificationError, match="one a component"):
         BetaMixture(W, [1, 2, 3], [1, 2])
+
+
+def test_a_vector_has_a_name_of_its_own_for_every_element():
+    for labels in (("a",), ("a", "b", "c"), ("a", "a")):
+        with pytest.raises(SpecificationError, match="2 different names"):
+            MultivariateNormalMixture([1], [[0, 0]], [np.eye(2)], labels)
+    assert MultivariateNormalMixture([1], [[0, 0]], [np.eye(2)]).labels == ("0", "1")
+    assert MultivariateNormalMixture([1], [[0, 0]], [np.eye(2)], ("a", "b")).labels == ("a", "b")

@@ -1,6 +1,6 @@
 """Mutation score of the numerical core: how many small faults put into it do its tests see?
 
-    python tests/mutation/run.py [FILE ...] [--results out/mutation.jsonl] [--write]
+    python tests/mutation/run.py [FILE ...] [--seed N] [--sample N] [--results out/mutation.jsonl] [--write]
 
 Modules and their tests are in ``modules.toml``; mutants known to change nothing, and the survivors, each with its
 reason, in ``survivors.csv``. Results are added to a file as they come, and a later run takes from it what it can: a
@@ -130,9 +130,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="*", help="modules of the table, below the package; all by default")
     parser.add_argument("--results", type=Path, default=ROOT / "out" / "mutation.jsonl")
+    parser.add_argument("--seed", type=int, help="another sample, which no test was written for")
+    parser.add_argument("--sample", type=int, help="mutants of every module")
     parser.add_argument("--write", action="store_true", help="store the score in score.json")
     given = parser.parse_args(arguments)
     table = tomllib.loads((HERE / "modules.toml").read_text())
+    table["seed"] = given.seed if given.seed is not None else table["seed"]
+    own = {"sample": given.sample} if given.sample else {}
     explained = known(HERE / "survivors.csv")
     equivalent = {key: reason for key, (kind, reason) in explained.items() if kind == "equivalent"}
     given.results.parent.mkdir(parents=True, exist_ok=True)
@@ -141,7 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for entry in table["module"]:
         if given.files and entry["file"] not in given.files:
             continue
-        module = Module.read(entry, table["sample"], table["seed"])
+        module = Module.read(entry | own, table["sample"], table["seed"])
         found = list(outcomes(module, given.results, equivalent, table["slow"]))
         unused = [mutant for mutant in module.mutants if mutant.key in equivalent]
         rows.append((module, [outcome for _, outcome in found], len(unused)))

@@ -107,6 +107,7 @@ BAD = {
     "regimen empty": (with_cell(6, "regimen", ""), "'regimen', row 6: an arm that is not declared"),
     "regimen of the other arm": (with_cell(6, "regimen", "observation"), "row 6: not the regimen that goes with column"),
     "arm in another case": (with_cell(6, "arm", "RD"), "row 6: not the regimen that goes with column 'arm'"),
+    "arm that comes later in the alphabet": (with_cell(6, "arm", "Zd"), "row 6: not the regimen that goes with column"),
     "event denied": (with_cell(2, "event", "0"), "row 2"),
     "event without cause": (with_cell(3, "event", "1"), "row 3"),
     "event that is neither": (with_cell(2, "event", "2"), "column 'event', row 2: neither 0 nor 1"),

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 from statistics import NormalDist
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from smm_bayes.errors import DataError
+from smm_bayes.errors import DataError, Problems
 from smm_bayes.evidence import Fact
 from smm_bayes.evidence import consistency as rules
-from smm_bayes.evidence.origin import told_apart
+from smm_bayes.evidence.made import _check_times
+from smm_bayes.evidence.origin import Origin, causes_of, told_apart
 from smm_bayes.evidence.pseudo import Check, CheckTable, PseudoArm
 from smm_bayes.evidence.summaries import ArmSummary, FollowUp
 from smm_bayes.evidence.vocabulary import COLUMNS
+from smm_bayes.trial.table import Table
 
 
 def fact(**changes):
@@ -321,3 +326,28 @@ def test_causes_are_told_apart_or_counted_together():
     ):  # fmt: skip
         (sentence,) = told_apart(causes, counts, ignores)
         assert said in sentence
+
+
+def test_an_event_of_a_table_is_what_its_summaries_say_it_may_have_been():
+    for changes, causes in (
+        ({}, {"progression": ["progression"]}), ({"deaths_count": True}, {"progression": ["progression", "death"]}),
+        ({"deaths_count": True, "deaths_without_progression": 2}, {"progression": ["progression"], "death": ["death"]}),
+        ({"deaths_without_progression": 2}, {"progression": ["progression"], "death": ["death"]}),
+        ({"cause": "death", "deaths_count": True}, {"death": ["death"]}), ({"cause": "death"}, {"death": ["death"]}),
+    ):  # fmt: skip
+        assert causes_of(SimpleNamespace(summaries={"single": ArmSummary(**(GOOD | changes))})) == causes
+
+
+@pytest.mark.parametrize(("time", "fits"), [("100", True), ("100.02", True), ("100.03", False), ("12", True)])
+def test_nobody_is_followed_beyond_the_cut_by_more_than_rounding(time, fits):
+    origin, problems = SimpleNamespace(follow_up=SimpleNamespace(cutoff=100.0)), Problems("t")
+    _check_times(Table("t", {"time": ["5", time]}, [2, 3]), origin, problems)
+    assert len(problems) == (0 if fits else 1)
+
+
+def test_a_record_is_of_one_reconstruction_or_more():
+    stored = Path(__file__).parents[2] / "data/patients/reconstructed/gem_cesar_2024_ttp.json"
+    content = json.loads(stored.read_text())
+    assert Origin.model_validate(content | {"number": 1}).number == 1
+    with pytest.raises(ValueError, match="number"):
+        Origin.model_validate(content | {"number": 0})
