@@ -403,10 +403,10 @@ def transport(rng: random.Random, folder: Path) -> None:
     if kind < 0.3:
         at = rng.randrange(len(content))
         changed[at] = rng.randrange(256)
-    elif kind < 0.5:
+    elif kind < 0.55:
         changed = changed[: rng.randrange(len(changed))]
         short = len(changed) % 80 > 0  # else the last rows may be gone without a trace
-    elif kind < 0.6:
+    elif kind < 0.75:
         changed = bytearray(mutate.raw(rng, content))
     path = folder / "t.xpt"
     path.write_bytes(changed)
