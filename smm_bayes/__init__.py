@@ -34,6 +34,16 @@ _NAMES = {
     "GammaPrior": "survival.model_priors:GammaPrior",
     # models
     "OneTrial": "survival.one_trial:OneTrial",
+    "Regression": "survival.regression:Regression",
+    "RegressionPriors": "survival.regression_priors:RegressionPriors",
+    "CovariatePrior": "survival.regression_priors:CovariatePrior",
+    "Cure": "survival.cure:Cure",
+    "CurePriors": "survival.cure_priors:CurePriors",
+    "CuredPrior": "survival.cure_priors:CuredPrior",
+    "LateHazardPrior": "survival.cure_priors:LateHazardPrior",
+    "Visits": "survival.visits_model:Visits",
+    "VisitSchedule": "survival.schedule:VisitSchedule",
+    "Law": "survival.law:Law",
     # fits
     "fit": "inference.sampling:fit",
     "Fit": "inference.fitted:Fit",

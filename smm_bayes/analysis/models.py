@@ -13,15 +13,11 @@ from smm_bayes.errors import SmmBayesError
 from smm_bayes.priors.clinical import HazardRatioPrior, SpreadPrior
 from smm_bayes.survival.cure import Cure
 from smm_bayes.survival.cure_priors import CuredPrior, CurePriors, LateHazardPrior, OddsRatioPrior
-from smm_bayes.survival.cure_table import CureTable
 from smm_bayes.survival.grid import EventTable
 from smm_bayes.survival.model_priors import SurvivalPriors
 from smm_bayes.survival.one_trial import OneTrial
-from smm_bayes.survival.patterns import PatternTable
 from smm_bayes.survival.regression import Regression
 from smm_bayes.survival.regression_priors import RegressionPriors
-from smm_bayes.survival.schedule import FoundAtVisits
-from smm_bayes.survival.visits import VisitTable
 from smm_bayes.survival.visits_model import Visits
 from smm_bayes.trial.patients import Patients
 
@@ -49,20 +45,18 @@ def model_of(spec: AnalysisSpec, patients: Patients) -> HazardModel:
 
 
 def _one_trial(spec: AnalysisSpec, patients: Patients) -> OneTrial:
-    return OneTrial(spec.grid.tabulate(patients), spec.priors)
+    return OneTrial.of(patients, spec.grid, spec.priors)
 
 
 def _regression(spec: AnalysisSpec, patients: Patients) -> Regression:
     model, survival = spec.model, spec.priors
     assert isinstance(survival, SurvivalPriors)
     groups = model.subgroups
-    table = PatternTable.of(patients, spec.grid, strata=model.strata, covariates=list(model.covariates),
-                            subgroups=groups.columns if groups else ())  # fmt: skip
     priors = RegressionPriors(survival, {name: one.prior for name, one in model.covariates.items()})
     if groups:
         priors = replace(priors, prognostic=SpreadPrior(groups.prognostic), predictive=SpreadPrior(groups.predictive))
-    priors.check(table)
-    return Regression(table, priors)
+    return Regression.of(patients, spec.grid, priors, strata=model.strata, covariates=list(model.covariates),
+                         subgroups=groups.columns if groups else ())  # fmt: skip
 
 
 def _cure(spec: AnalysisSpec, patients: Patients) -> Cure:
@@ -79,14 +73,13 @@ def _cure(spec: AnalysisSpec, patients: Patients) -> Cure:
         priors = replace(priors, odds_ratio=OddsRatioPrior(section.odds_ratio.median, section.odds_ratio.upper))
     if section.hazard_ratio is not None:
         priors = replace(priors, hazard_ratio=HazardRatioPrior(section.hazard_ratio.median, section.hazard_ratio.upper))
-    return Cure(CureTable.of(patients, spec.grid, spec.curable), priors)
+    return Cure.of(patients, spec.grid, priors, curable=spec.curable)
 
 
 def _visits(spec: AnalysisSpec, patients: Patients) -> Visits:
     section = spec.model.visits
     assert section is not None
-    found = FoundAtVisits(section.cause or spec.snapshot.cause_names[0], section.schedule)
-    return Visits(VisitTable.of(patients, spec.grid, cause=found.cause, schedule=found.schedule), spec.priors, found)
+    return Visits.of(patients, spec.grid, spec.priors, section.schedule, cause=section.cause)
 
 
 def _with_earlier_trials(spec: AnalysisSpec, table: EventTable) -> WithEarlierTrials:

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     import pymc as pm
     import xarray as xr
 
+    from smm_bayes.trial.patients import Patients
+
 ROUNDS = 50  # of the crude estimate that makes the sampler's coordinates
 
 
@@ -84,10 +86,36 @@ class Cure:
     ----------
     table : CureTable
     priors : CurePriors
+    patients : Patients or None
+        Whom the table counts, for what is asked of each: cross-validation and checks.
+
+    Examples
+    --------
+    >>> import pandas as pd, smm_bayes as smm
+    >>> rows = pd.DataFrame({"patient": list("abcd"), "arm": ["old", "old", "new", "new"],
+    ...                      "time": [3.0, 14, 9, 20], "event": [1, 0, 1, 0]})
+    >>> patients = smm.read_patients(rows, arms={"control": "old", "experimental": "new"})
+    >>> priors = smm.CurePriors(smm.CuredPrior(0.3, 0.6), smm.LateHazardPrior(24, 96))
+    >>> smm.Cure.of(patients, smm.TimeGrid((12,)), priors).table.curable
+    'event'
     """
 
     table: CureTable
     priors: CurePriors
+    patients: Patients | None = None
+
+    @classmethod
+    def of(cls, patients: Patients, grid: TimeGrid, priors: CurePriors, *, curable: str | None = None) -> Cure:
+        """Give the model of patients, of whom a share is cured of ``curable``, the first cause by default.
+
+        Raises
+        ------
+        SpecificationError
+            When the cause is unknown, or another has no prior.
+        """
+        table = CureTable.of(patients, grid, curable or patients.causes[0])
+        priors.check(table.other_causes)
+        return cls(table, priors, patients)
 
     def build(self) -> pm.Model:
         """Make the PyMC model."""
@@ -112,7 +140,7 @@ class Cure:
 
     def simulated(self, table: CureTable, truth: dict[str, np.ndarray], *, rng: np.random.Generator) -> Cure:
         """Give the model of simulated patients of this trial."""
-        return replace(self, table=table)
+        return replace(self, table=table, patients=None)
 
     def law(self, posterior: xr.Dataset) -> Law:
         """Give the law of every posterior draw, leading dims (chain, draw)."""

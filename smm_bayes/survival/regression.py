@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from smm_bayes.errors import SpecificationError
 from smm_bayes.inference.cells import observes_cells
 from smm_bayes.inference.made_for import carry, made_for
+from smm_bayes.survival.grid import TimeGrid
 from smm_bayes.survival.law import Law, draws_first
 from smm_bayes.survival.model import effect_data, log_hazard_ratios
 from smm_bayes.survival.patterns import PatternTable
@@ -20,6 +21,8 @@ from smm_bayes.survival.walk import Curve, smooth_curves, whitening
 if TYPE_CHECKING:
     import pymc as pm
     import xarray as xr
+
+    from smm_bayes.trial.patients import Patients
 
 DIMS = {
     "events_data": ("pattern", "cause", "interval"), "exposure_data": ("pattern", "interval"),
@@ -205,10 +208,34 @@ class Regression:
     ----------
     table : PatternTable
     priors : RegressionPriors
+    patients : Patients or None
+        Whom the table counts, for what is asked of each: cross-validation and checks.
+
+    Examples
+    --------
+    >>> import pandas as pd, smm_bayes as smm
+    >>> rows = pd.DataFrame({"patient": list("abcd"), "arm": ["old", "old", "new", "new"], "age": [60, 70, 60, 75],
+    ...                      "time": [3.0, 14, 9, 20], "event": [1, 0, 1, 0]})
+    >>> patients = smm.read_patients(rows, arms={"control": "old", "experimental": "new"}, covariates=["age"])
+    >>> priors = smm.RegressionPriors(smm.SurvivalPriors({"event": smm.BaselinePrior(24, 96)}),
+    ...                               {"age": smm.CovariatePrior(upper=2.5, per=10, centre=65)})
+    >>> len(smm.Regression.of(patients, smm.TimeGrid((12,)), priors, covariates=["age"]).table)
+    4
     """
 
     table: PatternTable
     priors: RegressionPriors
+    patients: Patients | None = None
+
+    @classmethod
+    def of(
+        cls, patients: Patients, grid: TimeGrid, priors: RegressionPriors, *, strata: bool = False,
+        covariates: Sequence[str] = (), subgroups: Sequence[str] = (),
+    ) -> Regression:  # fmt: skip
+        """Give the model of patients; arguments and errors as :meth:`PatternTable.of`."""
+        table = PatternTable.of(patients, grid, strata=strata, covariates=covariates, subgroups=subgroups)
+        priors.check(table)
+        return cls(table, priors, patients)
 
     def build(self) -> pm.Model:
         """Make the PyMC model."""
@@ -232,7 +259,7 @@ class Regression:
 
     def simulated(self, table: PatternTable, truth: dict[str, np.ndarray], *, rng: np.random.Generator) -> Regression:
         """Give the model of simulated patients of this trial."""
-        return replace(self, table=table)
+        return replace(self, table=table, patients=None)
 
     def law(self, posterior: xr.Dataset, within: Mapping[str, str] | None = None) -> Law:
         """Give the law of the trial's patients for every posterior draw, leading dims (chain, draw)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +12,15 @@ from smm_bayes.errors import Problems, SpecificationError
 from smm_bayes.survival.law import Law
 from smm_bayes.survival.model import add_log_hazard, cell_data, coordinate_data, model_coords, observe_events
 from smm_bayes.survival.model_priors import GammaPrior, SurvivalPriors
-from smm_bayes.survival.schedule import FoundAtVisits
+from smm_bayes.survival.schedule import FoundAtVisits, VisitSchedule
 from smm_bayes.survival.visits import VisitTable, visits_log_likelihood
 
 if TYPE_CHECKING:
     import pymc as pm
     import xarray as xr
+
+    from smm_bayes.survival.grid import TimeGrid
+    from smm_bayes.trial.patients import Patients
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,11 +33,33 @@ class Visits:
     priors : SurvivalPriors or GammaPrior
     visits : FoundAtVisits
         The visits to come: events are seen at them when the trial is completed.
+    patients : Patients or None
+        Whom the table counts, for what is asked of each: cross-validation and checks.
+
+    Examples
+    --------
+    >>> import pandas as pd, smm_bayes as smm
+    >>> rows = pd.DataFrame({"patient": list("abcd"), "arm": ["old", "old", "new", "new"],
+    ...                      "time": [3.0, 12, 9, 18], "event": [1, 0, 1, 0]})
+    >>> patients = smm.read_patients(rows, arms={"control": "old", "experimental": "new"})
+    >>> every = smm.VisitSchedule.every((3, 24))
+    >>> smm.Visits.of(patients, smm.TimeGrid((12,)), smm.GammaPrior(0.5, 50), every).table.count.tolist()
+    [1.0, 1.0]
     """
 
     table: VisitTable
     priors: SurvivalPriors | GammaPrior
     visits: FoundAtVisits
+    patients: Patients | None = None
+
+    @classmethod
+    def of(
+        cls, patients: Patients, grid: TimeGrid, priors: SurvivalPriors | GammaPrior,
+        schedule: VisitSchedule | Mapping[str, VisitSchedule], *, cause: str | None = None,
+    ) -> Visits:  # fmt: skip
+        """Give the model of patients of whom visits find ``cause``, the first by default; errors as of the table."""
+        found = FoundAtVisits(cause or patients.causes[0], schedule)
+        return cls(VisitTable.of(patients, grid, cause=found.cause, schedule=schedule), priors, found, patients)
 
     def build(self) -> pm.Model:
         """Make the PyMC model."""
@@ -58,7 +84,7 @@ class Visits:
 
     def simulated(self, table: VisitTable, truth: dict[str, np.ndarray], *, rng: np.random.Generator) -> Visits:
         """Give the model of simulated patients of this trial."""
-        return replace(self, table=table)
+        return replace(self, table=table, patients=None)
 
     def law(self, posterior: xr.Dataset) -> Law:
         """Give the law of every posterior draw, leading dims (chain, draw): of the times of events, not of visits."""

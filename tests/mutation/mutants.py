@@ -84,8 +84,9 @@ class Mutant:
 
 
 def digest(path: Path) -> str:
-    """Hash of what a module does: of its syntax tree without docstrings."""
+    """Hash of what a module does: of its syntax tree without docstrings and imports."""
     tree = ast.parse(path.read_text())
+    tree.body = [node for node in tree.body if not isinstance(node, ast.Import | ast.ImportFrom)]
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
             node.body = node.body[1:]
