@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smm_bayes.analysis.hazards import WithEarlierTrials
 from smm_bayes.analysis.mrd.sections import EVENTS
+from smm_bayes.borrowing.trials.with_earlier_trials import WithEarlierTrials
 from smm_bayes.trial.patients import Patients
 
 if TYPE_CHECKING:

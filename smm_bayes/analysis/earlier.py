@@ -11,6 +11,7 @@ from smm_bayes.analysis.evidence_sections import HistoricalTrialSection
 from smm_bayes.analysis.snapshot import Snapshot
 from smm_bayes.analysis.spec import AnalysisSpec
 from smm_bayes.borrowing.trials.cohorts import Cohort, cohorts_of
+from smm_bayes.borrowing.trials.with_earlier_trials import EvidenceSource
 from smm_bayes.errors import DataError, Problems, SmmBayesError, SpecificationError
 from smm_bayes.evidence.declared import Declaration, load_declarations
 from smm_bayes.evidence.facts import load_facts
@@ -19,30 +20,6 @@ from smm_bayes.evidence.origin import origin_path, read_origin
 from smm_bayes.evidence.vocabulary import TRUST
 from smm_bayes.survival.grid import TimeGrid
 from smm_bayes.trial.patients import Patients
-
-
-@dataclass(frozen=True)
-class EvidenceSource:
-    """An earlier trial that entered a model, and where its patients are from.
-
-    Attributes
-    ----------
-    name : str
-    trust : str
-        That of the least trusted fact its patients were made from; their provenance where they were made from no fact
-        of the package.
-    source : str
-    facts : tuple of str
-        Ids.
-    provenance : str
-        ``real``, ``reconstructed`` or ``simulated``.
-    """
-
-    name: str
-    trust: str
-    source: str
-    facts: tuple[str, ...] = ()
-    provenance: str = "reconstructed"
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,9 +19,9 @@ import numpy as np
 from pydantic import Field, ValidationError
 
 from smm_bayes.analysis.forecast_log import enter, vouch
-from smm_bayes.analysis.hazards import WithEarlierTrials
 from smm_bayes.analysis.interim import read_inputs
 from smm_bayes.analysis.sections import Date, LogNormalSection, Number, Section, Whole, Word
+from smm_bayes.borrowing.trials.with_earlier_trials import WithEarlierTrials
 from smm_bayes.errors import ConvergenceError, Problems, SmmBayesError, SpecificationError
 from smm_bayes.evidence.facts import load_facts
 from smm_bayes.evidence.made import read_reconstructions

@@ -14,7 +14,7 @@ import numpy as np
 from smm_bayes.analysis.assumptions import check_assumptions
 from smm_bayes.analysis.conditions import assumptions, fit_verdict
 from smm_bayes.analysis.freeze import NOT_FROZEN, frozen_state
-from smm_bayes.analysis.hazards import HazardModel, WithEarlierTrials, hazard_model
+from smm_bayes.analysis.models import HazardModel, hazard_model
 from smm_bayes.analysis.mrd.ladder import Climb, MrdAnalysis, analyse_mrd
 from smm_bayes.analysis.mrd.model import WithMrd, joint_model_of
 from smm_bayes.analysis.mrd.sections import EVENTS
@@ -22,6 +22,7 @@ from smm_bayes.analysis.pinned import named
 from smm_bayes.analysis.snapshot import Snapshot
 from smm_bayes.analysis.sources import current_conflict, leave_each_out, source_entries
 from smm_bayes.analysis.spec import AnalysisSpec
+from smm_bayes.borrowing.trials.with_earlier_trials import WithEarlierTrials
 from smm_bayes.errors import DataError, Problems
 from smm_bayes.files import Pins, collecting
 from smm_bayes.inference.fingerprint import machine, package_state, versions

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from smm_bayes.analysis.hazards import WithEarlierTrials
+from smm_bayes.borrowing.trials.with_earlier_trials import WithEarlierTrials
 
 if TYPE_CHECKING:
     import pymc as pm

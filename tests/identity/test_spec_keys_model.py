@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from smm_bayes.analysis.hazards import OneTrial
 from smm_bayes.survival.grid import EventTable
+from smm_bayes.survival.one_trial import OneTrial
 
 DRAWS = 40_000
 Z = 1.959963984540054

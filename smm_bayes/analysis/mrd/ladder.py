@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from smm_bayes.analysis.hazards import WithEarlierTrials
 from smm_bayes.analysis.mrd.model import WithMrd
 from smm_bayes.analysis.mrd.sections import EVENTS, MRD, SURROGACY
 from smm_bayes.analysis.sources import EVERYTHING, WITHOUT_RECONSTRUCTIONS, Without, difference
+from smm_bayes.borrowing.trials.with_earlier_trials import WithEarlierTrials
 from smm_bayes.execution import Beside
 from smm_bayes.prediction.result import Prediction
 from smm_bayes.prediction.reweighting import Reweighted

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smm_bayes.analysis.hazards import HazardModel, OneTrial, WithEarlierTrials
+from smm_bayes.analysis.models import HazardModel
 from smm_bayes.analysis.mrd.sections import SurrogacySection
 from smm_bayes.analysis.spec import AnalysisSpec
+from smm_bayes.borrowing.trials.with_earlier_trials import WithEarlierTrials
 from smm_bayes.errors import Problems, SmmBayesError, SpecificationError
 from smm_bayes.evidence.facts import load_facts
 from smm_bayes.prediction.paths import HiddenPaths
@@ -22,6 +23,7 @@ from smm_bayes.surrogacy.joint.priors import JointPriors
 from smm_bayes.surrogacy.joint.table import JointTable
 from smm_bayes.surrogacy.visits.status import MISSING, MrdStatus
 from smm_bayes.survival.model_priors import SurvivalPriors
+from smm_bayes.survival.one_trial import OneTrial
 from smm_bayes.trial.patients import Patients
 
 if TYPE_CHECKING:

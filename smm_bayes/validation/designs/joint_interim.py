@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smm_bayes.analysis.hazards import WithEarlierTrials
 from smm_bayes.analysis.interim import InterimInputs
 from smm_bayes.analysis.mrd.model import WithMrd
+from smm_bayes.borrowing.trials.with_earlier_trials import WithEarlierTrials
 from smm_bayes.errors import SpecificationError
 from smm_bayes.surrogacy.joint.law import JointLaw
 from smm_bayes.surrogacy.joint.likelihood import log_likelihood

@@ -1,4 +1,4 @@
-"""The model of an analysis: of one trial alone, or of that trial with earlier ones."""
+"""The model of a trial with earlier ones."""
 
 from __future__ import annotations
 
@@ -7,59 +7,36 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smm_bayes.analysis.earlier import EvidenceSource, read_earlier
-from smm_bayes.analysis.spec import AnalysisSpec
-from smm_bayes.borrowing.trials.cohorts import Trials, cohorts_of
+from smm_bayes.borrowing.trials.cohorts import Trials
 from smm_bayes.borrowing.trials.priors import TrialsPriors
 from smm_bayes.survival.grid import EventTable
-from smm_bayes.survival.likelihood import log_likelihood
-from smm_bayes.survival.model_priors import GammaPrior, SurvivalPriors
 
 if TYPE_CHECKING:
     import pymc as pm
 
 
-@dataclass(frozen=True, eq=False)
-class OneTrial:
-    """A trial by itself.
+@dataclass(frozen=True)
+class EvidenceSource:
+    """An earlier trial that entered a model, and where its patients are from.
 
     Attributes
     ----------
-    table : EventTable
-    priors : SurvivalPriors or GammaPrior
+    name : str
+    trust : str
+        That of the least trusted fact its patients were made from; their provenance where they were made from no fact
+        of the package.
+    source : str
+    facts : tuple of str
+        Ids.
+    provenance : str
+        ``real``, ``reconstructed`` or ``simulated``.
     """
 
-    table: EventTable
-    priors: SurvivalPriors | GammaPrior
-
-    def build(self) -> pm.Model:
-        """Make the PyMC model."""
-        from smm_bayes.survival.model import piecewise_exponential_model
-
-        return piecewise_exponential_model(self.table, self.priors)
-
-    def data(self) -> list[dict[str, np.ndarray]]:
-        """Give the model's data: one set."""
-        from smm_bayes.survival.model import model_data
-
-        return [model_data(self.table, self.priors)]
-
-    def statements(self) -> dict[str, str]:
-        """Every prior in words."""
-        return self.priors.statements()
-
-    def prior(self, draws: int, *, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Draw parameters from the prior, ``log_hazard`` (draw, arm, cause, interval) among them."""
-        table = self.table
-        return self.priors.sample(table.causes, len(table.arms), table.grid, draws, rng=rng)
-
-    def simulated(self, table: EventTable, truth: dict[str, np.ndarray], *, rng: np.random.Generator) -> OneTrial:
-        """Give the model of simulated patients of this trial."""
-        return replace(self, table=table)
-
-    def log_likelihood(self, parameters: dict[str, np.ndarray]) -> np.ndarray:
-        """Log likelihood of parameters with draws first, in NumPy."""
-        return log_likelihood(parameters["log_hazard"], self.table)
+    name: str
+    trust: str
+    source: str
+    facts: tuple[str, ...] = ()
+    provenance: str = "reconstructed"
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,30 +116,3 @@ class WithEarlierTrials:
         from smm_bayes.borrowing.trials.hierarchical import log_likelihood
 
         return log_likelihood(parameters, self.trials[0], self.priors).sum(axis=-1)
-
-
-HazardModel = OneTrial | WithEarlierTrials
-
-
-def hazard_model(spec: AnalysisSpec, table: EventTable) -> HazardModel:
-    """Put together what the specification names, reading the evidence.
-
-    Raises
-    ------
-    SpecificationError, DataError
-        Naming every problem of facts and tables of earlier patients.
-    """
-    section = spec.evidence
-    if section is None:
-        return OneTrial(table, spec.priors)
-    earlier = read_earlier(spec)
-    roles = {"control": section.regimens.control, "experimental": section.regimens.experimental}
-    regimens = {arm: regimen for arm, regimen in roles.items() if regimen is not None}
-    now = cohorts_of(spec.trial.name, table, regimens)
-    number = section.reconstructions if any(trial.reconstructed for trial in earlier) else 1
-    trials = tuple(
-        Trials((*(cohort for trial in earlier for cohort in trial.cohorts(r, table.grid)), *now), table.grid,
-               table.causes, spec.trial.name)
-        for r in range(number)
-    )  # fmt: skip
-    return WithEarlierTrials(trials, spec.trials_priors, tuple(trial.source for trial in earlier))
