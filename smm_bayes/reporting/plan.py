@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from smm_bayes.analysis.conditions import assumptions
-from smm_bayes.analysis.hazards import WithEarlierTrials
 from smm_bayes.analysis.interim import InterimInputs
 from smm_bayes.borrowing.trials.cohorts import Cohort
+from smm_bayes.borrowing.trials.with_earlier_trials import WithEarlierTrials
 from smm_bayes.prediction.success import Combined, EventCount, HazardRatioProbability, LogRank, SuccessRule
 from smm_bayes.reporting.words import Rows
 from smm_bayes.surrogacy.visits.status import MISSING, NEGATIVE, POSITIVE
