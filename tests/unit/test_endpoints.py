@@ -546,7 +546,7 @@ def test_the_report_prints_the_definition(tmp_path):
 
 
 BAD_SPECS = [
-    ({"endpoint": 'name = "pfs"'}, r"snapshot.endpoint.name: input should be 'PFS', 'TTP'.* \(found 'pfs'\)"),
+    ({"endpoint": 'name = "pfs"'}, r"snapshot.endpoint.name: input should be 'PFS', 'TTP'.* \(found 'pfs'; did you mean 'PFS'\?\)"),
     ({"endpoint": 'name = "PFS"\nnew_therapy = "drop"'}, "snapshot.endpoint.new_therapy: input should be 'ignored', "),
     ({"endpoint": 'name = "PFS"\ncauses = ["relapse"]'}, "snapshot.endpoint: endpoint PFS: 'relapse' is none of the causes"),
     ({"endpoint": 'name = "PFS"\nevents = 1'}, "key 'snapshot.endpoint.events' is not known"),
