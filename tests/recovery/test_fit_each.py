@@ -6,9 +6,9 @@ import pytest
 import xarray as xr
 
 from smm_bayes.errors import SpecificationError
-from smm_bayes.inference import each
+from smm_bayes.inference import each, fit
 from smm_bayes.inference.convergence import diagnose_parts
-from smm_bayes.inference.each import fit_each
+from smm_bayes.inference.each import data_sets, fit_each
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +38,42 @@ def test_one_data_set_is_one_fit(model):
     assert fitted.posterior.sizes["chain"] == 4
     with pytest.raises(SpecificationError, match="at least one data set"):
         fit_each(model, [], seed=1)
+
+
+class Several:
+    """A model value with two equally likely data sets, of a PyMC model that has one more data than it gives."""
+
+    def build(self):
+        with pm.Model() as model:
+            seen, spread = pm.Data("seen", np.zeros(1)), pm.Data("spread", np.ones(1))
+            at = pm.Normal("at", 0.0, 2.0)
+            pm.Normal("outcome", at, spread, observed=seen)
+        return model
+
+    def data(self):
+        return [{"seen": np.array([y])} for y in (-1.0, 2.0)]
+
+    def statements(self):
+        return {"at": "95 % of prior means between -4 and 4"}
+
+    def prior(self, draws, *, rng):
+        return {"at": rng.normal(0, 2, draws)}
+
+    def log_likelihood(self, parameters):
+        return -0.5 * parameters["at"] ** 2
+
+    def simulated(self, data, truth, *, rng):
+        return self
+
+
+def test_a_value_with_several_data_sets_is_fitted_to_each(model):
+    found, known = fit(Several(), seed=3), fit_each(model, Several().data(), seed=3)
+    assert data_sets(found.posterior) == 2
+    halves = [half.mean() for half in np.split(found.posterior["at"].values, 2)]
+    np.testing.assert_allclose(halves, [-0.8, 1.6], atol=0.15)
+    assert found.posterior["at"].shape == known.posterior["at"].shape
+    assert found.description["prior: at"] == "95 % of prior means between -4 and 4"
+    assert isinstance(found.model, Several)
 
 
 def test_same_seed_same_draws(model):
