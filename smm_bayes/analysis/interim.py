@@ -279,7 +279,7 @@ def predict(
     settings = {"final": inputs.final, "rule": spec.rule, "enrolment": spec.enrolment_plan(),
                 "complete": tuple(spec.prediction.complete), "dropout": spec.prediction.dropout,
                 "replicates": spec.prediction.replicates, "data_sets": data_sets(fitted.posterior),
-                "final_grid": spec.grid, **options}  # fmt: skip
+                "final_grid": spec.grid, "progress": False, **options}  # fmt: skip
     if isinstance(model, WithMrd | Regression):
         settings["known"] = model.known(fitted.posterior)
     if isinstance(model, Visits):

@@ -13,7 +13,6 @@ from smm_bayes.errors import SmmBayesError
 from smm_bayes.priors.clinical import HazardRatioPrior, SpreadPrior
 from smm_bayes.survival.cure import Cure
 from smm_bayes.survival.cure_priors import CuredPrior, CurePriors, LateHazardPrior, OddsRatioPrior
-from smm_bayes.survival.grid import EventTable
 from smm_bayes.survival.model_priors import SurvivalPriors
 from smm_bayes.survival.one_trial import OneTrial
 from smm_bayes.survival.regression import Regression
@@ -34,7 +33,7 @@ def model_of(spec: AnalysisSpec, patients: Patients) -> HazardModel:
         Naming every problem of facts and tables of earlier patients, and of patients that the model cannot be of.
     """
     if spec.evidence is not None:
-        return _with_earlier_trials(spec, spec.grid.tabulate(patients))
+        return _with_earlier_trials(spec, patients)
     make: dict[str, Callable[[AnalysisSpec, Patients], HazardModel]] = {
         "survival": _one_trial, "regression": _regression, "cure": _cure, "visits": _visits,
     }  # fmt: skip
@@ -82,8 +81,8 @@ def _visits(spec: AnalysisSpec, patients: Patients) -> Visits:
     return Visits.of(patients, spec.grid, spec.priors, section.schedule, cause=section.cause)
 
 
-def _with_earlier_trials(spec: AnalysisSpec, table: EventTable) -> WithEarlierTrials:
-    section = spec.evidence
+def _with_earlier_trials(spec: AnalysisSpec, patients: Patients) -> WithEarlierTrials:
+    section, table = spec.evidence, spec.grid.tabulate(patients)
     assert section is not None
     earlier = read_earlier(spec)
     roles = {"control": section.regimens.control, "experimental": section.regimens.experimental}
@@ -95,4 +94,4 @@ def _with_earlier_trials(spec: AnalysisSpec, table: EventTable) -> WithEarlierTr
                table.causes, spec.trial.name)
         for r in range(number)
     )  # fmt: skip
-    return WithEarlierTrials(trials, spec.trials_priors, tuple(trial.source for trial in earlier))
+    return WithEarlierTrials(trials, spec.trials_priors, tuple(trial.source for trial in earlier), patients)

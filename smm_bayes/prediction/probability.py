@@ -15,6 +15,7 @@ from smm_bayes.prediction.final import Enrolment, FinalAnalysis, FinalData
 from smm_bayes.prediction.monte_carlo import Layout, monte_carlo_error
 from smm_bayes.prediction.result import Prediction
 from smm_bayes.prediction.success import SuccessRule
+from smm_bayes.progress import counting
 from smm_bayes.survival.grid import TimeGrid
 from smm_bayes.survival.law import Law
 from smm_bayes.survival.schedule import FoundAtVisits
@@ -41,7 +42,7 @@ def probability_of_success(
     data_sets: int = 1,
     executor: Executor | None = None,
     chunk: int = 1000,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int], None] | bool | None = None,
 ) -> Prediction:
     """Complete the trial from posterior draws and count how often its final analysis succeeds.
 
@@ -82,8 +83,8 @@ def probability_of_success(
     executor : concurrent.futures.Executor, optional
     chunk : int
         Replicates computed at a time.
-    progress : callable, optional
-        Called with replicates done and wanted.
+    progress : callable or bool, optional
+        Called with replicates done and wanted. By default a bar where somebody looks; False shows none.
 
     Returns
     -------
@@ -110,11 +111,12 @@ def probability_of_success(
     size = layout.replicates
     chunks = [(task, rule, first, min(first + chunk, size)) for first in range(0, size, chunk)]
     parts, done = [], 0
-    for part in run_chunks(_run_chunk, chunks, executor):
-        parts.append(part)
-        done += len(part["success"])
-        if progress:
-            progress(done, size)
+    with counting(progress, "completing the trial") as told:
+        for part in run_chunks(_run_chunk, chunks, executor):
+            parts.append(part)
+            done += len(part["success"])
+            if told:
+                told(done, size)
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     success = columns.pop("success")
     error = monte_carlo_error(layout.by_draw(success).mean(axis=2), size, data_sets)

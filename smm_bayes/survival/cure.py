@@ -142,6 +142,12 @@ class Cure:
         """Give the model of simulated patients of this trial."""
         return replace(self, table=table, patients=None)
 
+    def patient_log_likelihood(self, posterior: xr.Dataset) -> np.ndarray:
+        """Log likelihood by patient, (chain, draw, patient)."""
+        from smm_bayes.survival.by_patient import by_patient
+
+        return by_patient(self, posterior)
+
     def law(self, posterior: xr.Dataset) -> Law:
         """Give the law of every posterior draw, leading dims (chain, draw)."""
         return self.law_of(draws_first(posterior)).by_chain(posterior)

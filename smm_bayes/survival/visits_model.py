@@ -86,6 +86,12 @@ class Visits:
         """Give the model of simulated patients of this trial."""
         return replace(self, table=table, patients=None)
 
+    def patient_log_likelihood(self, posterior: xr.Dataset) -> np.ndarray:
+        """Log likelihood by patient, (chain, draw, patient)."""
+        from smm_bayes.survival.by_patient import by_patient
+
+        return by_patient(self, posterior)
+
     def law(self, posterior: xr.Dataset) -> Law:
         """Give the law of every posterior draw, leading dims (chain, draw): of the times of events, not of visits."""
         return Law.of_draws(posterior["log_hazard"], self.table.exact.grid)
