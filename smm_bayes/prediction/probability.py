@@ -115,8 +115,7 @@ def probability_of_success(
         for part in run_chunks(_run_chunk, chunks, executor):
             parts.append(part)
             done += len(part["success"])
-            if told:
-                told(done, size)
+            told(done, size)
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     success = columns.pop("success")
     error = monte_carlo_error(layout.by_draw(success).mean(axis=2), size, data_sets)
