@@ -146,15 +146,15 @@ class AnalysisSpec(Section):
         problems, first = [], self.snapshot.cause_names[0]
         if self.model.baseline != "smooth":
             problems.append("evidence needs model.baseline = 'smooth'")
-        separate, experimental = self.model.effect == "separate", section.regimens.experimental
-        if separate and experimental in section.known:
-            problems.append(f"evidence: with model.effect = 'separate' {experimental} has hazards of its own; it can be "
-                            "neither the reference nor have a contrast")  # fmt: skip
-        if not separate and experimental not in section.known:
-            problems.append(f"evidence: regimen '{experimental}' has no contrast; give one, against {section.reference} "
-                            "for example")  # fmt: skip
-        if self.model.effect != "proportional" and section.regimens.control == experimental:
-            problems.append(f"model.effect = '{self.model.effect}' compares two regimens, but evidence.regimens names "
+        effect, experimental = self.model.effect, section.regimens.experimental
+        if effect == "separate" and experimental in section.known:
+            problems.append(f"evidence: with model.effect = 'separate' {experimental} has hazards of its own; it can "
+                            "be neither the reference nor have a contrast")  # fmt: skip
+        if effect != "separate" and experimental not in section.known:
+            problems.append(f"evidence: regimen '{experimental}' has no contrast; give one, against "
+                            f"{section.reference} for example")  # fmt: skip
+        if effect != "proportional" and section.regimens.control == experimental:
+            problems.append(f"model.effect = '{effect}' compares two regimens, but evidence.regimens names "
                             f"{experimental} twice")  # fmt: skip
         if first in self.model.prior.hazard_ratio:
             problems.append(f"model.prior.hazard_ratio.{first}: with evidence its prior is a contrast; remove it here")

@@ -11,8 +11,8 @@ from smm_bayes.borrowing.trials.hierarchical import cohort_log_hazard, log_likel
 from smm_bayes.borrowing.trials.relations import Commensurate, Exchangeable, Layer, Relation, Robust
 from smm_bayes.inference.densities import Densities
 from smm_bayes.priors.clinical import Z_UPPER
-from smm_bayes.surrogacy import Transport, Transported
 from smm_bayes.surrogacy import Relation as AcrossTrials
+from smm_bayes.surrogacy import Transport, Transported
 from smm_bayes.surrogacy.joint import JointTable, joint_model
 from smm_bayes.surrogacy.joint.factor import RelationFactor
 from smm_bayes.surrogacy.joint.history import joint_history_data, joint_history_model
@@ -79,8 +79,12 @@ def total(model, points, *ignored):
 
 
 def of_data(model, points):
-    """Log likelihood, and a factor that multiplies it."""
+    """Log likelihood, without a factor that multiplies it."""
     return total(model, points, *points)
+
+
+def of_factor(model, points):
+    return at(model, points, ["relation_across_trials"])["relation_across_trials"]
 
 
 def in_both_ways(model, points, one, factor=None):
@@ -138,11 +142,12 @@ def test_a_relation_across_trials_multiplies_every_way():
     model = model_of(one, factor)
     points = points_of(model)
     here, ways = in_both_ways(model, points, one, factor)
-    difference = of_data(model, points) - np.logaddexp(*ways).sum(axis=1)  # the factor is known up to a constant
+    value = of_data(model, points) + of_factor(model, points)
+    difference = value - np.logaddexp(*ways).sum(axis=1)  # the factor is known up to a constant
     np.testing.assert_allclose(difference, difference[0], atol=1e-9)
     np.testing.assert_allclose(here["first_layer_probability"], expit(ways[0] - ways[1]), rtol=1e-7, atol=1e-12)
     np.testing.assert_allclose(here["event_effect"], law_of(here).event_effect(24.0), rtol=1e-8)
-    assert np.ptp(of_data(model, points) - of_data(model_of(one), points)) > 1e-2
+    assert np.ptp(value - of_data(model_of(one), points)) > 1e-2
 
 
 @pytest.mark.parametrize("relation", WAYS)

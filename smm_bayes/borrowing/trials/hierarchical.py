@@ -38,8 +38,8 @@ def hierarchical_model(trials: Trials, priors: TrialsPriors, *, elsewhere: Elsew
     A series of events counts the sum of the hazards of its causes. Where a trial may deviate in two ways, which one
     is summed out of its likelihood.
 
-    So it is where effects are proportional. For others (:mod:`smm_bayes.borrowing.trials.over_time`), let :math:`K_a` be
-    the contrasts that lead to the regimen of arm a, D those by which the current trial's arms differ, and
+    So it is where effects are proportional. For others (:mod:`smm_bayes.borrowing.trials.over_time`), let :math:`K_a`
+    be the contrasts that lead to the regimen of arm a, D those by which the current trial's arms differ, and
     :math:`d_t = 1` in a trial whose arms differ by one of them, else 0. A waning effect has, with the share :math:`w_j`
     that is left in interval j,
 

@@ -97,22 +97,8 @@ def observe(
         return log_hazard
     cells = _Cells.of(trials, priors, index)
     seen, exposed = (events, exposure) if elsewhere is None else elsewhere.add_to(events, exposure)
-    expected = exposed * _counted(log_hazard, trials, index)
-    by = ("interval",) if priors.relation.interval_by_interval else ()
-    coordinate = pm.Normal("hazard_coordinate", 0.0, 1.0, dims=("trial", "cause", *by)).ravel()
-    effect = pm.Normal("effect_coordinate", 0.0, 1.0, dims="randomised") if trials.randomised else None
-    hazards, deviated, corrections = [], [], []
-    for layer in layers:
-        of_effect = effect_sd(layer) if trials.randomised else 0.0
-        spread = Spread(hazard_sd(layer), of_effect, layer.shared, len(trials.causes))
-        steps, effects, correction = cells.steps(spread, coordinate, effect, seen, expected)
-        shape = (len(trials.names), len(trials.causes), *([len(trials.grid)] if by else []))
-        pm.Deterministic(f"{layer.name}_hazard", steps.reshape(shape), dims=("trial", "cause", *by))
-        if effects is not None:
-            pm.Deterministic(f"{layer.name}_effect", effects, dims="randomised")
-        deviated.append(log_hazard + added(spread, steps, effects, trials, priors, index))
-        hazards.append(_counted(deviated[-1], trials, index))
-        corrections.append(correction)
+    deviated, corrections = _deviate(cells, trials, priors, log_hazard, index, seen, exposed)
+    hazards = [_counted(one, trials, index) for one in deviated]
     here = np.array([float(name != trials.current) for name in trials.names])
     told = corrections if elsewhere is None else [correction * here for correction in corrections]
     spread_out = [cells.of_trial.T @ correction for correction in told]
@@ -127,6 +113,30 @@ def observe(
     uniform = pm.Uniform("draw_layer", dims="trial")  # takes no part in the likelihood
     which = pm.Deterministic("first_layer", (uniform < share).astype("float64"), dims="trial")
     return pt.where(which[index.trial] > 0.5, *deviated)
+
+
+def _deviate(
+    cells: _Cells, trials: Trials, priors: TrialsPriors, log_hazard: Any, index: Index, events: Any, exposure: Any
+) -> tuple[list[Any], list[Any]]:  # fmt: skip
+    """Make the deviations of both layers; log hazards (flat) in each way, and what its coordinates need by trial."""
+    import pymc as pm
+
+    expected = exposure * _counted(log_hazard, trials, index)
+    by = ("interval",) if priors.relation.interval_by_interval else ()
+    coordinate = pm.Normal("hazard_coordinate", 0.0, 1.0, dims=("trial", "cause", *by)).ravel()
+    effect = pm.Normal("effect_coordinate", 0.0, 1.0, dims="randomised") if trials.randomised else None
+    deviated, corrections = [], []
+    for layer in priors.relation.layers(priors.between):
+        of_effect = effect_sd(layer) if trials.randomised else 0.0
+        spread = Spread(hazard_sd(layer), of_effect, layer.shared, len(trials.causes))
+        steps, effects, correction = cells.steps(spread, coordinate, effect, events, expected)
+        shape = (len(trials.names), len(trials.causes), *([len(trials.grid)] if by else []))
+        pm.Deterministic(f"{layer.name}_hazard", steps.reshape(shape), dims=("trial", "cause", *by))
+        if effects is not None:
+            pm.Deterministic(f"{layer.name}_effect", effects, dims="randomised")
+        deviated.append(log_hazard + added(spread, steps, effects, trials, priors, index))
+        corrections.append(correction)
+    return deviated, corrections
 
 
 def _observe_elsewhere(
