@@ -13,7 +13,6 @@ from smm_bayes.validation.designs.cure import CureDesign
 from smm_bayes.validation.designs.design import Design
 from smm_bayes.validation.designs.interim import InterimDesign
 from smm_bayes.validation.designs.joint import JointDesign
-from smm_bayes.validation.designs.joint_history import JointHistoryDesign
 from smm_bayes.validation.designs.latent import LatentDesign
 from smm_bayes.validation.designs.meta_analysis import CohortsDesign, MetaAnalysisDesign
 from smm_bayes.validation.designs.power_prior import PowerPriorDesign
@@ -31,13 +30,12 @@ VARIANTS: dict[str, Callable[[], Design]] = {
     "robust": partial(RelationDesign, Robust()),
     "spike_and_slab": partial(RelationDesign, Commensurate("spike-and-slab")),
     "waning_with_trials": partial(RelationDesign, Exchangeable(), Waning(stops=12, median=12, upper=48)),
-    "robust_with_mrd": partial(JointHistoryDesign, Robust()),
 }  # fmt: skip
 
 # replicates of those that are not calibrated with 1000
 FEWER = {
     "spike_and_slab": 500, "power_prior": 500, "latent_exchangeability": 500, "meta_analysis": 500, "cohorts": 500,
-    "joint_complete": 500, "joint_missing": 500, "waning_with_trials": 500, "robust_with_mrd": 200,
+    "joint_complete": 500, "joint_missing": 500, "waning_with_trials": 250,
 }  # fmt: skip
 
 __all__ = ["FEWER", "VARIANTS", "Design", "InterimDesign"]
