@@ -226,7 +226,8 @@ class EvidenceSection(Section):
             if contrast.regimen in known:
                 problems.append(f"contrast {contrast.regimen} is given twice, or is the reference; remove it")
             known.append(contrast.regimen)
-        used = [self.regimens.control, self.regimens.experimental, *(r for t in self.trial for r in t.arms.values())]
+        used = [self.regimens.control, *(r for t in self.trial for r in t.arms.values())]
+        known.append(self.regimens.experimental)  # which may have hazards of its own instead
         for regimen in dict.fromkeys(name for name in used if name is not None and name not in known):
             problems.append(f"regimen '{regimen}' has no contrast{nearest(regimen, known)}; give one, against "
                             f"{self.reference} for example")  # fmt: skip
@@ -242,6 +243,11 @@ class EvidenceSection(Section):
         if problems:
             raise ValueError(*problems)
         return self
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """The reference and every regimen with a contrast."""
+        return (self.reference, *(contrast.regimen for contrast in self.contrast))
 
     def priors(self, survival: SurvivalPriors) -> TrialsPriors:
         """Priors of the model with earlier trials; ``survival`` are those of the reference regimen."""

@@ -166,7 +166,7 @@ class AnalysisSpec(Section):
         elif effect == "waning" and prior.waning is not None and prior.waning.stops >= grid.ends[-1]:
             problems.append(f"model.prior.waning.stops = {prior.waning.stops:g} is after the last interval, which "
                             f"counts to {grid.ends[-1]:g}; it would never wane. Correct it, or add cuts")  # fmt: skip
-        if effect == "separate" and prior.hazard_ratio:
+        if effect == "separate" and prior.hazard_ratio and not self.evidence:
             problems.append("model.prior.hazard_ratio is not used with effect = 'separate'; remove it")
         if self.model.baseline == "gamma":
             unused = [name for name in ("baseline", "hazard_ratio", "smoothness") if getattr(prior, name)]
@@ -180,8 +180,16 @@ class AnalysisSpec(Section):
         problems, first = [], self.snapshot.cause_names[0]
         if self.model.baseline != "smooth":
             problems.append("evidence needs model.baseline = 'smooth'")
-        if self.model.effect != "proportional":
-            problems.append("evidence needs model.effect = 'proportional'")
+        effect, experimental = self.model.effect, section.regimens.experimental
+        if effect == "separate" and experimental in section.known:
+            problems.append(f"evidence: with model.effect = 'separate' {experimental} has hazards of its own; it can "
+                            "be neither the reference nor have a contrast")  # fmt: skip
+        if effect != "separate" and experimental not in section.known:
+            problems.append(f"evidence: regimen '{experimental}' has no contrast; give one, against "
+                            f"{section.reference} for example")  # fmt: skip
+        if effect != "proportional" and section.regimens.control == experimental:
+            problems.append(f"model.effect = '{effect}' compares two regimens, but evidence.regimens names "
+                            f"{experimental} twice")  # fmt: skip
         if first in self.model.prior.hazard_ratio:
             problems.append(f"model.prior.hazard_ratio.{first}: with evidence its prior is a contrast; remove it here")
         if (section.regimens.control is not None) != ("control" in arms):

@@ -13,6 +13,7 @@ from smm_bayes.analysis.spec import AnalysisSpec
 from smm_bayes.borrowing.trials.relations import POOLED, SEPARATE, Commensurate, Exchangeable, Power, Robust
 from smm_bayes.errors import SmmBayesError, SpecificationError
 from smm_bayes.survival import TimeGrid
+from smm_bayes.survival.effects import Separate, Varying, Waning
 
 ROOT = Path(__file__).parents[2]
 BORROWING = '[evidence.borrowing]\nmethod = "exchangeable"\nby = "trial"\n'
@@ -90,6 +91,7 @@ def changed(tmp_path, *changes):
     return path
 
 
+SMOOTH = 'baseline = "smooth"\n'
 BAD = {
     "regimen without contrast": ([('regimen = "lenalidomide"\n', 'regimen = "thalidomide"\n')],
                                  "regimen 'lenalidomide' has no contrast"),
@@ -108,7 +110,13 @@ BAD = {
     "arm without regimen": ([('[evidence.regimens]\ncontrol = "Rd"\n', "[evidence.regimens]\n")],
                             "must name the regimen of every arm"),
     "separate hazards": ([('baseline = "smooth"\n', 'baseline = "smooth"\neffect = "separate"\n')],
-                         "evidence needs model.effect = 'proportional'"),
+                         "'separate' KRd then lenalidomide has hazards of its own; it can be neither the reference nor"),
+    "experimental arm without contrast": ([('regimen = "KRd then lenalidomide"\n', 'regimen = "Dara"\n')],
+                                          "evidence: regimen 'KRd then lenalidomide' has no contrast; give one, against"),
+    "an effect of one regimen": ([(SMOOTH, f'{SMOOTH}effect = "varying"\n'),
+                                  ('[evidence.regimens]\ncontrol = "Rd"',
+                                   '[evidence.regimens]\ncontrol = "KRd then lenalidomide"')],
+                                 "'varying' compares two regimens, but evidence.regimens names KRd then lenalidomide twice"),
     "upper below median": ([("median = 3.0\nupper = 12.0", "median = 3.0\nupper = 2.0")], "must be above median"),
     "unknown key": ([("reconstructions = 20", "reconstruction = 20")], "'evidence.reconstruction' is not known"),
     "no such file": ([("e3a06_2020_pfs.csv", "e3a06_2021_pfs.csv")], "e3a06_2021_pfs.csv"),
@@ -148,6 +156,35 @@ def test_bad_evidence_is_refused(tmp_path, changes, message):
 def test_the_method_of_borrowing_is_in_the_specification(tmp_path, words, relation):
     spec = changed(tmp_path, (BORROWING, f"[evidence.borrowing]\n{words}\n"))
     assert AnalysisSpec.load(spec).trials_priors.relation == relation
+
+
+KRD = """[[evidence.contrast]]
+regimen = "KRd then lenalidomide"
+versus = "Rd"
+median = 1.0
+upper = 2.7
+"""
+WANING = """
+[model.prior.waning]
+stops = 32
+median = 24
+upper = 96
+"""
+
+
+@pytest.mark.parametrize(("changes", "effect", "said"), [
+    ([(SMOOTH, f'{SMOOTH}effect = "separate"\n'), (KRD, "")], Separate(), "hazards of its own"),
+    ([(SMOOTH, f'{SMOOTH}effect = "varying"\n')], Varying(), "varies, with its prior for the mean"),
+    ([(SMOOTH, f'{SMOOTH}effect = "waning"\n'), (BORROWING, f"{BORROWING}{WANING}")], Waning(32, 24, 96),
+     "KRd then lenalidomide v Rd wanes, alike in every trial that gave it; other contrasts are constant"),
+])  # fmt: skip
+def test_effects_may_change_over_time_with_earlier_trials(tmp_path, changes, effect, said):
+    model = read_inputs(changed(tmp_path, *changes)).model
+    assert model.priors.survival.effect == effect
+    assert any(said in words for words in model.statements().values())
+    drawn = model.prior(3, rng=np.random.default_rng(1))
+    assert ("log_hazard_ratio" in drawn) == (effect != Separate())
+    assert np.all(np.isfinite(model.log_likelihood(drawn)))
 
 
 def test_bad_reconstructions_are_named_by_row(tmp_path):

@@ -136,7 +136,6 @@ def test_results_are_read_back(interim, tmp_path):
     ((("perseus-004", "perseus-444"),), "mrd.surrogacy: .*perseus-444"),
     ((("facts = [\"perseus-003\"", "facts = [\"pollux-003\", \"perseus-003\""),), "pollux-003 is recalled"),
     ((("sensitivity = 1e-5", "sensitivity = 1e-6"),), "sensitivity"),
-    ((('method = "exchangeable"', 'method = "robust"'), ('by = "trial"', "")), "two ways to deviate"),
     ((("mrd = \"", "# mrd = \""),), "give snapshot.mrd its file"),
     ((('primary = "events"', 'primary = "best"'),), "mrd.primary"),
     ((('name = "E3A06"', 'name = "PERSEUS"'),), "PERSEUS: a trial of the relation whose patients enter this analysis"),
@@ -148,6 +147,16 @@ def test_bad_sections_are_refused_before_anything_is_sampled(tmp_path, changed, 
     with pytest.raises((SpecificationError, Exception), match=said) as raised:
         read_inputs(path)
     assert type(raised.value).__module__ == "smm_bayes.errors"
+
+
+@pytest.mark.parametrize("words", ['method = "robust"', 'method = "commensurate"\ndiscrepancy = "spike-and-slab"'])
+def test_every_relation_between_trials_goes_with_mrd(tmp_path, words):
+    changed = (('method = "exchangeable"', words), ('by = "trial"', ""))
+    inputs = read_inputs(written(tmp_path / "spec.toml", changed=changed))
+    model = inputs.joint.build()
+    assert {"first_layer", "log_mrd_hazard_ratio"} <= set(model.named_vars)
+    assert np.isfinite(model.compile_logp(mode="FAST_COMPILE")(model.initial_point()))
+    assert set(inputs.joint.data()[0]) <= set(model.named_vars)
 
 
 def test_every_problem_of_a_section_is_said_at_once(tmp_path):

@@ -163,9 +163,6 @@ def _check(spec: AnalysisSpec, base: ByArm) -> None:
     with Problems(str(spec.path), SpecificationError).collecting() as problems:
         if isinstance(base, OneTrial) and not isinstance(base.priors, SurvivalPriors):
             problems.add("mrd needs model.baseline = 'smooth'")
-        if isinstance(base, WithEarlierTrials) and len(base.priors.relation.layers(base.priors.between)) > 1:
-            problems.add("evidence.borrowing.method has two ways to deviate, which does not go with mrd; choose "
-                         "exchangeable, power, pooled or separate")  # fmt: skip
 
 
 def _refuse_twice(spec: AnalysisSpec, trials: tuple[str, ...]) -> None:

@@ -130,13 +130,13 @@ class Trials:
         """Whether a cell counts a cause, shape (cell, cause), 0 or 1."""
         return np.array([[float(cause in self.cohorts[a].series[s]) for cause in self.causes] for a, s, _ in self.rows])
 
-    def pooled(self) -> EventTable:
-        """All arms as one: events of the first cause of each series, and exposure."""
-        events = np.zeros((1, len(self.causes), len(self.grid)))
-        for cohort in self.cohorts:
+    def pooled(self, cohorts: Sequence[Cohort] | None = None) -> EventTable:
+        """All arms as one, or some: events of the first cause of each series, and exposure."""
+        events, arms = np.zeros((1, len(self.causes), len(self.grid))), self.cohorts if cohorts is None else cohorts
+        for cohort in arms:
             for causes, counted in zip(cohort.series, cohort.events, strict=True):
                 events[0, self.causes.index(causes[0])] += counted
-        exposure = np.sum([cohort.exposure for cohort in self.cohorts], axis=0)[None]
+        exposure = np.sum([cohort.exposure for cohort in arms], axis=0)[None]
         return EventTable(events, exposure, self.grid, ("all",), self.causes)
 
     def without(self, *names: str) -> Trials:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from smm_bayes.borrowing.trials.over_time import OverTime, change_of
 from smm_bayes.borrowing.trials.relations import Layer
 from smm_bayes.priors.clinical import SpreadPrior
 
@@ -43,7 +44,8 @@ def added(spread: Spread, steps: Any, effects: Any, trials: Trials, priors: Tria
         found = spread.hazard(index.trial_hazard) * steps[index.step(relation.interval_by_interval)]
     if effects is not None:
         of_arm = spread.effect(index.randomised) * effects[index.randomised]
-        found = found + of_arm * index.experimental * index.progression
+        of_arm = of_arm * index.experimental * index.progression
+        found = found + (of_arm if index.left is None else of_arm * index.left)
     return found * (1 - index.is_current) if relation.around_current else found
 
 
@@ -112,7 +114,8 @@ def cohort_deviations(
     """What a layer adds to the log hazard of every cohort, shape (draw, cohort, cause, interval), arm by arm."""
     steps = parameters[f"{layer.name}_hazard"]
     draws, causes, size = len(steps), len(trials.causes), len(trials.grid)
-    found = np.zeros((draws, len(trials.cohorts), causes, size))
+    found, over = np.zeros((draws, len(trials.cohorts), causes, size)), OverTime.of(trials, priors)
+    weights = change_of(parameters, over, trials).weights
     for index, cohort in enumerate(trials.cohorts):
         if priors.relation.around_current and cohort.trial == trials.current:
             continue
@@ -125,5 +128,6 @@ def cohort_deviations(
             at = trials.randomised.index(cohort.trial)
             spread = parameters["between_effect"] if isinstance(layer.effect, SpreadPrior) else np.array([layer.effect])
             spread = spread[:, at] if spread.ndim == 2 else spread
-            found[:, index, 0] += (spread * parameters[f"{layer.name}_effect"][:, at])[:, None]
+            left = weights if weights is not None and over.within(cohort) else 1.0
+            found[:, index, 0] += (spread * parameters[f"{layer.name}_effect"][:, at])[:, None] * left
     return found

@@ -13,7 +13,7 @@ and the density of the trial is :math:`\sum_k p_k L(\delta_k) \phi(z_k)\,\frac{d
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -41,10 +41,45 @@ def cell_data(trials: Trials, priors: TrialsPriors) -> dict[str, np.ndarray]:
     return {"events_data": events * weight, "exposure_data": exposure * weight}
 
 
-def observe(trials: Trials, priors: TrialsPriors, log_hazard: Any, index: Index) -> Any:
+@dataclass(frozen=True, eq=False)
+class Elsewhere:
+    """What the current trial observed, where that is not in its cells, such as MRD and events together.
+
+    Attributes
+    ----------
+    events, exposure : numpy.ndarray, shape (cell,)
+        Of all cells, 0 but for the current trial's: they make the sampler's coordinates, unseen by the posterior.
+    observe : callable
+        Adds it to the model being built, given the current trial's log hazards in each way that it may deviate (flat),
+        and for each the log of its weight: prior probability times what coordinates need. Gives the log likelihood
+        in each way.
+    """
+
+    events: np.ndarray
+    exposure: np.ndarray
+    observe: Callable[[list[Any], list[Any]], Sequence[Any]]
+
+    @staticmethod
+    def arrays(events: np.ndarray, exposure: np.ndarray) -> dict[str, np.ndarray]:
+        """Arrays that a refit replaces."""
+        return {"current_events_data": events, "current_exposure_data": exposure}
+
+    def add_to(self, events: Any, exposure: Any) -> tuple[Any, Any]:
+        """Events and exposure of all cells, the current trial's among them."""
+        import pymc as pm
+
+        arrays = self.arrays(self.events, self.exposure).items()
+        more_events, more_exposure = (pm.Data(name, values, dims="cell") for name, values in arrays)
+        return events + more_events, exposure + more_exposure
+
+
+def observe(
+    trials: Trials, priors: TrialsPriors, log_hazard: Any, index: Index, elsewhere: Elsewhere | None = None
+) -> Any:  # fmt: skip
     """Observe the cells, given log hazards of every cohort, cause and interval (flat).
 
-    Where trials deviate in two ways these are log hazards without deviation, and the deviations are made here.
+    Where trials deviate in two ways these are log hazards without deviation, and the deviations are made here; only
+    then the current trial may be observed ``elsewhere``.
 
     Returns
     -------
@@ -63,12 +98,37 @@ def observe(trials: Trials, priors: TrialsPriors, log_hazard: Any, index: Index)
                       random=_draw_events, observed=events, dims="cell")  # fmt: skip
         return log_hazard
     cells = _Cells.of(trials, priors, index)
+    seen, exposed = (events, exposure) if elsewhere is None else elsewhere.add_to(events, exposure)
+    deviated, corrections = _deviate(cells, trials, priors, log_hazard, index, seen, exposed)
+    hazards = [_counted(one, trials, index) for one in deviated]
+    here = np.array([float(name != trials.current) for name in trials.names])
+    told = corrections if elsewhere is None else [correction * here for correction in corrections]
+    spread_out = [cells.of_trial.T @ correction for correction in told]
+    pm.CustomDist("events", *hazards, *spread_out, exposure, logp=cells.log_likelihood, random=cells.draw,
+                  observed=events, dims="cell")  # fmt: skip
+    odds = cells.of_trial @ (_log_likelihood(events, hazards[0], exposure)
+                             - _log_likelihood(events, hazards[1], exposure))  # fmt: skip
+    odds = odds + corrections[0] - corrections[1] + cells.prior_odds
+    if elsewhere is not None:
+        odds = odds + (1 - here) * _observe_elsewhere(elsewhere, priors, [log_hazard, *deviated], corrections, index)
+    share = pm.Deterministic("first_layer_probability", pt.sigmoid(odds), dims="trial")
+    uniform = pm.Uniform("draw_layer", dims="trial")  # takes no part in the likelihood
+    which = pm.Deterministic("first_layer", (uniform < share).astype("float64"), dims="trial")
+    return pt.where(which[index.trial] > 0.5, *deviated)
+
+
+def _deviate(
+    cells: _Cells, trials: Trials, priors: TrialsPriors, log_hazard: Any, index: Index, events: Any, exposure: Any
+) -> tuple[list[Any], list[Any]]:  # fmt: skip
+    """Make the deviations of both layers; log hazards (flat) in each way, and what its coordinates need by trial."""
+    import pymc as pm
+
     expected = exposure * _counted(log_hazard, trials, index)
     by = ("interval",) if priors.relation.interval_by_interval else ()
     coordinate = pm.Normal("hazard_coordinate", 0.0, 1.0, dims=("trial", "cause", *by)).ravel()
     effect = pm.Normal("effect_coordinate", 0.0, 1.0, dims="randomised") if trials.randomised else None
-    hazards, deviated, corrections = [], [], []
-    for layer in layers:
+    deviated, corrections = [], []
+    for layer in priors.relation.layers(priors.between):
         of_effect = effect_sd(layer) if trials.randomised else 0.0
         spread = Spread(hazard_sd(layer), of_effect, layer.shared, len(trials.causes))
         steps, effects, correction = cells.steps(spread, coordinate, effect, events, expected)
@@ -77,18 +137,25 @@ def observe(trials: Trials, priors: TrialsPriors, log_hazard: Any, index: Index)
         if effects is not None:
             pm.Deterministic(f"{layer.name}_effect", effects, dims="randomised")
         deviated.append(log_hazard + added(spread, steps, effects, trials, priors, index))
-        hazards.append(_counted(deviated[-1], trials, index))
         corrections.append(correction)
-    spread_out = [cells.of_trial.T @ correction for correction in corrections]
-    pm.CustomDist("events", *hazards, *spread_out, exposure, logp=cells.log_likelihood, random=cells.draw,
-                  observed=events, dims="cell")  # fmt: skip
-    odds = cells.of_trial @ (_log_likelihood(events, hazards[0], exposure)
-                             - _log_likelihood(events, hazards[1], exposure))  # fmt: skip
-    odds = odds + corrections[0] - corrections[1] + cells.prior_odds
-    share = pm.Deterministic("first_layer_probability", pt.sigmoid(odds), dims="trial")
-    uniform = pm.Uniform("draw_layer", dims="trial")  # takes no part in the likelihood
-    which = pm.Deterministic("first_layer", (uniform < share).astype("float64"), dims="trial")
-    return pt.where(which[index.trial] > 0.5, *deviated)
+    return deviated, corrections
+
+
+def _observe_elsewhere(
+    elsewhere: Elsewhere, priors: TrialsPriors, log_hazards: list[Any], corrections: list[Any], index: Index
+) -> Any:  # fmt: skip
+    """Observe the current trial, the last; its log likelihood in the first way less that in the other.
+
+    The log hazards are those without deviation, and in each way.
+    """
+    undeviated, *deviated = (log_hazard[index.current] for log_hazard in log_hazards)
+    if priors.relation.around_current:
+        elsewhere.observe([undeviated], [0.0])
+        return 0.0
+    shares = math.log(priors.relation.first), math.log1p(-priors.relation.first)
+    weights = [share + correction[-1] for share, correction in zip(shares, corrections, strict=True)]
+    one, other = elsewhere.observe(deviated, weights)
+    return one - other
 
 
 @dataclass(frozen=True, eq=False)

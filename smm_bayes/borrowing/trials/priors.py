@@ -9,9 +9,11 @@ import numpy as np
 
 from smm_bayes.borrowing.trials.cohorts import Trials
 from smm_bayes.borrowing.trials.deviations import sample_deviations
+from smm_bayes.borrowing.trials.over_time import OverTime
 from smm_bayes.borrowing.trials.relations import Exchangeable, Relation
 from smm_bayes.errors import SpecificationError
 from smm_bayes.priors.clinical import HazardRatioPrior, SpreadPrior
+from smm_bayes.survival.effects import Proportional, Varying, Waning
 from smm_bayes.survival.model_priors import SurvivalPriors
 
 
@@ -97,13 +99,21 @@ class TrialsPriors:
         return found
 
     def check(self, trials: Trials) -> None:
-        """Refuse trials with a regimen or an endpoint that has no prior.
+        """Refuse trials with a regimen or an endpoint that has no prior, or an effect that they cannot have.
 
         Raises
         ------
         SpecificationError
         """
-        missing = [f"regimen '{name}' has no contrast" for name in trials.regimens if name not in self.regimens]
+        mine = [cohort.regimen for cohort in trials.cohorts if cohort.trial == trials.current]
+        own = mine[-1] if self.survival.separate else None
+        if not isinstance(self.survival.effect, Proportional) and len(set(mine)) < 2:
+            raise SpecificationError("an effect that is not proportional compares two arms of the current trial, but "
+                                     f"they are given {mine[0]} only")  # fmt: skip
+        if own in self.regimens:
+            raise SpecificationError(f"regimen '{own}' has hazards of its own with separate arms; it can be neither "
+                                     "the reference nor have a contrast")  # fmt: skip
+        missing = [f"regimen '{name}' has no contrast" for name in trials.regimens if name not in (*self.regimens, own)]
         ends = dict.fromkeys(cohort.endpoint for cohort in trials.cohorts if cohort.endpoint)
         missing += [f"endpoint '{name}' has no prior" for name in ends if name not in self.endpoints]
         if missing:
@@ -121,18 +131,25 @@ class TrialsPriors:
     def sample(self, trials: Trials, draws: int, *, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Draw every parameter in NumPy, apart from the PyMC model; the names are the model's, draws first."""
         self.check(trials)
-        causes, survival = trials.causes, self.survival
-        found = survival.sample(causes, 1, trials.grid, draws, rng=rng)
+        causes, survival, over = trials.causes, self.survival, OverTime.of(trials, self)
+        found = survival.sample(causes, 2 if over.own else 1, trials.grid, draws, rng=rng)
+        curves = found["log_hazard"].reshape(draws, -1, len(trials.grid)) if over.own else found["log_hazard"][:, 0]
         others = [survival.for_cause(cause)[1] for cause in causes[1:]]
 
         def normal(priors: list[HazardRatioPrior], *shape: int) -> np.ndarray:
             mean, sd = [p.mean for p in priors], [p.sd for p in priors]
             return rng.normal(mean, sd, (draws, *shape, len(priors))) if priors else np.zeros((draws, *shape, 0))
 
-        return {
-            "log_baseline": found["log_hazard"][:, 0], "level": found["level"], "smoothness": found["smoothness"],
+        drawn = {
+            "log_baseline": curves, "level": found["level"], "smoothness": found["smoothness"],
             **sample_deviations(trials, self, draws, rng=rng),
             "log_contrast": normal([c.prior for c in self.contrasts]),
-            "other_effect": normal(others, len(trials.randomised)),
+            "other_effect": normal(others, len(over.compared(trials))),
             "endpoint_offset": normal(list(self.endpoints.values())),
         }  # fmt: skip
+        if isinstance(over.effect, Waning):
+            drawn["log_half_life"] = found["log_half_life"]
+        elif isinstance(over.effect, Varying):
+            drawn["ratio_smoothness"] = found["ratio_smoothness"]
+            drawn["ratio_step"] = rng.normal(size=(draws, len(causes), len(trials.grid) - 1))
+        return drawn

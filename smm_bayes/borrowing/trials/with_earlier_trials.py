@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smm_bayes.borrowing.trials.cohorts import Trials
+from smm_bayes.borrowing.trials.over_time import OverTime, log_hazard_ratio
 from smm_bayes.borrowing.trials.priors import TrialsPriors
 from smm_bayes.errors import SpecificationError
 from smm_bayes.survival.grid import EventTable
@@ -98,8 +99,10 @@ class WithEarlierTrials:
 
     def statements(self) -> dict[str, str]:
         """Every prior in words."""
-        unused = f"hazard ratio of {self.trials[0].causes[0]}"  # a contrast takes its place
-        return {name: words for name, words in self.priors.statements().items() if name != unused}
+        trials = self.trials[0]
+        unused = f"hazard ratio of {trials.causes[0]}"  # a contrast takes its place
+        said = {name: words for name, words in self.priors.statements().items() if name != unused}
+        return said | OverTime.of(trials, self.priors).statements(self.priors, trials)
 
     def prior(self, draws: int, *, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Draw parameters from the prior, ``log_hazard`` (draw, arm, cause, interval) of this trial among them."""
@@ -110,8 +113,9 @@ class WithEarlierTrials:
         mine = [index for index, cohort in enumerate(trials.cohorts) if cohort.trial == trials.current]
         log_hazard = cohort_log_hazard(found, trials, self.priors)[:, mine]
         found["log_hazard"] = log_hazard
-        if len(mine) > 1:
-            found["log_hazard_ratio"] = log_hazard[:, 1, :, 0] - log_hazard[:, 0, :, 0]
+        ratio = log_hazard_ratio(log_hazard, found, trials, self.priors)
+        if ratio is not None:
+            found["log_hazard_ratio"] = ratio
         return found
 
     def simulated(

@@ -77,17 +77,32 @@ class RelationFactor:
     def add(self, log: Any, status: Any, shape: JointShape) -> None:
         """Add the factor to the model being built; arguments as in :func:`.model.state_hazards`."""
         import pymc as pm
-        import pytensor.tensor as pt
 
         self.check(shape)
         if not self.transported.transport.is_informative:
             return
-        on_status, on_event = effects(log, status, shape, self.visit % len(shape.months), self.horizon)
+        on_status, on_event = self.add_effects(log, status, shape)
+        pm.Potential("relation_across_trials", self.log_factor(on_status, on_event))
+
+    def effects(self, log: Any, status: Any, shape: JointShape) -> tuple[Any, Any]:
+        """The two effects that it relates; arguments as in :meth:`add`."""
+        return effects(log, status, shape, self.visit % len(shape.months), self.horizon)
+
+    def add_effects(self, log: Any, status: Any, shape: JointShape) -> tuple[Any, Any]:
+        """Add the two effects to the model being built; arguments as in :meth:`add`."""
+        import pymc as pm
+
+        on_status, on_event = self.effects(log, status, shape)
         pm.Deterministic("status_effect", on_status)
         pm.Deterministic("event_effect", on_event)
+        return on_status, on_event
+
+    def log_factor(self, on_status: Any, on_event: Any) -> Any:
+        """Log of the factor from the two effects, in PyTensor, up to a constant."""
+        import pytensor.tensor as pt
+
         intercept, slope, sd = self.transported.intercept, self.transported.slope, self.transported.sd
-        height = -0.5 * ((on_event - intercept - slope * on_status) / sd) ** 2 - np.log(sd)
-        pm.Potential("relation_across_trials", pt.logsumexp(height))
+        return pt.logsumexp(-0.5 * ((on_event - intercept - slope * on_status) / sd) ** 2 - np.log(sd))
 
 
 def effects(log: Any, status: Any, shape: JointShape, visit: int, horizon: float) -> tuple[Any, Any]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -148,32 +148,75 @@ def observe_joint(
     import pymc as pm
     import pytensor.tensor as pt
 
-    shape = table.shape
-    shape.check(priors.effect.timed, hazards_of, factor is not None)
-    carry("status", **_built_for(table, priors))
-    observes_cells()
-    data = {name: pm.Data(name, values, dims=DIMS.get(name)) for name, values in status_data(table, priors).items()
-            if not name.endswith(MADE_FOR)}  # fmt: skip
-    status = _add_status(shape, priors)
-    log_ratio = _add_effect(shape, priors)
-    hazards = state_hazards(log_hazard, status, log_ratio, shape, hazards_of)
+    added = Added.to(table, priors, hazards_of, factor)
+    data, hazards = added.data, added.hazards(log_hazard)
     pm.CustomDist(
         "state_events", hazards, data["state_exposure_data"],
         logp=lambda events, log_hazard, exposure: events * log_hazard - exposure * pt.exp(log_hazard),
-        random=_not_drawn, observed=data["state_events_data"], dims="state_cell",
+        random=not_drawn, observed=data["state_events_data"], dims="state_cell",
     )  # fmt: skip
-    transitions, missing = status, None
-    if priors.missing_log_odds is not None:
-        missing = _log_missing(data["missing_log_odds_data"], shape)
-        _, visit, _, state = _axes(shape.steps)
-        transitions = status + missing[1][visit * STATES + state]
-    pm.CustomDist("status", transitions, logp=lambda count, log_share: count * log_share, random=_not_drawn,
-                  observed=data["transition_data"], dims="transition")  # fmt: skip
-    pm.CustomDist("rows", _row_likelihood(hazards, status, missing, data, shape),
-                  logp=lambda count, value: count * value, random=_not_drawn,
+    rows = added.observe_status()
+    pm.CustomDist("rows", rows(hazards), logp=lambda count, value: count * value, random=not_drawn,
                   observed=data["row_count_data"], dims="row")  # fmt: skip
     if factor is not None:
-        factor.add(hazards, status, shape)
+        factor.add(hazards, added.status, table.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Added:
+    """Status and MRD effect that were added to the model being built, and the data of its patients.
+
+    Attributes
+    ----------
+    shape : JointShape
+    priors : JointPriors
+    hazards_of : {"not negative", "everyone"}
+    data : mapping of str to tensor
+    status : tensor
+        Log probabilities, flat over (arm, visit, state before, state).
+    log_ratio : tensor
+        Log hazard ratio of the negative, flat over (arm, cause, cell).
+    """
+
+    shape: JointShape
+    priors: JointPriors
+    hazards_of: HazardsOf
+    data: Mapping[str, Any]
+    status: Any
+    log_ratio: Any
+
+    @classmethod
+    def to(
+        cls, table: JointTable, priors: JointPriors, hazards_of: HazardsOf, factor: RelationFactor | None
+    ) -> Added:  # fmt: skip
+        """Add them."""
+        import pymc as pm
+
+        shape = table.shape
+        shape.check(priors.effect.timed, hazards_of, factor is not None)
+        carry("status", **_built_for(table, priors))
+        observes_cells()
+        data = {name: pm.Data(name, values, dims=DIMS.get(name)) for name, values in status_data(table, priors).items()
+                if not name.endswith(MADE_FOR)}  # fmt: skip
+        status = _add_status(shape, priors)
+        return cls(shape, priors, hazards_of, data, status, _add_effect(shape, priors))
+
+    def hazards(self, log_hazard: Any) -> Any:
+        """Log hazards by status, flat over (arm, cause, cell, state)."""
+        return state_hazards(log_hazard, self.status, self.log_ratio, self.shape, self.hazards_of)
+
+    def observe_status(self) -> Callable[[Any], Any]:
+        """Observe the transitions; what gives each row's log likelihood from hazards by status."""
+        import pymc as pm
+
+        transitions, missing = self.status, None
+        if self.priors.missing_log_odds is not None:
+            missing = _log_missing(self.data["missing_log_odds_data"], self.shape)
+            _, visit, _, state = _axes(self.shape.steps)
+            transitions = self.status + missing[1][visit * STATES + state]
+        pm.CustomDist("status", transitions, logp=lambda count, log_share: count * log_share, random=not_drawn,
+                      observed=self.data["transition_data"], dims="transition")  # fmt: skip
+        return lambda hazards: _row_likelihood(hazards, self.status, missing, self.data, self.shape)
 
 
 DIMS: Mapping[str, Any] = {
@@ -311,7 +354,13 @@ def _row_likelihood(log: Any, status: Any, missing: Any, data: Mapping[str, Any]
     return pt.logaddexp(*forward)
 
 
-def _not_drawn(*_: Any, **__: Any) -> np.ndarray:
+def not_drawn(*_: Any, **__: Any) -> np.ndarray:
+    """Refuse to draw what is observed.
+
+    Raises
+    ------
+    NotImplementedError
+    """
     raise NotImplementedError(
         "new counts cannot be drawn given the exposure, because it depends on who is negative; simulate patients with "
         "JointLaw.sample"

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 
 from smm_bayes.borrowing.trials.relations import Commensurate, Exchangeable, Robust
+from smm_bayes.survival.effects import Waning
 from smm_bayes.validation.designs.cure import CureDesign
 from smm_bayes.validation.designs.design import Design
 from smm_bayes.validation.designs.interim import InterimDesign
@@ -28,12 +29,13 @@ VARIANTS: dict[str, Callable[[], Design]] = {
     "commensurate": partial(RelationDesign, Commensurate()),
     "robust": partial(RelationDesign, Robust()),
     "spike_and_slab": partial(RelationDesign, Commensurate("spike-and-slab")),
+    "waning_with_trials": partial(RelationDesign, Exchangeable(), Waning(stops=12, median=12, upper=48)),
 }  # fmt: skip
 
 # replicates of those that are not calibrated with 1000
 FEWER = {
     "spike_and_slab": 500, "power_prior": 500, "latent_exchangeability": 500, "meta_analysis": 500, "cohorts": 500,
-    "joint_complete": 500, "joint_missing": 500,
+    "joint_complete": 500, "joint_missing": 500, "waning_with_trials": 250,
 }  # fmt: skip
 
 __all__ = ["FEWER", "VARIANTS", "Design", "InterimDesign"]

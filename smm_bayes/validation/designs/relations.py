@@ -15,9 +15,11 @@ from smm_bayes.borrowing.trials.hierarchical import (
     simulate_counts,
     trials_data,
 )
+from smm_bayes.borrowing.trials.over_time import log_hazard_ratio
 from smm_bayes.borrowing.trials.priors import BetweenTrials, Contrast, TrialsPriors
 from smm_bayes.borrowing.trials.relations import Relation
 from smm_bayes.priors.clinical import BaselinePrior, HazardRatioPrior, SmoothnessPrior, SpreadPrior
+from smm_bayes.survival.effects import Effect, Proportional
 from smm_bayes.survival.grid import TimeGrid
 from smm_bayes.survival.model_priors import SurvivalPriors
 from smm_bayes.survival.piecewise import PiecewiseExponential
@@ -74,14 +76,20 @@ class RelationDesign:
     Parameters
     ----------
     relation : Relation
+    effect : Effect
+        How the effect of treatment changes over time.
     """
 
     relation: Relation
+    effect: Effect = field(default_factory=Proportional)
     priors: TrialsPriors = field(init=False)
 
     def __post_init__(self) -> None:
-        """Put the relation in its place."""
-        object.__setattr__(self, "priors", replace(PRIORS, relation=self.relation))
+        """Put the relation and the effect in their place."""
+        survival = replace(PRIORS.survival, effect=self.effect)
+        contrasts = () if survival.separate else PRIORS.contrasts
+        priors = replace(PRIORS, survival=survival, contrasts=contrasts, relation=self.relation)
+        object.__setattr__(self, "priors", priors)
 
     def build(self) -> pm.Model:
         """Make the PyMC model."""
@@ -91,8 +99,8 @@ class RelationDesign:
         """Draw parameters."""
         found = self.priors.sample(TRIALS, draws, rng=rng)
         log_hazard = cohort_log_hazard(found, TRIALS, self.priors)[:, -2:]
-        ratio = log_hazard[:, 1, :, 0] - log_hazard[:, 0, :, 0]
-        return found | {"log_hazard": log_hazard, "log_hazard_ratio": ratio}
+        found["log_hazard"], ratio = log_hazard, log_hazard_ratio(log_hazard, found, TRIALS, self.priors)
+        return found if ratio is None else found | {"log_hazard_ratio": ratio}
 
     def simulate(self, truth: Parameters, *, rng: np.random.Generator) -> SimulatedTrials:
         """Simulate counts."""
@@ -101,7 +109,8 @@ class RelationDesign:
 
     def ranked(self, parameters: Parameters) -> Parameters:
         """Parameters that all relations share, spreads, and the current trial's hazards and survival."""
-        names = ("level", "smoothness", "log_contrast", "log_hazard_ratio", "between_hazard", "between_effect")
+        names = ("level", "smoothness", "log_contrast", "log_hazard_ratio", "between_hazard", "between_effect",
+                 "log_half_life", "ratio_smoothness")  # fmt: skip
         found = flat({name: parameters[name] for name in names if name in parameters})
         log_hazard = parameters["log_hazard"][:, :, 0]
         law = PiecewiseExponential(log_hazard, GRID)
