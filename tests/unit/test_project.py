@@ -41,6 +41,16 @@ def test_imports_point_up_the_list(path):
                 assert ROOMS.index(parts[1]) <= here, f"{path.name} imports {module}"
 
 
+def test_architecture_lists_the_rooms_in_their_order():
+    """Every file and folder of the package stands in the table of rooms, in the order in which they may import."""
+    table = (PACKAGE.parent / "ARCHITECTURE.md").read_text().partition("## Rooms")[2].partition("## Values")[0]
+    cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    listed = [name.strip("/").removesuffix(".py") for cell in cells for name in re.findall(r"`([^`]+)`", cell)]
+    there = {room(path) for path in PACKAGE.rglob("*.py")} - {"__init__"}
+    assert set(listed) == there
+    assert listed == sorted(listed, key=ROOMS.index)
+
+
 def test_no_trial_is_named_in_the_package():
     names = re.compile("mgus2|quiredex|e3a06|aquila|ascent|gem-cesar|carfilzomib|lenalidomide", re.IGNORECASE)
     for path in PACKAGE.rglob("*.py"):

@@ -3,8 +3,7 @@
 import re
 from pathlib import Path
 
-import smm_bayes.inference as inference
-import smm_bayes.prediction as prediction
+import smm_bayes as smm
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,10 +20,10 @@ def test_example_names_a_file_of_the_repository():
 
 def test_example_runs(monkeypatch, capsys):
     """With fewer draws than it has by default; everything else is as printed."""
-    honest, complete = inference.fit, prediction.probability_of_success
+    honest, complete = smm.fit, smm.probability_of_success
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(inference, "fit", lambda model, **given: honest(model, **{"draws": 400, "tune": 300, **given}))
-    monkeypatch.setattr(prediction, "probability_of_success",
+    monkeypatch.setattr(smm, "fit", lambda model, **given: honest(model, **{"draws": 400, "tune": 300, **given}))
+    monkeypatch.setattr(smm, "probability_of_success",
                         lambda *values, **given: complete(*values, **{"replicates": 1000, **given}))  # fmt: skip
     exec(compile(example(), "README.md", "exec"), {"__name__": "__readme__"})
     said = capsys.readouterr().out
