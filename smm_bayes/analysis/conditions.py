@@ -8,6 +8,7 @@ import numpy as np
 
 from smm_bayes.analysis.mrd.sections import EVENTS
 from smm_bayes.borrowing.trials.with_earlier_trials import WithEarlierTrials
+from smm_bayes.survival import Cure, Regression, Visits
 from smm_bayes.trial.patients import Patients
 
 if TYPE_CHECKING:
@@ -48,6 +49,10 @@ def what_is_checked(inputs: InterimInputs) -> str:
     said = "event times of this trial's patients"
     if inputs.joint is not None and inputs.primary != EVENTS:
         said += ", under hazards averaged over MRD (MRD results themselves are not checked)"
+    if isinstance(inputs.model, Cure | Regression):
+        said += ", under hazards averaged over each arm"
+    if isinstance(inputs.model, Visits):
+        said += f"; {inputs.model.visits.cause} is taken as seen when it happens, although visits find it"
     if isinstance(inputs.model, WithEarlierTrials):
         said += "; earlier trials are compared with what all others predict of them"
     return said
