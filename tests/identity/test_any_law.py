@@ -41,7 +41,7 @@ GRID, CAUSES, ARMS = TimeGrid((6, 18)), ("progression", "death"), ("control", "e
 BASELINE = {"progression": BaselinePrior(24, 60), "death": BaselinePrior(150, 400)}
 PLAIN = SurvivalPriors(BASELINE, {"progression": HazardRatioPrior(0.6, 1.5)})
 EVERY = VisitSchedule.every((3, 24), (6, 36))
-CUTOFF, DRAWS, SLOW = 30.0, 6, 480
+CUTOFF, DRAWS, SLOW = 30.0, 6, 300
 
 
 def patients_at_interim(size=60, seed=3):

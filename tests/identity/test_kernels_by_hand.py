@@ -6,7 +6,7 @@ import pytest
 from smm_bayes.prediction import FinalAnalysis
 from smm_bayes.prediction.completion import Completion
 from smm_bayes.prediction.kernels import _sort, log_rank
-from smm_bayes.survival import Law, PiecewiseExponential, TimeGrid
+from smm_bayes.survival import FoundAtVisits, Law, PiecewiseExponential, TimeGrid, VisitSchedule
 from smm_bayes.trial import Patients
 from smm_bayes.trial.calendar import on_clock
 
@@ -29,7 +29,7 @@ def trial(arms=ARMS, size=14):
     )  # fmt: skip
 
 
-def plan(final, *, patients=None, new=(0, 0, 1, 1, 1), lost=0.0, hazards=HAZARDS, law=None, weight=None):
+def plan(final, *, patients=None, new=(0, 0, 1, 1, 1), lost=0.0, hazards=HAZARDS, law=None, weight=None, visits=None):
     """A completion whose hazards differ from draw to draw."""
     patients = patients or trial()
     scale = np.linspace(0.7, 1.6, DRAWS).reshape(-1, *[1] * hazards.ndim)
@@ -44,7 +44,7 @@ def plan(final, *, patients=None, new=(0, 0, 1, 1, 1), lost=0.0, hazards=HAZARDS
     known = np.zeros((len(patients), 1)) if weight is None else weight
     return Completion(
         patients, final, whole, np.arange(size) % DRAWS, known, patients.at_risk, np.array(new, np.int64),
-        np.linspace(0.5, 4, size), np.full(size, lost), SEED, CELLS,
+        np.linspace(0.5, 4, size), np.full(size, lost), SEED, CELLS, visits,
     )  # fmt: skip
 
 
@@ -79,6 +79,13 @@ def hidden(stream, plan, draw, arm, survived, row):
     return int(np.searchsorted(share[:-1], stream.random() * share[-1], side="right"))
 
 
+def visits_of(visits, arm):
+    """Planned visits of an arm; after the last they go on at the last gap."""
+    schedule = visits.schedule[arm] if isinstance(visits.schedule, dict) else visits.schedule
+    planned = (0.0, *schedule.visits)
+    return np.array([*planned, *(planned[-1] + np.arange(1, 400) * (planned[-1] - planned[-2]))])
+
+
 def complete(plan, replicate):
     """Enrolment, time, cause and arm of every patient of one completed trial."""
     stream, other, known = numbers(replicate), numbers(replicate, 2**62), plan.patients
@@ -99,6 +106,8 @@ def complete(plan, replicate):
         several = plan.law.components > 1
         hazards = hazards[hidden(other, plan, draw, arm, survived, None if new else row) if several else 0]
         time, cause = event(stream, hazards, survived)
+        if plan.visits and cause >= 0 and known.causes[cause] == plan.visits.cause:
+            time = min(visit for visit in visits_of(plan.visits, ARMS[arm]) if visit >= on_clock(time))
         if plan.dropout[replicate] and (lost := survived + exponential(stream) / plan.dropout[replicate]) < time:
             time, cause = lost, -1
         rows.append((on_clock(clock) if new else known.enrolled[row], on_clock(time), cause, arm))
@@ -159,6 +168,15 @@ SCENARIOS = {
                                 "weight": OBSERVED, "lost": 0.04},
     "paths of probability 0": {"final": FinalAnalysis("date", date=40.0), "hazards": BY_PATH, "law": CERTAIN,
                                "weight": np.zeros((14, 3))},
+    "visits": {"final": FinalAnalysis("date", date=44.0), "visits": FoundAtVisits("progression", VisitSchedule((4, 7, 15)))},
+    "visits and losses": {"final": FinalAnalysis("events", events=9), "lost": 0.05,
+                          "visits": FoundAtVisits("progression", VisitSchedule((3, 6, 9, 12, 18)))},
+    "one visit, which goes on": {"final": FinalAnalysis("date", date=60.0), "new": (1, 0),
+                                 "visits": FoundAtVisits("death", VisitSchedule((5.5,)))},
+    "visits by arm": {"final": FinalAnalysis("follow_up", follow_up=16.0), "lost": 0.02, "visits": FoundAtVisits(
+        "progression", {"control": VisitSchedule((8, 16)), "experimental": VisitSchedule((2, 4, 20))})},
+    "a follow-up that ends at a visit": {"final": FinalAnalysis("follow_up", follow_up=12.0), "lost": 0.1,
+                                         "visits": FoundAtVisits("progression", VisitSchedule((6, 12)))},
 }  # fmt: skip
 
 
@@ -181,6 +199,11 @@ def test_completed_trials_patient_by_patient(name):
         follow_up = np.minimum(on_clock(date - enrolled), task.final.limit)
         known = time <= follow_up
         at, hit = np.where(known, time, follow_up), counted & known
+        if task.visits:  # without an event, a patient is known to be so until the last visit, or as long as at the data cut
+            since = np.concatenate([task.patients.time, np.zeros(len(at) - len(task.patients))])
+            for i in np.flatnonzero(there & ~(known & (cause >= 0))):
+                last = max(visit for visit in visits_of(task.visits, ARMS[arm[i]]) if visit <= at[i])
+                at[i] = min(at[i], max(last, since[i]))
         exposure = CELLS.exposure(at)
         for a in range(len(task.patients.arms)):
             mine = there & (arm == a)

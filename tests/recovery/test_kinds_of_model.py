@@ -35,7 +35,6 @@ death = {{median = 200, upper = 900}}
 """
 PROGRESSION = "progression = {median = 24, upper = 96}"
 KINDS = {
-    "survival": ("", PROGRESSION),
     "regression": ('kind = "regression"\nstrata = true\ncovariates = {AGE = {median = 1.0, upper = 2.0, per = 10, centre = 65}}\n'
                    'subgroups = {columns = ["RISK"]}\n', PROGRESSION),
     "cure": ('kind = "cure"\ncure = {share = {median = 0.3, upper = 0.6}, late_hazard = {median = 15, upper = 40}}\n', ""),

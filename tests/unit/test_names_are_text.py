@@ -21,9 +21,11 @@ import pytest
 
 from smm_bayes import cli, markup
 from smm_bayes.evidence.facts import Facts
+from smm_bayes.inference.fitted import Fit
 from smm_bayes.prediction.result import Prediction
 from smm_bayes.priors.mixtures import GammaMixture
 from smm_bayes.priors.mixtures.mixture import Mixture
+from smm_bayes.progress import _State
 from smm_bayes.reporting import plots
 from smm_bayes.reporting.answer import Section, section
 from smm_bayes.reporting.report import render
@@ -31,6 +33,7 @@ from smm_bayes.reporting.words import Rows
 from smm_bayes.surrogacy.across.pairs import TrialPairs
 from smm_bayes.surrogacy.across.summary import AcrossSummary
 from smm_bayes.survival import TimeGrid
+from smm_bayes.survival.check import FitCheck
 from smm_bayes.survival.grid import EventTable
 from smm_bayes.trial import Courses, Patients
 
@@ -84,8 +87,18 @@ def shown(kind, name):
         AcrossSummary: lambda: AcrossSummary._repr_html_(SimpleNamespace(words=lambda: name, table=lambda: frame)),
         Mixture: lambda: type(name, (GammaMixture,), {"_summary": lambda _: name})([1.0], [2.0], [3.0])._repr_html_(),
         Facts: lambda: Facts._repr_html_(Listed(name)),
+        Fit: lambda: Fit._repr_html_(SimpleNamespace(description={name: name}, summary=lambda: name, seed=1)),
+        FitCheck: lambda: FitCheck._repr_html_(SimpleNamespace(sentence=lambda: name, table=lambda: frame)),
+        _State: lambda: told(name)._repr_html_(),
     }  # fmt: skip
     return made[kind]()
+
+
+def told(name):
+    """A bar that was told what is being done."""
+    state = _State()
+    state.told(1, 2, name, 0.0)
+    return state
 
 
 class Listed:
@@ -100,7 +113,8 @@ class Listed:
         return self.name.replace("\n", " ")
 
 
-KINDS = (Rows, Section, Patients, EventTable, Courses, Prediction, TrialPairs, AcrossSummary, Mixture, Facts)
+KINDS = (Rows, Section, Patients, EventTable, Courses, Prediction, TrialPairs, AcrossSummary, Mixture, Facts, Fit,
+         FitCheck, _State)  # fmt: skip
 
 
 def test_every_class_that_shows_itself_is_here():

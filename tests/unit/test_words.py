@@ -14,6 +14,8 @@ from smm_bayes.evidence.consistency import Finding, KnownInconsistency
 from smm_bayes.evidence.made import Reconstructions
 from smm_bayes.evidence.reconstruct import ArmSummary, FollowUp, PseudoArm
 from smm_bayes.reporting import words
+from smm_bayes.survival.grid import TimeGrid
+from smm_bayes.survival.law import Law
 
 SPEC = "models/krd_vs_rd/spec.toml"
 
@@ -139,9 +141,11 @@ def test_contraction_compares_prior_and_posterior_variance():
     dims, coords = ("chain", "draw", "arm", "cause", "interval"), {"cause": ["death"], "interval": ["first", "second"]}
     posterior = xr.Dataset({"log_hazard": (dims, shrunk), "scale": (dims[:2], rng.normal(size=(4, 2000)) / 2)}, coords)
     inputs = SimpleNamespace(
-        model=SimpleNamespace(prior=lambda draws, rng: prior),
+        model=SimpleNamespace(prior=lambda draws, rng: prior, law_of=lambda of: Law.plain(
+            of["log_hazard"], TimeGrid((6,)), ("experimental",), ("death",))),
+        spec=SimpleNamespace(grid=TimeGrid((6,))),
     )  # fmt: skip
-    interim = SimpleNamespace(inputs=inputs, fit=SimpleNamespace(posterior=posterior))
+    interim = SimpleNamespace(inputs=inputs, fit=SimpleNamespace(posterior=posterior), log_hazard=posterior["log_hazard"])
     said = dict(words.contraction_rows(interim, rng=rng))
     assert float(said["contraction of scale"]) == pytest.approx(0.75, abs=0.03)
     name, left = said["intervals mostly prior, death"].split()
