@@ -83,13 +83,20 @@ class Mutant:
         return next((" ".join(b.split()) for a, b in zip(old, new, strict=False) if a != b), self.text)
 
 
+def _imports(node: ast.stmt) -> bool:
+    """Whether a statement imports, and nothing else."""
+    if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+        return True
+    return isinstance(node, ast.Import | ast.ImportFrom)
+
+
 def digest(path: Path) -> str:
     """Hash of what a module does: of its syntax tree without docstrings and imports."""
     tree = ast.parse(path.read_text())
-    tree.body = [node for node in tree.body if not isinstance(node, ast.Import | ast.ImportFrom)]
     for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
-            node.body = node.body[1:]
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            start = 0 if ast.get_docstring(node) is None else 1
+            node.body = [one for one in node.body[start:] if not _imports(one)]
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
 
 
