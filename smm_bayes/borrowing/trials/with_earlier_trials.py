@@ -95,7 +95,8 @@ class WithEarlierTrials:
     def without(self, *names: str, reconstructions: int | None = None) -> WithEarlierTrials:
         """Give the same model with some trials silent, from so many reconstructions."""
         kept = self.trials[:reconstructions]
-        return replace(self, trials=tuple(trials.without(*names) for trials in kept))
+        patients = None if self.trials[0].current in names else self.patients
+        return replace(self, trials=tuple(trials.without(*names) for trials in kept), patients=patients)
 
     def statements(self) -> dict[str, str]:
         """Every prior in words."""
