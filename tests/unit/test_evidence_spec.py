@@ -245,3 +245,15 @@ def test_a_baseline_may_be_stated_by_survival(tmp_path):
     prior = AnalysisSpec.load(path).priors.baseline["progression"]
     assert prior.median == pytest.approx(24)
     assert prior.upper == pytest.approx(24 * np.log(2) / -np.log(0.8))
+
+
+def test_every_trial_may_be_silent():
+    """Without the current trial its patients are not asked for; without another they are those of before."""
+    model = read_inputs(ROOT / "models/krd_vs_rd/spec.toml").model
+    current = model.trials[0].current
+    alone = model.without(*(source.name for source in model.sources), reconstructions=1)
+    assert alone.patients is model.patients
+    silent = model.without(current, reconstructions=2)
+    assert silent.patients is None
+    assert len(silent.data()) == 2
+    assert not any(cohort.exposure.any() for cohort in silent.trials[0].cohorts if cohort.trial == current)
