@@ -185,7 +185,8 @@ class AnalysisSpec(Section):
             problems.append(f"evidence: with model.effect = 'separate' {experimental} has hazards of its own; it can "
                             "be neither the reference nor have a contrast")  # fmt: skip
         if effect != "separate" and experimental not in section.known:
-            problems.append(f"evidence: regimen '{experimental}' has no contrast; give one, against "
+            meant = nearest(str(experimental), section.known, 0.9)
+            problems.append(f"evidence: regimen '{experimental}' has no contrast{meant}; give one, against "
                             f"{section.reference} for example")  # fmt: skip
         if effect != "proportional" and section.regimens.control == experimental:
             problems.append(f"model.effect = '{effect}' compares two regimens, but evidence.regimens names "
