@@ -51,7 +51,7 @@ def live() -> Iterator[Tell | None]:
 
 @contextmanager
 def counting(progress: Callable[[int, int], None] | bool | None, words: str) -> Iterator[Callable[[int, int], None]]:
-    """Tell how much is done and wanted as asked: to who wants to be told, by a bar (None), or not at all (False).
+    """Tell how much is done and wanted as asked: to a caller that asks, by a bar (None), or not at all (False).
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def counting(progress: Callable[[int, int], None] | bool | None, words: str) -> 
 
 
 def _screen() -> Callable[[], contextlib.AbstractContextManager[Tell]] | None:
-    """Say how to show progress to who looks, if somebody does."""
+    """Say how to show progress to whoever looks, if anybody does."""
     main = threading.current_thread() is threading.main_thread() and multiprocessing.parent_process() is None
     if not main:
         return None

@@ -14,6 +14,7 @@ from pydantic import Field, PrivateAttr, ValidationError, field_validator, model
 
 from smm_bayes.analysis.evidence_sections import EvidenceSection
 from smm_bayes.analysis.keys import known_at
+from smm_bayes.analysis.model_sections import ModelSection
 from smm_bayes.analysis.mrd.sections import MrdSection
 from smm_bayes.analysis.sections import (
     LEAST,
@@ -21,7 +22,6 @@ from smm_bayes.analysis.sections import (
     CalibrationSection,
     EnrolmentSection,
     FinalSection,
-    ModelSection,
     PredictionSection,
     SamplingSection,
     Section,

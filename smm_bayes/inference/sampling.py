@@ -157,7 +157,7 @@ def fit(
 
 @contextmanager
 def telling(progress: Told) -> Iterator[Callable[[FitProgress], None] | None]:
-    """Tell of progress as asked: to who wants to be told, by a bar, or not at all."""
+    """Tell of progress as asked: to a caller that asks, by a bar, or not at all."""
     if progress is not None and not isinstance(progress, bool):
         yield progress
         return

@@ -61,7 +61,7 @@ def probability_of_success(
     enrolment : Enrolment, optional
         Patients still to come; none by default.
     complete : tuple of str
-        Reasons for censoring of the patients who get their remaining time. Only who is still followed, by default.
+        Reasons for censoring of the patients who get their remaining time. Only patients still followed, by default.
     dropout : bool
         Whether patients are lost from now on at the rate seen so far (losses and withdrawals per patient-month,
         Gamma posterior with a Jeffreys prior). Otherwise nobody is.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 STATUSES = {1: "negative", 0: "not negative"}
-PALE = {"control": "#d8834b", "experimental": "#4f93cf"}  # of who is not negative
+PALE = {"control": "#d8834b", "experimental": "#4f93cf"}  # of patients who are not negative
 LIMITS = (0.02, 20.0)  # of hazard ratios drawn; what goes beyond has an arrow
 RATIOS = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 1, 2, 5, 10, 20)
 PARTS = {

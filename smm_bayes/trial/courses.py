@@ -75,7 +75,8 @@ class Courses:
     last_alive : numpy.ndarray of float
         When the patient was last known to be alive; the day of death where dead.
     censoring : numpy.ndarray of str
-        Why a patient who is alive is not known after ``last_alive`` (``administrative`` for who is still followed; the
+        Why a patient who is alive is not known after ``last_alive`` (``administrative`` for patients still followed;
+        the
         words of :class:`~smm_bayes.trial.patients.Patients`); empty where dead.
     arms, arm_names : tuple of str
         Roles, and what the trial calls them.

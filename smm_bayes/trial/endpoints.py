@@ -74,7 +74,7 @@ class Endpoint:
         ``new_therapy`` unless ``events`` gives it to another (composite). An event on its day is the event.
     censored_at : {"last_assessment", "last_alive"}
         Where a patient without event or new therapy is censored, with the reason for which follow-up ended:
-        ``administrative`` for who is still followed.
+        ``administrative`` for patients still followed.
 
     Raises
     ------

@@ -63,7 +63,7 @@ def read_frame(
 
     Columns: ``patient``, ``arm``, ``time``, ``event`` (0 or 1); where there are any: ``cause`` (of the event),
     ``censoring`` (the reason), ``enrolled`` (calendar time of enrolment, a number), ``entry`` (delayed entry: the time
-    at which the patient was enrolled, on the clock of ``time``; 0 for who was at risk from time 0), ``stratum``.
+    at which the patient was enrolled, on the clock of ``time``; 0 for patients at risk from time 0), ``stratum``.
 
     Parameters
     ----------

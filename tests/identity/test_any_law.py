@@ -255,3 +255,13 @@ def test_visits_that_do_not_fit_are_refused():
 def test_a_fit_without_its_model_is_refused():
     with pytest.raises(SpecificationError, match="no model of survival that it knows"):
         probability_of_success(PATIENTS, object(), final=BY_DATE, rule=LogRank(), seed=1)
+
+
+def test_what_is_known_is_each_patients_own_profile():
+    """Stratum and age of the one component that a patient may be of are the patient's."""
+    model = regression(strata=True, covariates=("age",))
+    known, table, first = model.known(), model.table, model.table.profiles().first
+    assert (np.isfinite(known).sum(axis=1) == 1).all()
+    row = first[known.argmax(axis=1)]
+    np.testing.assert_array_equal(np.array(table.strata)[table.stratum[row]], PATIENTS.stratum)
+    np.testing.assert_array_equal(table.covariates[row, 0], PATIENTS.covariates["age"])

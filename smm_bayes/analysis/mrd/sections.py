@@ -56,7 +56,7 @@ class MrdPriorSection(Section):
     )
     persistence: LogNormalSection | None = Field(
         None,
-        description="Odds ratio of negativity, who was negative at the visit before over who was not; by default 20, "
+        description="Odds ratio of negativity, negative at the visit before over not negative then; by default 20, "
         "upper value 400",
     )
 
@@ -209,7 +209,7 @@ class MrdSection(Section):
     effect: MrdEffectSection = Field(MrdEffectSection(), description="How the effect of MRD goes on after a visit")
     missing_log_odds: Number | None = Field(
         None,
-        description="Log odds ratio of a missing result, who is negative over who is not; a fixed value. By default "
+        description="Log odds ratio of a missing result, negative over not negative; a fixed value. By default "
         "results are missing at random",
     )
     milestone: MilestoneSection | None = Field(

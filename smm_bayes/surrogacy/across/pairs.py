@@ -30,7 +30,7 @@ class TrialPair:
     trial : str
     log_odds_ratio, odds_ratio_se : float
         :math:`\hat\theta_M` and its standard error: of negative residual disease, all randomised patients counted.
-        As published: mostly negative at any time, some at a landmark; who was not assessed is not negative.
+        As published: mostly negative at any time, some at a landmark; patients who were not assessed are not negative.
     log_hazard_ratio, hazard_ratio_se : float
         :math:`\hat\theta_P` and its standard error: of progression or death.
     trust : str

@@ -11,8 +11,10 @@ log odds ratio of being event-free and MRD-negative at a visit among all randomi
 :math:`\phi`, so the data on MRD enter once, in :math:`p(D \mid \phi)`. The log hazard ratios of published trials stand
 for :math:`\theta_P` under proportional hazards. An infinite g gives f constant: the posterior without the relation.
 
-:math:`\theta_M` is not quite what the pairs of published trials are of. These mostly count who was negative at any
-time, a few who was at a landmark; progression afterwards does not count, and who was not assessed is not negative. Here
+:math:`\theta_M` is not quite what the pairs of published trials are of. These mostly count patients who were negative
+at any
+time, a few who was at a landmark; progression afterwards does not count, and patients who were not assessed are not
+negative. Here
 a patient counts who is negative at the visit and event-free until then, and the status of who was not assessed is
 inferred. Scale and extra SD of the transport have to cover the difference.
 """

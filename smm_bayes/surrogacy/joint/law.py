@@ -2,7 +2,8 @@ r"""The joint model with known parameters: statuses, hazards, survival; draws of
 
 A path is the status at every visit. Since :math:`Z_k` depends on the past only through arm and :math:`Z_{k-1}`, the
 whole path may be drawn at enrolment, :math:`P(\text{path} \mid a) = \prod_k P(Z_k \mid a, Z_{k-1})`, and the hazards
-after :math:`v_k` follow it: the law of event times and of the statuses of who is event-free at each visit is the
+after :math:`v_k` follow it: the law of event times and of the statuses of patients who are event-free at each visit
+is the
 model's. So each arm is a mixture, over paths, of piecewise-exponential distributions.
 """
 
@@ -91,7 +92,7 @@ class JointLaw(Law):
         return (np.arange(self.components)[:, None] >> np.arange(len(self.months))) & 1
 
     def negative(self, visit: int) -> np.ndarray:
-        """Share MRD-negative at a visit among who is event-free then, shape (..., arm)."""
+        """Share MRD-negative at a visit among patients who are event-free then, shape (..., arm)."""
         free = self._event_free(self.months[visit])
         return free[..., self.states[:, visit] == 1].sum(axis=-1) / free.sum(axis=-1)
 
@@ -127,7 +128,7 @@ class JointLaw(Law):
         survival : numpy.ndarray, shape (..., arm)
             Event-free at the visit, S_a.
         status : numpy.ndarray, shape (..., arm, state)
-            Status then among who is event-free, π_am; state 0 is not negative.
+            Status then among patients who are event-free, π_am; state 0 is not negative.
         after : numpy.ndarray, shape (..., arm, state)
             Event-free at the milestone given both, ψ_am.
 
@@ -220,7 +221,7 @@ def _log_ratios(parameters: Mapping[str, np.ndarray], shape: JointShape, priors:
 def _shifted(
     log_hazard: np.ndarray, log_path: np.ndarray, log_ratio: np.ndarray, now: np.ndarray, shape: JointShape
 ) -> np.ndarray:
-    """Hazards of paths whose mean over who is event-free, at the start of every cell, is that of everyone."""
+    """Hazards of paths whose mean over patients who are event-free, at the start of every cell, is that of everyone."""
     out, mass = log_hazard.copy(), log_path
     widths = np.append(np.diff(shape.cells.starts), 0.0)
     for cell in range(len(shape.cells)):

@@ -37,7 +37,8 @@ def joint_model(
               \log\lambda_{ac}(t) = h_{acj} + \gamma_c Z(t)
 
     where :math:`Z(t)` is the status at the latest visit before t, 0 before the first, so that no month before a visit
-    counts for it; :math:`h_{acj}` is the log hazard of who is not negative in arm a, cause c and interval j, with the
+    counts for it; :math:`h_{acj}` is the log hazard of patients who are not negative in arm a, cause c and interval
+    j, with the
     effect of the arm beside MRD in it; and :math:`\gamma_c = 0` of causes that MRD does not act on. The effect may
     fade, be lost or differ by arm (:mod:`smm_bayes.surrogacy.joint.effects`).
 
@@ -283,7 +284,7 @@ def state_hazards(
 
 
 def _mean_log_ratio(log: Any, status: Any, log_ratio: Any, shape: JointShape) -> Any:
-    """Log of the mean hazard ratio over who is event-free at the start of each cell, flat over (arm, cause, cell)."""
+    """Log of the mean hazard ratio over the event-free at the start of each cell, flat over (arm, cause, interval)."""
     import pytensor.tensor as pt
 
     arms, causes, size, _ = shape.dims

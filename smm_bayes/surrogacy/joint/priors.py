@@ -93,7 +93,7 @@ class JointPriors:
     effect : MrdEffect
         How the effect of MRD goes on after a visit: constant by default.
     missing_log_odds : float, optional
-        Log odds ratio of a result being missing, who is negative over who is not, as a fixed value of a sensitivity
+        Log odds ratio of a result being missing, negative over not negative, as a fixed value of a sensitivity
         analysis, which a refit may replace; it cannot be estimated. None, the default: missing at random, and which
         results are missing is no part of the model. With 0 it is, and says the same of everything else.
     """

@@ -32,7 +32,7 @@ def simulate_joint(
     cutoff : float
         Calendar month of the data cut; nobody is censored by default.
     missing : float or numpy.ndarray, shape (state,) or (visit, state)
-        Probability of a result being missing, of who is at risk at a visit.
+        Probability of a result being missing, of patients who are at risk at a visit.
     assay : AssayError, optional
 
     Returns

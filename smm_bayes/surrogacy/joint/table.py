@@ -145,7 +145,7 @@ class JointTable:
         landmarks : numpy.ndarray, shape (patient, visit), optional
             Months from each patient's own time zero to the visits, where that is not enrolment, as of a duration of
             response; before 0 where the visit was earlier. The scheduled months by default. Such a table goes with
-            hazards of who is not negative and an effect without half-life.
+            hazards of patients who are not negative and an effect without half-life.
         singly : bool
             Make every patient a row; the likelihood is the same.
 

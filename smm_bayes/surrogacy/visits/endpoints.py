@@ -21,7 +21,8 @@ from smm_bayes.trial.patients import Patients
 def status_for(status: MrdStatus, of: Patients, to: Patients, *, progression: str | None = "progression") -> MrdStatus:
     """Carry the status at each visit to another endpoint of the same trial.
 
-    Results stay as they are. At risk is who is event-free for the other endpoint and followed beyond the visit. Who
+    Results stay as they are. At risk are patients who are event-free for the other endpoint and followed beyond the
+    visit. Who
     progressed by a visit, is at risk at it and has no result counts as not negative
     (:meth:`~smm_bayes.surrogacy.visits.status.MrdStatus.after_progression`).
 
