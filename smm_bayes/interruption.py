@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import wraps
+from functools import partial, wraps
 from types import FrameType
+from typing import Any
 
 from smm_bayes.errors import IncompleteError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 EXIT_CODE = 130
+AGAIN = 0.01  # seconds until an interruption is sent anew
 AT_ONCE = 2.0  # seconds within which further signals are the same interruption: Ctrl-C twice, SIGTERM after SIGHUP
 
 
@@ -59,37 +63,59 @@ def listening() -> Iterator[Interruption]:
     if threading.current_thread() is threading.main_thread():
         before = {number: signal.getsignal(number) for number in SIGNALS}
         before = {number: was for number, was in before.items() if was != signal.SIG_IGN and was is not None}
+    hook = sys.unraisablehook
     try:
         for number in before:
             signal.signal(number, handler)
+        sys.unraisablehook = partial(_raised_again, handler, hook)
         yield handler
     finally:
+        sys.unraisablehook = hook
         for number, was in before.items():
             signal.signal(number, was)
 
 
-@contextmanager
-def uninterrupted(*, unless_heard: bool = False) -> Iterator[Interruption | None]:
-    """Finish a ``with`` block before an interruption is heeded.
+def _raised_again(handler: Interruption, otherwise: Callable[[Any], Any], swallowed: Any) -> None:
+    """Send an interruption anew that came where Python swallows what is raised: in ``__del__`` or a weak reference."""
+    if swallowed.exc_type is not KeyboardInterrupt or not handler.heard:
+        otherwise(swallowed)
+        return
+    handler.since = -float("inf")
+    threading.Timer(AGAIN, os.kill, (os.getpid(), signal.SIGTERM)).start()
 
-    Parameters
-    ----------
-    unless_heard : bool
-        Whether not to begin where one was heard already, even if something swallowed it.
-    """
+
+@contextmanager
+def uninterrupted() -> Iterator[Interruption | None]:
+    """Finish a ``with`` block before an interruption is heeded."""
     handler = Interruption.current()
     if handler is None or handler.held:
         yield handler
         return
+    before = handler.heard
     handler.held = True
     try:
-        if unless_heard and handler.heard:
-            raise KeyboardInterrupt
-        before = handler.heard
         yield handler
     finally:
         handler.held = False
     if handler.heard and not before:
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Heed interruptions in a ``with`` block inside an :func:`uninterrupted` one; one heard before ends it."""
+    handler = Interruption.current()
+    if handler is None:
+        yield
+        return
+    before, handler.held = handler.held, False
+    try:
+        if handler.heard:
+            raise KeyboardInterrupt
+        yield
+    finally:
+        handler.held = before
+    if handler.heard:
         raise KeyboardInterrupt
 
 

@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from smm_bayes.errors import OutputError, SpecificationError
-from smm_bayes.interruption import uninterrupted
+from smm_bayes.interruption import interruptible, uninterrupted
 
 AT_FDCWD, RENAME_EXCHANGE, RENAME_SWAP = -100, 2, 2
 OCCUPIED = (errno.ENOTEMPTY, errno.EEXIST)
@@ -65,7 +65,7 @@ def whole_folder(out: Path, check: Callable[[], None] | None = None) -> Iterator
         At the end, saying where the results are instead.
     """
     place = resolved(out)
-    with ExitStack() as stack:
+    with uninterrupted() as heard, ExitStack() as stack:  # nothing ends it half way but what is done in the folder
         building, old, lock = (place.with_name(f".{place.name}.smm-bayes-{what}") for what in ("new", "old", "lock"))
         with _saying(out):
             stack.enter_context(_parents(place.parent))
@@ -73,20 +73,19 @@ def whole_folder(out: Path, check: Callable[[], None] | None = None) -> Iterator
             _recover(place, old, building)
             stack.callback(_remove, building)
             _try(place, building)
-        yield building
-        with uninterrupted(unless_heard=True) as heard:
-            try:
-                if check is not None:
-                    check()
-                _flush(building)
-                _replace(building, place, old)
-            except (OSError, SpecificationError) as error:
-                why = error.strerror if isinstance(error, OSError) else str(error)
-                raise OutputError(f"the results could not be put at {out} ({why}); they are in "
-                                  f"{_kept(building, place)}") from None  # fmt: skip
-            if heard is not None:
-                heard.words = f"Interrupted; the results are in {out}."
-            _remove(building)
+        with interruptible():
+            yield building
+        try:
+            if check is not None:
+                check()
+            _flush(building)
+            _replace(building, place, old)
+        except (OSError, SpecificationError) as error:
+            why = error.strerror if isinstance(error, OSError) else str(error)
+            raise OutputError(f"the results could not be put at {out} ({why}); they are in "
+                              f"{_kept(building, place)}") from None  # fmt: skip
+        if heard is not None:
+            heard.words = f"Interrupted; the results are in {out}."
 
 
 @contextmanager
@@ -137,9 +136,8 @@ def _locked(path: Path, out: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        with uninterrupted():
-            path.unlink(missing_ok=True)
-            os.close(handle)
+        path.unlink(missing_ok=True)
+        os.close(handle)
 
 
 def _recover(place: Path, old: Path, building: Path) -> None:
@@ -223,6 +221,4 @@ def _kept(building: Path, place: Path) -> Path:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder of ours, interrupted or not."""
-    with uninterrupted():
-        shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)

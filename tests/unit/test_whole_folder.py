@@ -1,20 +1,23 @@
 """A folder of results is replaced whole, whenever its writer is killed; what could not be replaced is refused at once."""
 
+import contextlib
 import ctypes
 import os
 import random
 import signal
+import sys
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
+from smm_bayes import interruption
 from smm_bayes.analysis import folder as module
 from smm_bayes.analysis.folder import resolved, whole_folder
 from smm_bayes.analysis.outputs import check_out
 from smm_bayes.errors import OutputError, SpecificationError
-from smm_bayes.interruption import Interruption, listening, uninterrupted
+from smm_bayes.interruption import Interruption, interruptible, listening, uninterrupted
 
 FILES = ("decision.json", "posterior.nc", "report.html", "manifest.json")
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -215,9 +218,74 @@ def test_an_interruption_waits_for_what_must_be_whole_and_is_not_forgotten():
     with pytest.raises(KeyboardInterrupt), listening():
         with suppress(KeyboardInterrupt):  # somebody swallowed it
             os.kill(os.getpid(), signal.SIGTERM)
-        with uninterrupted(unless_heard=True):
-            raise AssertionError("nothing is replaced after an interruption")
+        with uninterrupted(), interruptible():
+            raise AssertionError("nothing is begun after an interruption")
+    with pytest.raises(KeyboardInterrupt), listening(), uninterrupted():
+        with interruptible(), suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+        raise AssertionError("nothing is replaced after an interruption")
     assert Interruption.current() is None
+
+
+def interrupted_at(step, out):
+    """Write a folder in a process of its own that has a signal before the step-th line of the modules that do it."""
+    number = os.fork()
+    if number:
+        return os.waitstatus_to_exitcode(os.waitpid(number, 0)[1])
+    counted, modules = 0, (module.__file__, interruption.__file__, contextlib.__file__)
+
+    def trace(frame, event, _):
+        nonlocal counted
+        if frame.f_code.co_filename not in modules:
+            return None
+        counted += event == "line"
+        if event == "line" and counted == step:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return trace
+
+    code = 70
+    try:
+        with listening() as heard:
+            sys.settrace(trace)
+            try:
+                write(out, "new")
+                code = 0 if counted < step else 70
+            except KeyboardInterrupt:
+                code = 130 if "nothing" in heard.words else 131
+            os._exit(code)
+    finally:
+        os._exit(code)
+
+
+def test_interrupted_before_any_line_nothing_is_left_and_what_is_said_is_true(tmp_path):
+    ended = []
+    for step in range(1, 1000):
+        root = tmp_path / str(step)
+        root.mkdir()
+        write(root / "out", "old")
+        ended.append(interrupted_at(step, root / "out"))
+        assert os.listdir(root) == ["out"], step
+        assert tag_of(root / "out")[:3] == ("old" if ended[-1] == 130 else "new"), (step, ended[-1])
+        if not ended[-1]:
+            break
+    assert len(ended) > 100
+    assert set(ended) == {130, 131, 0}
+
+
+def test_an_interruption_that_python_swallows_comes_again(capfd):
+    class Swallower:
+        def __del__(self):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(1)
+
+    before = sys.unraisablehook
+    with pytest.raises(KeyboardInterrupt), listening():
+        thing = Swallower()
+        del thing
+        time.sleep(5)
+        raise AssertionError("not reached")
+    assert not capfd.readouterr().err
+    assert sys.unraisablehook is before
 
 
 def test_a_signal_that_was_ignored_stays_ignored():
