@@ -6,7 +6,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA_VERSION = 1
+from smm_bayes.errors import SpecificationError, nearest
+
+SCHEMA_VERSION = 2
 
 
 class Part(BaseModel):
@@ -76,14 +78,6 @@ class Source(Part):
     name: str
     trust: str = Field(description="That of the least trusted fact it was made from; empty for all together")
     source: str
-    probability_without: float | None = Field(
-        default=None, description="Probability of success had this source been left out, in the model without MRD"
-    )
-    mcse_without: float | None = Field(default=None, description="Monte Carlo standard error of it")
-    difference: float | None = Field(
-        default=None, description="Probability of success with it less that without, both in the model without MRD"
-    )
-    mcse_difference: float | None = Field(default=None, description="Monte Carlo standard error of the difference")
     effective_events: dict[str, float] = Field(
         default_factory=dict, description="Events of each arm that what it says of the arm's hazard is worth"
     )
@@ -98,25 +92,21 @@ class Source(Part):
     )
 
 
-class Rung(Part):
-    """The answer once a source of information was added to those before it."""
+class AnswerEntry(Part):
+    """The answer given some of the sources of information."""
 
-    name: str = Field(description="What was added")
-    probability: float = Field(ge=0, le=1, description="Probability of success from it and all before it")
+    name: str = Field(description="What was added to the sources before, or left out of all of them")
+    how: Literal["added", "left out"]
+    sources: list[str] = Field(description="What it is given: this trial's events, earlier trials, MRD, the relation")
+    probability: float = Field(ge=0, le=1, description="Probability of success given these sources")
     mcse: float = Field(description="Monte Carlo standard error of it")
-    difference: float | None = Field(description="From the rung before; null on the first")
-    mcse_difference: float | None = Field(description="Monte Carlo standard error of the difference")
+    reference: str | None = Field(description="Name of the answer it is compared with; null on the first")
+    moved: float | None = Field(
+        description="Probability given the larger of both sets of sources, less that given the smaller: what the "
+        "sources between them moved"
+    )
+    mcse_moved: float | None = Field(description="Monte Carlo standard error of it")
     primary: bool = Field(description="Whether the specification names this one as its answer")
-
-
-class LeftOut(Part):
-    """The answer from all sources but one."""
-
-    name: str
-    probability_without: float = Field(ge=0, le=1)
-    mcse_without: float
-    difference: float = Field(description="Probability of success from all sources, less that without this one")
-    mcse_difference: float
 
 
 class MrdShare(Part):
@@ -197,21 +187,15 @@ class Inputs(Part):
     machine: str = Field(
         default="", description="Kind of machine; the same inputs, seed and versions give the same bytes on one kind"
     )
-    fingerprint: str = Field(description="Hash of model, priors, data, sampler settings, seed, versions and machine")
     seed: int
     versions: dict[str, str]
 
 
-class Decision(Part):
-    """The answer of an interim analysis.
+class EndpointResult(Part):
+    """The answer of an interim analysis for one endpoint."""
 
-    The fields of version 1 keep their meaning; a change of meaning raises ``schema_version``.
-    """
-
-    schema_version: Literal[1] = SCHEMA_VERSION  # type: ignore[assignment]
-    trial: str
-    data: str = Field(description="real, reconstructed or simulated")
-    data_cutoff: str | None = Field(description="ISO date of the data cut")
+    endpoint: str = Field(description="Name of the endpoint")
+    status: Literal["primary", "secondary", "exploratory"]
     probability_of_success: float = Field(ge=0, le=1)
     mcse: float = Field(
         gt=0,
@@ -241,11 +225,44 @@ class Decision(Part):
     conflict: list[ConflictEntry] = Field(
         default_factory=list, description="This trial's events against what earlier trials and priors predict"
     )
-    ladder: list[Rung] = Field(
-        default_factory=list, description="The answer as sources are added one by one; empty without patients' MRD"
-    )
-    left_out: list[LeftOut] = Field(
-        default_factory=list, description="The answer from all sources, with each left out; empty without MRD"
+    answers: list[AnswerEntry] = Field(
+        default_factory=list,
+        description="The answer as sources are added one by one, then with each left out; one where there is one source"
     )
     mrd: MrdResult | None = None
+    fingerprint: str = Field(
+        description="Hash of model, priors, data, sampler settings, seed, versions and machine, of the primary fit"
+    )
+
+
+class Decision(EndpointResult):
+    """The answer of an interim analysis: of the primary endpoint, and of every other in ``endpoints``.
+
+    A change of the meaning of a field raises ``schema_version``.
+    """
+
+    schema_version: Literal[2] = SCHEMA_VERSION  # type: ignore[assignment]
+    trial: str
+    data: str = Field(description="real, reconstructed or simulated")
+    data_cutoff: str | None = Field(description="ISO date of the data cut")
+    endpoints: list[EndpointResult] = Field(
+        default_factory=list, description="Secondary and exploratory endpoints, in the order of the specification"
+    )
     inputs: Inputs
+
+    def of(self, endpoint: str) -> Decision:
+        """Give the decision as it would be of one of the endpoints alone.
+
+        Raises
+        ------
+        SpecificationError
+            When there is no such endpoint.
+        """
+        if endpoint == self.endpoint:
+            return self.model_copy(update={"endpoints": []})
+        for other in self.endpoints:
+            if other.endpoint == endpoint:
+                shared = {name: getattr(self, name) for name in ("trial", "data", "data_cutoff", "inputs")}
+                return Decision(**shared, **{name: getattr(other, name) for name in EndpointResult.model_fields})
+        names = [self.endpoint, *(other.endpoint for other in self.endpoints)]
+        raise SpecificationError(f"endpoint {endpoint!r} is none of {', '.join(names)}{nearest(endpoint, names)}")

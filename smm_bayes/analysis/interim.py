@@ -5,42 +5,39 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from smm_bayes.analysis.answers import Answers, answer_entries, primary_sources
 from smm_bayes.analysis.assumptions import check_assumptions
 from smm_bayes.analysis.conditions import assumptions, fit_verdict
 from smm_bayes.analysis.freeze import NOT_FROZEN, frozen_state
 from smm_bayes.analysis.models import ByArm, HazardModel, model_of
-from smm_bayes.analysis.mrd.ladder import Climb, MrdAnalysis, analyse_mrd
 from smm_bayes.analysis.mrd.model import WithMrd, joint_model_of
+from smm_bayes.analysis.mrd.result import MrdAnalysis
 from smm_bayes.analysis.mrd.sections import EVENTS
 from smm_bayes.analysis.pinned import named
 from smm_bayes.analysis.snapshot import Snapshot
-from smm_bayes.analysis.sources import current_conflict, leave_each_out, source_entries
+from smm_bayes.analysis.sources import current_conflict, source_entries
 from smm_bayes.analysis.spec import AnalysisSpec
-from smm_bayes.borrowing.trials.with_earlier_trials import WithEarlierTrials
 from smm_bayes.errors import DataError, Problems
 from smm_bayes.files import Pins, collecting
 from smm_bayes.inference.fingerprint import machine, package_state, versions
 from smm_bayes.interruption import in_one_sentence
 from smm_bayes.prediction.final import FinalAnalysis, FinalData
-from smm_bayes.prediction.probability import Prediction, describe, probability_of_success
+from smm_bayes.prediction.probability import Prediction, describe
 from smm_bayes.prediction.trigger import final_status, observed_events
 from smm_bayes.survival.grid import EventTable
 from smm_bayes.survival.law import Law
-from smm_bayes.survival.regression import Regression
-from smm_bayes.survival.visits_model import Visits
 from smm_bayes.trial.calendar import calendar_date
 from smm_bayes.trial.patients import Patients
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from smm_bayes.analysis.decision import ConflictEntry, Decision, Interval, Source
+    from smm_bayes.analysis.decision import AnswerEntry, ConflictEntry, Decision, Interval, Source
     from smm_bayes.inference.sampling import Fit, FitProgress
 
 PACKAGES = ("smm-bayes", "numpy", "pymc", "nutpie", "arviz", "numba")
@@ -233,59 +230,21 @@ def run_interim(
     ConvergenceError
         When the fit may not be used for a decision.
     """
-    from smm_bayes.inference.compiled import compile_model
-    from smm_bayes.inference.each import fit_each
-
-    sampling = inputs.spec.sampling
-    settings = {"draws": sampling.draws, "tune": sampling.tune, "chains": sampling.chains}
-    model = inputs.model.build()
-    climb = None
-    if inputs.joint is not None:
-        FinalData.of(inputs.patients, inputs.final, inputs.spec.grid)  # the kernels are loaded before a compiler runs
-        compile_model(model).prepare()
-        climb = Climb(inputs.joint, partial(predict, inputs, seed=seed), seed=seed, settings=settings,
-                      progress=on_fit)  # fmt: skip
-        climb.prepare()
-    fitted = fit_each(model, inputs.model.data(), seed=seed, progress=on_fit, **settings).require_convergence()
     with ThreadPoolExecutor(workers) as pool:
-        executor = pool if workers > 1 else None
-        prediction = predict(inputs, fitted, seed=seed, executor=executor, progress=on_predict)
-        without = {}
-        if isinstance(inputs.model, WithEarlierTrials):
-            complete = partial(predict, inputs, seed=seed, executor=executor)
-            without = leave_each_out(inputs, model, seed=seed, predict=complete, settings=settings)
-        mrd = None
-        if climb is not None:
-            climb.predict = partial(predict, inputs, seed=seed, executor=executor)
-            mrd = analyse_mrd(climb, prediction, without, primary=inputs.primary)
-    sources = source_entries(inputs, fitted, without, seed=seed, prediction=prediction)
-    conflict = current_conflict(inputs, without, seed=seed)
-    if mrd is not None:
-        fitted, prediction = mrd.primary.get(inputs.primary, (fitted, prediction))
-    decision = decide(inputs, fitted, prediction, sources, conflict, mrd)
-    return Interim(inputs, fitted, prediction, decision, mrd)
+        answers = Answers(inputs, seed, pool if workers > 1 else None, on_fit, on_predict)
+        answers.prepare()
+        entries = answer_entries(inputs, answers)
+        return _finished(inputs, answers, entries)
 
 
-def predict(
-    inputs: InterimInputs, fitted: Fit, *, seed: int, model: HazardModel | WithMrd | None = None, **options: object
-) -> Prediction:
-    """Complete the trial from the posterior, as the specification says; ``options`` take the place of its settings.
-
-    With MRD each patient's own results move the hazards to come, and MRD not yet known is predicted.
-    """
-    from smm_bayes.inference.each import data_sets
-
-    spec, model = inputs.spec, model or inputs.model
-    settings = {"final": inputs.final, "rule": spec.rule, "enrolment": spec.enrolment_plan(),
-                "complete": tuple(spec.prediction.complete), "dropout": spec.prediction.dropout,
-                "replicates": spec.prediction.replicates, "data_sets": data_sets(fitted.posterior),
-                "final_grid": spec.grid, "progress": False, **options}  # fmt: skip
-    if isinstance(model, WithMrd | Regression):
-        settings["known"] = model.known(fitted.posterior)
-    if isinstance(model, Visits):
-        settings["visits"] = model.visits
-    law = model.law(fitted.posterior)
-    return probability_of_success(inputs.patients, law, seed=seed, **settings)  # type: ignore[arg-type]
+def _finished(inputs: InterimInputs, answers: Answers, entries: list[AnswerEntry]) -> Interim:
+    """Put the analysis together from its answers."""
+    primary = answers.of(primary_sources(inputs))
+    assert primary.prediction is not None
+    mrd = MrdAnalysis.of(inputs, answers)
+    decision = decide(inputs, primary.fit, primary.prediction, source_entries(inputs, answers),
+                      current_conflict(inputs, answers), entries, mrd)  # fmt: skip
+    return Interim(inputs, primary.fit, primary.prediction, decision, mrd)
 
 
 def hazard_of_everyone(inputs: InterimInputs, fitted: Fit) -> xr.DataArray:
@@ -301,7 +260,8 @@ def hazard_of_everyone(inputs: InterimInputs, fitted: Fit) -> xr.DataArray:
 
 def decide(
     inputs: InterimInputs, fitted: Fit, prediction: Prediction, sources: list[Source] | None = None,
-    conflict: list[ConflictEntry] | None = None, mrd: MrdAnalysis | None = None,
+    conflict: list[ConflictEntry] | None = None, answers: list[AnswerEntry] | None = None,
+    mrd: MrdAnalysis | None = None,
 ) -> Decision:  # fmt: skip
     """Put the decision together from the primary fit and prediction, and what was found beside it."""
     from smm_bayes.analysis.decision import Decision, Events, Inputs
@@ -316,6 +276,7 @@ def decide(
         cutoff = calendar_date(patients.data_cutoff, patients.origin).isoformat()
     return Decision(
         trial=inputs.spec.trial.name, data=patients.provenance, data_cutoff=cutoff,
+        endpoint=inputs.spec.snapshot.outcome, status="primary", fingerprint=fitted.fingerprint,
         probability_of_success=prediction.probability, mcse=prediction.mcse, mcse_within=prediction.error_within,
         trigger=prediction.trigger, assumptions=assumptions(inputs),
         fit_check=fit_verdict(inputs, hazard_of_everyone(inputs, fitted), seed=fitted.seed),
@@ -325,12 +286,10 @@ def decide(
         events=Events(observed=observed, planned=planned, predicted=interval(counted)),
         information_fraction=observed / (planned or float(np.mean(counted))),
         diagnostics=diagnostics(fitted),
-        sources=source_entries(inputs, fitted, {}, seed=fitted.seed) if sources is None else sources,
-        conflict=conflict or [],
-        ladder=list(mrd.rungs) if mrd else [], left_out=list(mrd.left_out) if mrd else [],
+        sources=source_entries(inputs) if sources is None else sources, conflict=conflict or [], answers=answers or [],
         mrd=mrd_result(mrd, inputs.spec.tipping, section.milestone if section else None) if mrd else None,
         inputs=Inputs(sha256=inputs.sha256, frozen=inputs.frozen, package=package_state(), machine=machine(),
-                      seed=fitted.seed, fingerprint=fitted.fingerprint, versions=versions(*PACKAGES)),
+                      seed=fitted.seed, versions=versions(*PACKAGES)),
     )  # fmt: skip
 
 

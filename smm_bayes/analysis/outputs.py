@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from smm_bayes.analysis.answers import PATIENTS_MRD, RELATION, TRIAL, Answer, earlier_trials, weigh
 from smm_bayes.analysis.decision import Decision
 from smm_bayes.analysis.folder import resolved
 from smm_bayes.analysis.folder import whole_folder as whole_folder
 from smm_bayes.analysis.interim import Interim, InterimInputs, read_inputs, run_interim
-from smm_bayes.analysis.mrd.ladder import MrdAnalysis, WithRelation, weigh
+from smm_bayes.analysis.mrd.result import MrdAnalysis
 from smm_bayes.analysis.pinned import (
     DECISION,
     OURS,
@@ -157,10 +159,11 @@ def _mrd(inputs: InterimInputs, decision: Decision, tree: xr.DataTree, seed: int
     convergence = Convergence(shown.max_rhat, shown.min_ess_bulk, shown.min_ess_tail, shown.divergences, "")
     fitted = Fit(xr.DataTree.from_dict({"posterior": posterior}), convergence, (), seed, "")
     prediction = _prediction(inputs, tree["mrd_prediction"].dataset, posterior, seed)
+    alone = Answer(frozenset([TRIAL, *earlier_trials(inputs), PATIENTS_MRD]), inputs.joint, fitted, prediction)
     related = None
     if inputs.joint.factor is not None:
-        related = WithRelation(weigh(inputs.joint, fitted, prediction))
-    return MrdAnalysis(inputs.joint, fitted, prediction, related, tuple(decision.ladder), tuple(decision.left_out))
+        related = replace(alone, sources=alone.sources | {RELATION}, weighted=weigh(alone))
+    return MrdAnalysis(inputs.joint, alone, related)
 
 
 def open_interim(

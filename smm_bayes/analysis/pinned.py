@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import ValidationError
 
 from smm_bayes.analysis.decision import Decision
+from smm_bayes.analysis.decision_versions import read_decision
 from smm_bayes.errors import DataError
 from smm_bayes.evidence.trials import FOLDER
 from smm_bayes.files import Pins, as_json, sealed, sha256, write_whole
@@ -99,8 +99,8 @@ def check_folder(folder: Path) -> Decision:
         raise DataError(f"{folder}: {listed(changed)} changed since the run ended; restore the folder, or run the "
                         "analysis anew")  # fmt: skip
     try:
-        return Decision.model_validate_json((folder / DECISION).read_bytes())
-    except ValidationError:
+        return read_decision((folder / DECISION).read_bytes())
+    except (ValueError, KeyError, TypeError):
         raise DataError(f"{folder}: {DECISION} is not of the schema of this version; run the analysis anew") from None
 
 
@@ -160,7 +160,8 @@ def check_answer(folder: Path, decision: Decision, tree: xr.DataTree) -> None:
     }
     wrong = [name for name, value in again.items() if not np.isclose(getattr(decision, name), value, rtol=1e-9, atol=0)]
     words = {"seed": int(tree.attrs["seed"]), "fingerprint": str(tree.attrs["fingerprint"])}
-    wrong += [f"inputs.{name}" for name, value in words.items() if getattr(decision.inputs, name) != value]
+    said = {"seed": decision.inputs.seed, "fingerprint": decision.fingerprint}
+    wrong += [name for name, value in words.items() if said[name] != value]
     if wrong:
         raise DataError(f"{folder}: {DECISION} and {POSTERIOR} do not belong together ({listed(wrong)}); restore the "
                         "folder, or run the analysis anew")  # fmt: skip

@@ -1,150 +1,74 @@
-"""What each source of outside evidence moved: the analysis again without it, what was borrowed, and conflict."""
+"""What each earlier trial brought: the events that it is worth, and whether it is in conflict with the others."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from smm_bayes.analysis.answers import EVERYTHING, TRIAL, Answers, earlier_trials
 from smm_bayes.borrowing.trials.with_earlier_trials import WithEarlierTrials
 
 if TYPE_CHECKING:
-    import pymc as pm
-
-    from smm_bayes.analysis.decision import Source
+    from smm_bayes.analysis.decision import ConflictEntry, Source
     from smm_bayes.analysis.interim import InterimInputs
     from smm_bayes.inference.sampling import Fit
-    from smm_bayes.prediction.probability import Prediction
-
-EVERYTHING = "all earlier trials"
-WITHOUT_RECONSTRUCTIONS = 5  # of the other trials, when one is left out to see what it moved
-TO_PREDICT = 2  # of all of them, when they predict the current one
 
 
-@dataclass(frozen=True, eq=False)
-class Without:
-    """The analysis without some sources.
-
-    Attributes
-    ----------
-    fit : Fit
-    prediction : Prediction or None
-        None where the current trial was left out.
-    """
-
-    fit: Fit
-    prediction: Prediction | None
-
-
-def leave_each_out(
-    inputs: InterimInputs, model: pm.Model, *, seed: int, predict: Any, settings: Mapping[str, int]
-) -> dict[str, Without]:
-    """Fit without each source, without all, and without the current trial.
+def source_entries(inputs: InterimInputs, answers: Answers | None = None) -> list[Source]:
+    """Entries of the decision: every earlier trial, and all of them together with what they brought.
 
     Parameters
     ----------
     inputs : InterimInputs
-        Of a model with earlier trials.
-    model : pymc.Model
-        Its model, which serves for all.
-    seed : int
-    predict : callable
-        Takes a fit, gives its prediction.
-    settings : mapping of str to int
-        Of the sampler.
-
-    Returns
-    -------
-    dict of str to Without
-        By name of what was left out.
+    answers : Answers, optional
+        Without them only what the sources are.
     """
-    from smm_bayes.inference.each import fit_each
-
-    earlier = inputs.model
-    assert isinstance(earlier, WithEarlierTrials)
-    names, current = [source.name for source in earlier.sources], earlier.trials[0].current
-    left_out = {name: [name] for name in names if len(names) > 1} | {EVERYTHING: names, current: [current]}
-    found = {}
-    for label, silent in left_out.items():
-        few = {EVERYTHING: 1, current: TO_PREDICT}.get(label, WITHOUT_RECONSTRUCTIONS)
-        data = earlier.without(*silent, reconstructions=few).data()
-        fitted = fit_each(model, data, seed=seed, **settings).require_convergence()  # type: ignore[arg-type]
-        found[label] = Without(fitted, None if label == current else predict(fitted))
-    if len(names) == 1:
-        found[names[0]] = found[EVERYTHING]
-    return found
-
-
-def source_entries(
-    inputs: InterimInputs, fitted: Fit, without: Mapping[str, Without], *, seed: int,
-    prediction: Prediction | None = None,
-) -> list[Source]:  # fmt: skip
-    """Entries of the decision: every source, and all of them together, with what each moved ``prediction`` by."""
     from smm_bayes.analysis.decision import Source
 
-    earlier = inputs.model
-    if not isinstance(earlier, WithEarlierTrials):
+    model, names = inputs.model, earlier_trials(inputs)
+    if not isinstance(model, WithEarlierTrials):
         return []
-    found = [Source(name=s.name, trust=s.trust, source=s.source) for s in earlier.sources]
-    if not without:
+    found = [Source(name=s.name, trust=s.trust, source=s.source) for s in model.sources]
+    if answers is None:
         return found
-    found.append(Source(name=EVERYTHING, trust="", source=""))
+    fitted = answers.of(frozenset([TRIAL, *names])).fit
     entries = []
-    for source in found:
-        update = _moved(inputs, earlier, fitted, without[source.name], source.name, seed)
-        alone = without[source.name].prediction
-        if prediction is not None and alone is not None:
-            update["difference"], update["mcse_difference"] = difference(prediction, alone)
+    for source in [*found, Source(name=EVERYTHING, trust="", source="")]:
+        gone = names if source.name == EVERYTHING else (source.name,)
+        without = answers.of(frozenset([TRIAL, *names]).difference(gone)).fit
+        update: dict[str, object] = {
+            "effective_events": effective_events(inputs, fitted, without),
+            "effective_events_error": effective_events_error(inputs, fitted, without),
+        }
+        if source.name != EVERYTHING:
+            update["conflict"] = _conflict(model, without, source.name, answers.seed)
+            if "first_layer_probability" in fitted.posterior:
+                share = fitted.posterior["first_layer_probability"].sel(trial=source.name).mean()
+                update["probability_exchangeable"] = float(share)
         entries.append(source.model_copy(update=update))
     return entries
 
 
-def difference(first: Prediction, second: Prediction) -> tuple[float, float]:
-    """Difference of two probabilities of success with its error, by pairs of replicates where these match."""
-    if first.layout == second.layout and first.layout is not None and first.seed == second.seed:
-        found = first.difference(second)
-        return found.difference, found.mcse
-    return first.probability - second.probability, math.hypot(first.mcse, second.mcse)
-
-
-def _moved(
-    inputs: InterimInputs, earlier: WithEarlierTrials, fitted: Fit, without: Without, name: str, seed: int
-) -> dict[str, object]:
-    from smm_bayes.analysis.decision import ConflictEntry
-    from smm_bayes.borrowing.trials.conflict import conflicts
-
-    assert without.prediction is not None
-    update: dict[str, object] = {
-        "probability_without": without.prediction.probability, "mcse_without": without.prediction.mcse,
-        "effective_events": effective_events(inputs, fitted, without.fit),
-        "effective_events_error": effective_events_error(inputs, fitted, without.fit),
-    }  # fmt: skip
-    if name == EVERYTHING:
-        return update
-    compared = conflicts(draws_of(without.fit), earlier.trials, earlier.priors, name, rng=np.random.default_rng(seed),
-                         **_origin(without.fit))  # fmt: skip
-    update["conflict"] = [ConflictEntry(**vars(one)) for one in compared]
-    if "first_layer_probability" in fitted.posterior:
-        share = fitted.posterior["first_layer_probability"].sel(trial=name).mean()
-        update["probability_exchangeable"] = float(share)
-    return update
-
-
-def current_conflict(inputs: InterimInputs, without: Mapping[str, Without], *, seed: int) -> list[Any]:
+def current_conflict(inputs: InterimInputs, answers: Answers) -> list[ConflictEntry]:
     """Current events against what all earlier trials and the priors predict of them."""
+    model = inputs.model
+    if not isinstance(model, WithEarlierTrials):
+        return []
+    predicting = answers.of(frozenset(earlier_trials(inputs))).fit
+    return _conflict(model, predicting, model.trials[0].current, answers.seed)
+
+
+def _conflict(model: WithEarlierTrials, without: Fit, name: str, seed: int) -> list[ConflictEntry]:
+    """Events of a trial against what the fit without it predicts of them."""
     from smm_bayes.analysis.decision import ConflictEntry
     from smm_bayes.borrowing.trials.conflict import conflicts
 
-    earlier = inputs.model
-    if not isinstance(earlier, WithEarlierTrials) or not without:
-        return []
-    current = earlier.trials[0].current
-    found = conflicts(draws_of(without[current].fit), earlier.trials[:1], earlier.priors, current,
-                      rng=np.random.default_rng(seed), **_origin(without[current].fit))  # fmt: skip
-    return [ConflictEntry(**vars(one)) for one in found]
+    current = model.trials[0].current
+    trials = model.trials[:1] if name == current else model.trials
+    compared = conflicts(draws_of(without), trials, model.priors, name, rng=np.random.default_rng(seed),
+                         **_origin(without))  # fmt: skip
+    return [ConflictEntry(**vars(one)) for one in compared]
 
 
 def effective_events(inputs: InterimInputs, fitted: Fit, without: Fit) -> dict[str, float]:

@@ -10,8 +10,8 @@ import numpy as np
 from smm_bayes import markup
 from smm_bayes.analysis.interim import Interim
 from smm_bayes.reporting.borrowing import borrowing_rows
-from smm_bayes.reporting.ladder import ladder_rows, relation_rows
-from smm_bayes.reporting.words import Rows, condition_rows, mostly_prior_rows, outcome_rows, source_rows
+from smm_bayes.reporting.by_source import answer_rows, relation_rows
+from smm_bayes.reporting.words import Rows, condition_rows, mostly_prior_rows, outcome_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,9 +32,8 @@ def printed(interim: Interim, *, seed: int) -> str:
     first = condition_rows(decision)
     parts = {
         "": Rows([*first, *interim.inputs.patients.summary(), *prediction_rows(interim)]),
-        "Probability of success with other evidence:": source_rows(decision),
         "Borrowed, and conflict with what the others predict:": borrowing_rows(decision),
-        "Probability of success by source of information:": ladder_rows(decision),
+        "Probability of success by source of information:": answer_rows(decision),
         "Surrogacy across trials, and what it rests on:": relation_rows(decision),
         "WARNING: where the data say little, and the share of the answer there that is prior:":
             mostly_prior_rows(interim, rng=np.random.default_rng(seed)),

@@ -164,7 +164,7 @@ def input_rows(decision: Decision) -> Rows:
     inputs = decision.inputs
     rows = Rows((f"SHA-256 of {name}", value) for name, value in inputs.sha256.items())
     rows.append(("specification", inputs.frozen))
-    rows.append(("fingerprint of the fit", inputs.fingerprint))
+    rows.append(("fingerprint of the fit", decision.fingerprint))
     rows.append(("seed", str(inputs.seed)))
     rows.append(("package", package_words(inputs.package)))
     rows.append(("versions", ", ".join(f"{name} {version}" for name, version in inputs.versions.items())))
@@ -210,32 +210,6 @@ def _mostly_prior(interim: Interim, prior: dict[str, np.ndarray]) -> Rows:
 def _bracketed(labels: list[np.ndarray], at: tuple[int, ...]) -> str:
     said = ", ".join(str(values[i]) for values, i in zip(labels, at, strict=True))
     return f"({said})" if said else ""
-
-
-def source_rows(decision: Decision) -> Rows | None:
-    """How much each source of outside evidence moved the answer; None where there is none."""
-    if not decision.sources:
-        return None
-    rows = Rows()
-    for source in decision.sources:
-        label = f"without {source.name}" + (f" ({source.trust})" if source.trust else "")
-        if source.probability_without is not None:
-            moved, error = source.difference, source.mcse_difference
-            if moved is None:
-                moved = decision.probability_of_success - source.probability_without
-            rows.append((label, f"{source.probability_without:.3f} (Monte Carlo error {source.mcse_without:.3f}); "
-                         f"it moved the answer by {with_error(moved, error)}"))  # fmt: skip
-    return rows
-
-
-def source_table(decision: Decision) -> pd.DataFrame:
-    """Probability of success with everything and without each source, with its Monte Carlo error."""
-    import pandas as pd
-
-    rows = {"with everything": (decision.probability_of_success, decision.mcse)}
-    rows |= {f"without {source.name}": (source.probability_without, source.mcse_without or 0.0)
-             for source in decision.sources if source.probability_without is not None}  # fmt: skip
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["probability", "mcse"])
 
 
 def probability_table(predictions: Mapping[str, Prediction]) -> pd.DataFrame:

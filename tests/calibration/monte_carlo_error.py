@@ -44,8 +44,10 @@ def answers(repeat: int, spec: Path) -> list[tuple[object, ...]]:
 
     found = run_interim(read_inputs(spec).without_mrd(), seed=repeat, workers=1).decision
     rows: list[tuple[object, ...]] = [(repeat, "answer", found.probability_of_success, found.mcse, found.mcse_within)]
-    rows += [(repeat, f"without {one.name}", one.probability_without, one.mcse_without, "") for one in found.sources]
-    rows += [(repeat, f"moved by {one.name}", one.difference, one.mcse_difference, "") for one in found.sources]
+    for one in found.answers:
+        if one.how == "left out":
+            rows.append((repeat, one.name, one.probability, one.mcse, ""))
+            rows.append((repeat, one.name.replace("without", "moved by"), one.moved, one.mcse_moved, ""))
     return rows
 
 

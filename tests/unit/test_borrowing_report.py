@@ -13,7 +13,7 @@ GROUNDS = {
     "events": {"observed": 17, "planned": 40, "predicted": {"median": 40, "lower": 38, "upper": 40}},
     "information_fraction": 0.4,
     "diagnostics": {"max_rhat": 1.0, "min_ess_bulk": 900, "min_ess_tail": 900, "divergences": 0, "passed": True},
-    "inputs": {"sha256": {}, "fingerprint": "0", "seed": 1, "versions": {}},
+    "endpoint": "PFS", "status": "primary", "fingerprint": "0", "inputs": {"sha256": {}, "seed": 1, "versions": {}},
 }  # fmt: skip
 
 
@@ -25,9 +25,9 @@ def entry(trial, interval, p, events=5.0):
 @pytest.fixture
 def decision():
     told = [entry("first", "all", 0.4, 12.0), entry("first", "(0, 12]", 0.03), entry("first", "(12, inf)", 0.6)]
-    first = Source(name="first", trust="published", source="a paper", probability_without=0.2, mcse_without=0.005,
+    first = Source(name="first", trust="published", source="a paper",
                    effective_events={"control": 3.21, "experimental": -0.4}, probability_exchangeable=0.85, conflict=told)  # fmt: skip
-    every = Source(name="all earlier trials", trust="", source="", probability_without=0.35, mcse_without=0.005,
+    every = Source(name="all earlier trials", trust="", source="",
                    effective_events={"control": 3.0, "experimental": -0.5})  # fmt: skip
     return Decision(**GROUNDS, sources=[first, every], conflict=[entry("now", "all", 0.5)])
 

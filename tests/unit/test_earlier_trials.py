@@ -401,9 +401,9 @@ def test_real_earlier_patients_need_no_facts_of_ours(tmp_path, monkeypatch):
     assert "reconstruction" not in repr(inputs.model)
     (source,) = inputs.model.sources
     assert (source.provenance, source.facts) == ("real", ())
-    entries = source_entries(inputs, None, {}, seed=1)
-    decision = SimpleNamespace(sources=entries, inputs=SimpleNamespace(
-        sha256={}, fingerprint="", seed=1, versions={}, frozen="", package={}, machine=""))
+    entries = source_entries(inputs)
+    decision = SimpleNamespace(sources=entries, fingerprint="", inputs=SimpleNamespace(
+        sha256={}, seed=1, versions={}, frozen="", package={}, machine=""))
     said = dict(input_rows(decision))["outside evidence"]
     assert said == "Colon (real): A trial of levamisole, as a registry holds it"
 

@@ -73,7 +73,7 @@ def test_results_are_read_back(finished):
     assert interim.prediction.probability == interim.decision.probability_of_success
     assert interim.prediction.success.mean() == pytest.approx(interim.prediction.probability)
     assert interim.fit.convergence.passed
-    assert interim.fit.fingerprint == interim.decision.inputs.fingerprint
+    assert interim.fit.fingerprint == interim.decision.fingerprint
     assert interim.log_hazard.dims == ("chain", "draw", "arm", "cause", "interval")
     assert interim.prediction.seed == 7
     unchanged = interim.prediction.reweighted(np.zeros(interim.log_hazard.shape[:2]))

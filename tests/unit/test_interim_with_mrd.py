@@ -1,4 +1,4 @@
-"""The pipeline with patients' MRD and a relation across trials: its ladder, its inputs refused, what is read back."""
+"""The pipeline with patients' MRD and a relation across trials: its answers, its inputs refused, what is read back."""
 
 import math
 import tomllib
@@ -47,21 +47,29 @@ def interim(tmp_path_factory):
     return run_interim(inputs, seed=5, workers=2)
 
 
-def test_ladder_adds_sources_and_says_what_each_moved(interim):
-    rungs = interim.decision.ladder
-    assert [rung.name for rung in rungs] == ["this trial's events", "with patients' MRD", "with surrogacy across trials"]
-    assert [rung.primary for rung in rungs] == [False, True, False]
-    assert rungs[0].difference is None
-    for before, rung in pairwise(rungs):
-        assert rung.difference == pytest.approx(rung.probability - before.probability)
-        assert 0 < rung.mcse_difference < math.hypot(rung.mcse, before.mcse) + 1e-12
-    assert interim.decision.probability_of_success == rungs[1].probability == interim.prediction.probability
-    left_out = interim.decision.left_out
-    assert [one.name for one in left_out] == [
-        "patients' MRD (and surrogacy across trials, which needs it)", "surrogacy across trials",
+def test_answers_add_sources_and_say_what_each_moved(interim):
+    answers = interim.decision.answers
+    added = [one for one in answers if one.how == "added"]
+    assert [one.name for one in added] == ["this trial's events", "with patients' MRD", "with surrogacy across trials"]
+    assert [one.primary for one in answers] == [False, True, False, False, False]
+    assert [one.sources for one in added] == [
+        ["this trial's events"], ["this trial's events", "patients' MRD"],
+        ["this trial's events", "patients' MRD", "surrogacy across trials"],
     ]  # fmt: skip
-    assert left_out[0].probability_without == rungs[0].probability
-    assert left_out[1].difference == pytest.approx(rungs[2].difference)
+    assert added[0].moved is added[0].reference is None
+    for before, one in pairwise(added):
+        assert one.reference == before.name
+        assert one.moved == pytest.approx(one.probability - before.probability)
+        assert 0 < one.mcse_moved < math.hypot(one.mcse, before.mcse) + 1e-12
+    assert interim.decision.probability_of_success == added[1].probability == interim.prediction.probability
+    first, last = left_out = [one for one in answers if one.how == "left out"]
+    assert [one.name for one in left_out] == [
+        "without patients' MRD (and surrogacy across trials, which needs it)", "without surrogacy across trials",
+    ]  # fmt: skip
+    assert (first.probability, first.sources) == (added[0].probability, added[0].sources)
+    assert first.moved == pytest.approx(added[2].probability - added[0].probability)
+    assert last.moved == pytest.approx(added[2].moved)
+    assert {one.reference for one in left_out} == {added[2].name}
 
 
 def test_mrd_is_summed_up(interim):
@@ -122,7 +130,7 @@ def test_results_are_read_back(interim, tmp_path):
     assert again.decision == interim.decision
     np.testing.assert_array_equal(again.mrd.prediction.success, interim.mrd.prediction.success)
     assert again.mrd.related.weighted == interim.mrd.related.weighted
-    assert again.mrd.rungs == interim.mrd.rungs
+    assert again.mrd.related.probability == interim.decision.answers[2].probability
 
 
 @pytest.mark.parametrize(("changed", "said"), [

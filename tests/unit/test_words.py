@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from smm_bayes.analysis.decision import Source
 from smm_bayes.analysis.interim import describe_outcome, read_inputs
 from smm_bayes.errors import SpecificationError
 from smm_bayes.evidence.consistency import Finding, KnownInconsistency
@@ -54,17 +53,6 @@ def test_prior_of_this_trial_follows_from_the_contrasts(inputs):
     contrast = drawn["log_contrast"][:, 2]
     assert np.median(ratio) == pytest.approx(0, abs=0.02)
     assert ratio.std() > contrast.std()  # the trial's own effect spreads around the contrast
-
-
-def test_a_source_without_its_probability_has_no_row():
-    class Shown:
-        probability_of_success = 0.3
-        sources = (Source(name="a", trust="published", source="x", probability_without=0.2, mcse_without=0.01),
-                   Source(name="b", trust="published", source="x"))  # fmt: skip
-
-    rows = words.source_rows(Shown())
-    assert len(rows) == 1
-    assert "moved the answer by +0.100" in rows[0][1]
 
 
 def test_rows_print_aligned_and_show_as_escaped_html():
@@ -157,14 +145,6 @@ def test_contraction_compares_prior_and_posterior_variance():
 
 
 def test_tables_of_probabilities():
-    shown = SimpleNamespace(
-        probability_of_success=0.3, mcse=0.004,
-        sources=[Source(name="a", trust="published", source="x", probability_without=0.2, mcse_without=0.01),
-                 Source(name="b", trust="published", source="x")],
-    )  # fmt: skip
-    assert words.source_table(shown).to_dict("index") == {
-        "with everything": {"probability": 0.3, "mcse": 0.004}, "without a": {"probability": 0.2, "mcse": 0.01},
-    }  # fmt: skip
     two = {"early": SimpleNamespace(probability=0.1, mcse=0.01), "late": SimpleNamespace(probability=0.6, mcse=0.02)}
     assert words.probability_table(two).loc["late"].tolist() == [0.6, 0.02]
 

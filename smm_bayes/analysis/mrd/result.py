@@ -2,21 +2,68 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from smm_bayes.analysis.answers import PATIENTS_MRD, RELATION, TRIAL, Answer, Answers, earlier_trials
 from smm_bayes.analysis.decision import Diagnostics, Interval, Milestone, MrdResult, MrdShare, RelationResult
-from smm_bayes.analysis.mrd.ladder import MrdAnalysis
+from smm_bayes.analysis.mrd.model import WithMrd
 from smm_bayes.analysis.mrd.sections import MilestoneSection
 from smm_bayes.analysis.mrd.tipping import success_tipping
 from smm_bayes.surrogacy.joint.law import JointLaw
 
 if TYPE_CHECKING:
+    from smm_bayes.analysis.interim import InterimInputs
     from smm_bayes.inference.sampling import Fit
+    from smm_bayes.prediction.result import Prediction
     from smm_bayes.surrogacy.joint.factor import RelationFactor
 
 PRIOR_DRAWS = 20_000
+
+
+@dataclass(frozen=True, eq=False)
+class MrdAnalysis:
+    """The analysis with patients' MRD.
+
+    Attributes
+    ----------
+    model : WithMrd
+    alone : Answer
+        From all sources but the relation across trials.
+    related : Answer or None
+        With it.
+    """
+
+    model: WithMrd
+    alone: Answer
+    related: Answer | None
+
+    @classmethod
+    def of(cls, inputs: InterimInputs, answers: Answers) -> MrdAnalysis | None:
+        """Give the answers with MRD; None without it."""
+        if inputs.joint is None:
+            return None
+        sources = frozenset([TRIAL, *earlier_trials(inputs), PATIENTS_MRD])
+        related = None if inputs.joint.factor is None else answers.of(sources | {RELATION})
+        return cls(inputs.joint, answers.of(sources), related)
+
+    @property
+    def fit(self) -> Fit:
+        """The fit without the relation across trials."""
+        return self.alone.fit
+
+    @property
+    def prediction(self) -> Prediction:
+        """The prediction without the relation across trials."""
+        assert self.alone.prediction is not None
+        return self.alone.prediction
+
+    @property
+    def last_fit(self) -> Fit:
+        """The fit that knows most: with the relation across trials in it, where there is such a one."""
+        return self.fit if self.related is None else self.related.fit
 
 
 def interval(values: np.ndarray, weight: np.ndarray | None = None) -> Interval:
@@ -104,6 +151,7 @@ def _relation(analysis: MrdAnalysis, law: JointLaw, threshold: float) -> Relatio
     assert analysis.related is not None
     factor, weighted = analysis.model.factor, analysis.related.weighted
     assert factor is not None
+    assert weighted is not None
     on_status, on_event = law.status_effect(factor.visit), law.event_effect(factor.horizon)
     predicted = factor.transported.sample(on_status, rng=np.random.default_rng(0))
     outside = factor.transported.extrapolates(on_status)
@@ -125,8 +173,8 @@ def _related(
 ) -> Interval:
     """Effect on the event with the relation: of the fit that has it, where there is one, otherwise by weights."""
     assert analysis.related is not None
-    if analysis.related.fit is not None:
+    if analysis.related.refitted:
         law = analysis.model.law(analysis.related.fit.posterior)
         return interval(np.exp(law.event_effect(factor.horizon)))
-    log_weight = factor.transported.log_density(on_status, on_event)
+    log_weight = factor.log_weight(analysis.model.law(analysis.fit.posterior))
     return interval(np.exp(on_event), np.exp(log_weight - log_weight.max()))

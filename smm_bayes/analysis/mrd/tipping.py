@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from smm_bayes.surrogacy.across.tipping import TIPPING_DRAWS
 from smm_bayes.surrogacy.across.transport import Transport, Transported
 
 if TYPE_CHECKING:
-    from smm_bayes.analysis.mrd.ladder import MrdAnalysis
+    from smm_bayes.analysis.mrd.result import MrdAnalysis
 
 SCALES, SHIFTS, EXTRA_SDS = (0.0, 0.5, 1.0, 1.5), (-0.2, 0.0, 0.2), (0.0, 0.2, 0.4, 0.8)
 
@@ -34,14 +35,13 @@ def success_tipping(analysis: MrdAnalysis) -> list[Tipping]:
     factor = analysis.model.factor
     assert factor is not None
     law = analysis.model.law(analysis.fit.posterior)
-    effects = law.status_effect(factor.visit), law.event_effect(factor.horizon)
     thin = factor.transported.relation.thinned(TIPPING_DRAWS)
     alone = analysis.prediction
     rows = [Tipping(scale=None, shift=None, extra_sd=None, probability=alone.probability, mcse=alone.mcse,
                     reliable=True)]  # fmt: skip
     for extra, shift, scale in product(EXTRA_SDS, SHIFTS, SCALES):
         moved = Transported.of(thin, Transport(scale, shift, extra), rng=np.random.default_rng(0))
-        found = alone.reweighted(moved.log_density(*effects))
+        found = alone.reweighted(replace(factor, transported=moved).log_weight(law))
         rows.append(Tipping(scale=scale, shift=shift, extra_sd=extra, probability=found.probability,
                             mcse=found.mcse, reliable=found.reliable and math.isfinite(found.pareto_k)))  # fmt: skip
     return rows

@@ -11,15 +11,15 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from smm_bayes.analysis.decision import Decision, LeftOut, MrdResult, MrdShare, RelationResult, Rung, Tipping
-from smm_bayes.analysis.mrd.ladder import WithRelation
+from smm_bayes.analysis.answers import Answer
+from smm_bayes.analysis.decision import AnswerEntry, Decision, MrdResult, MrdShare, RelationResult, Tipping
 from smm_bayes.analysis.mrd.result import _relation
 from smm_bayes.prediction.reweighting import reweight
-from smm_bayes.reporting.ladder import (
-    ladder_rows,
-    ladder_table,
+from smm_bayes.reporting.by_source import (
+    answer_rows,
+    answer_table,
     mrd_rows,
-    plot_ladder,
+    plot_answers,
     plot_tipping_points,
     relation_rows,
     tipping_table,
@@ -34,15 +34,22 @@ GROUNDS = {
     "events": {"observed": 17, "planned": 40, "predicted": {"median": 40, "lower": 38, "upper": 40}},
     "information_fraction": 0.4, "sources": [],
     "diagnostics": {"max_rhat": 1.0, "min_ess_bulk": 900, "min_ess_tail": 900, "divergences": 0, "passed": True},
-    "inputs": {"sha256": {}, "fingerprint": "0", "seed": 1, "versions": {}},
+    "endpoint": "PFS", "status": "primary", "fingerprint": "0", "inputs": {"sha256": {}, "seed": 1, "versions": {}},
 }  # fmt: skip
 RATIO = {"median": 0.6, "lower": 0.3, "upper": 1.1}
-RUNGS = [
-    Rung(name="this trial's events", probability=0.3, mcse=0.01, difference=None, mcse_difference=None, primary=False),
-    Rung(name="with earlier trials", probability=0.4, mcse=0.01, difference=0.1, mcse_difference=0.012, primary=False),
-    Rung(name="with patients' MRD", probability=0.5, mcse=0.01, difference=0.1, mcse_difference=0.008, primary=True),
-]
-LEFT_OUT = [LeftOut(name="patients' MRD", probability_without=0.4, mcse_without=0.01, difference=0.1, mcse_difference=0.02)]
+
+
+def entry(name, probability, moved=None, error=None, **changes):
+    found = {"name": name, "how": "added", "sources": ["this trial's events"], "probability": probability, "mcse": 0.01,
+             "reference": None, "moved": moved, "mcse_moved": error, "primary": False}  # fmt: skip
+    return AnswerEntry(**found | changes)
+
+
+ADDED = [
+    entry("this trial's events", 0.3), entry("with earlier trials", 0.4, 0.1, 0.012, reference="this trial's events"),
+    entry("with patients' MRD", 0.5, 0.1, 0.008, reference="with earlier trials", primary=True),
+]  # fmt: skip
+LEFT_OUT = [entry("without patients' MRD", 0.4, 0.1, 0.02, how="left out", reference="with patients' MRD")]
 
 TIPPING = [Tipping(scale=None, shift=None, extra_sd=None, probability=0.42, mcse=0.01, reliable=True)] + [
     Tipping(scale=scale, shift=shift, extra_sd=extra, probability=0.45 + 0.1 * scale - 0.3 * shift - 0.1 * extra, mcse=0.01,
@@ -67,7 +74,7 @@ def made(relation=None, **changes):
               for visit in (6, 12) for arm in ("control", "experimental")]  # fmt: skip
     mrd = MrdResult(hazard_ratio={"progression": RATIO}, odds_ratio=[RATIO, RATIO], shares=shares, contraction={},
                     diagnostics=GROUNDS["diagnostics"], relation=relation)  # fmt: skip
-    return Decision(**GROUNDS | {"ladder": RUNGS, "left_out": LEFT_OUT, "mrd": mrd} | changes)
+    return Decision(**GROUNDS | {"answers": ADDED + LEFT_OUT, "mrd": mrd} | changes)
 
 
 @pytest.fixture(autouse=True)
@@ -76,9 +83,9 @@ def _close():
     plt.close("all")
 
 
-def test_table_has_a_row_a_rung_and_one_a_source_left_out():
-    table = ladder_table(made())
-    assert list(table.index) == [rung.name for rung in RUNGS] + ["without patients' MRD"]
+def test_table_has_a_row_a_source_added_and_one_a_source_left_out():
+    table = answer_table(made())
+    assert list(table.index) == [one.name for one in ADDED] + ["without patients' MRD"]
     assert table.loc["with earlier trials"].to_dict() == {"probability": 0.4, "mcse": 0.01, "moved": 0.1, "mcse_moved": 0.012, "primary": False}
     assert np.isnan(table["moved"].iloc[0])
     assert list(table.index[table["primary"]]) == ["with patients' MRD"]
@@ -119,9 +126,9 @@ def test_a_relation_that_carries_nothing_over_says_so():
 
 def test_figure():
     given = plt.subplots()[1]
-    ax = plot_ladder(made(related()), given)
+    ax = plot_answers(made(related()), given)
     assert ax is given
-    assert [label.get_text() for label in ax.get_yticklabels()] == list(ladder_table(made()).index)
+    assert [label.get_text() for label in ax.get_yticklabels()] == list(answer_table(made()).index)
     title = ax.get_title(loc="left").replace("\n", " ")
     assert "Data: simulated" in title
     for needed in ("the slope is 0.7 times; hazard ratios are 1 times", "EXTRAPOLATION: outside", "Pareto k 0.31"):
@@ -131,20 +138,19 @@ def test_figure():
     assert [bar.lines[0].get_xdata()[0] for bar in ax.containers] == [0.3, 0.4, 0.5, 0.4]
     (ends,) = ax.containers[0].lines[2][0].get_segments()
     assert ends[:, 0] == pytest.approx([0.28, 0.32])  # two Monte Carlo errors each way
-    assert plot_ladder(made()).get_title(loc="left").endswith("Data: simulated")  # no relation, no claim
+    assert plot_answers(made()).get_title(loc="left").endswith("Data: simulated")  # no relation, no claim
 
 
 def test_long_names_are_wrapped():
-    long = LeftOut(name="patients' MRD (and surrogacy across trials, which needs it)", probability_without=0.4, mcse_without=0.01,
-                   difference=0.1, mcse_difference=0.02)
-    label = plot_ladder(made(left_out=[long])).get_yticklabels()[-1].get_text()
-    assert label.replace("\n", " ") == f"without {long.name}"
+    long = entry("without patients' MRD (and surrogacy across trials, which needs it)", 0.4, 0.1, 0.02, how="left out")
+    label = plot_answers(made(answers=[*ADDED, long])).get_yticklabels()[-1].get_text()
+    assert label.replace("\n", " ") == long.name
     assert max(map(len, label.split("\n"))) <= 36
 
 
 def test_without_mrd_there_is_nothing_to_say():
     nothing = Decision(**GROUNDS)
-    assert ladder_table(nothing) is mrd_rows(nothing) is relation_rows(nothing) is plot_ladder(nothing) is None
+    assert answer_table(nothing) is mrd_rows(nothing) is relation_rows(nothing) is plot_answers(nothing) is None
     assert relation_rows(made()) is None
 
 
@@ -165,7 +171,7 @@ def analysed(fit):
     success = EVENT[..., None] < np.log(0.8)
     prediction = SimpleNamespace(probability=float(success.mean()), mcse=0.01, reweighted=partial(reweight, success))
     analysis = SimpleNamespace(model=model, fit=SimpleNamespace(posterior=0.0), prediction=prediction,
-                               related=WithRelation(weighted, fit))  # fmt: skip
+                               related=Answer(frozenset(), model, fit, prediction, weighted, fit is not None))  # fmt: skip
     return analysis, law(0.0), moved
 
 
@@ -197,10 +203,10 @@ def test_effect_with_the_relation_is_of_the_fit_that_has_it():
 
 
 def test_rows_of_the_ladder_say_what_each_source_moved():
-    rows = dict(ladder_rows(made()))
+    rows = dict(answer_rows(made()))
     assert rows["with patients' MRD"] == "0.500 ± 0.010, moved it by +0.100 ± 0.008 (primary)"
     assert rows["this trial's events"] == "0.300 ± 0.010"
-    assert ladder_rows(made(ladder=[], left_out=[], mrd=None)) is None
+    assert answer_rows(made(answers=ADDED[:1], mrd=None)) is None
 
 
 def test_tipping_points_are_drawn_by_shift_and_hold_the_answer_without_the_relation():

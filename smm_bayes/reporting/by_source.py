@@ -18,33 +18,30 @@ if TYPE_CHECKING:
 NARROW, WIDE = 36, 88  # characters of a line of a label and of a title
 
 
-def ladder_table(decision: Decision) -> pd.DataFrame | None:
-    """Probability of success as sources are added, then with each left out; None without patients' MRD.
+def answer_table(decision: Decision) -> pd.DataFrame | None:
+    """Probability of success as sources are added, then with each left out; None where there is one source only.
 
     Where the relation across trials is among them, show :func:`relation_rows` beside it.
 
     Returns
     -------
     pandas.DataFrame
-        Columns ``probability`` and ``mcse``; ``moved``, the change from the row before, or by the source that is left
-        out, with ``mcse_moved`` (both NaN in the first row); and ``primary``.
+        Columns ``probability`` and ``mcse``; ``moved``, what the source that was added or left out moved the answer
+        by, with ``mcse_moved`` (both NaN in the first row); and ``primary``.
     """
     import pandas as pd
 
-    if not decision.ladder:
+    if len(decision.answers) < 2:
         return None
-    rows = {rung.name: (rung.probability, rung.mcse, rung.difference, rung.mcse_difference, rung.primary)
-            for rung in decision.ladder}  # fmt: skip
-    rows |= {f"without {left.name}": (left.probability_without, left.mcse_without, left.difference,
-                                      left.mcse_difference, False) for left in decision.left_out}  # fmt: skip
     columns = ["probability", "mcse", "moved", "mcse_moved", "primary"]
+    rows = {one.name: [getattr(one, name) for name in columns] for one in decision.answers}
     table = pd.DataFrame.from_dict(rows, orient="index", columns=columns)
     return table.astype({"moved": float, "mcse_moved": float})
 
 
-def ladder_rows(decision: Decision) -> Rows | None:
-    """The same in words, one row a source."""
-    table = ladder_table(decision)
+def answer_rows(decision: Decision) -> Rows | None:
+    """The same in words, one row a set of sources."""
+    table = answer_table(decision)
     if table is None:
         return None
     rows = Rows()
@@ -168,29 +165,29 @@ def _weights(found: RelationResult) -> str:
 
 
 @literal
-def plot_ladder(decision: Decision, ax: Axes | None = None) -> Axes | None:
-    """Draw the probability of success as sources are added, then with each left out; None without patients' MRD.
+def plot_answers(decision: Decision, ax: Axes | None = None) -> Axes | None:
+    """Draw the probability of success as sources are added, then with each left out; None for one source only.
 
     Bars are two Monte Carlo errors each way. The answer that the specification names is a diamond. Where the relation
     across trials is among the sources the title says how it was carried over, whether it is extrapolated and how far
     its weights can be relied on.
     """
-    table = ladder_table(decision)
+    table = answer_table(decision)
     if table is None:
         return None
-    size, rungs = len(table), len(decision.ladder)
+    size, added = len(table), sum(one.how == "added" for one in decision.answers)
     title = _title(decision)
     ax = new_axes(ax, figsize=(9.0, 1.0 + 0.16 * len(title) + 0.42 * size))
     for place, (_, row) in enumerate(table.iterrows()):
-        colour = COLOURS["experimental"] if place < rungs else "0.5"
+        colour = COLOURS["experimental"] if place < added else "0.5"
         ax.errorbar(row["probability"], place, xerr=2 * row["mcse"], fmt="D" if row["primary"] else "o", color=colour,
                     ms=9 if row["primary"] else 6, capsize=3)  # fmt: skip
         moved = "" if place == 0 else f"  {row['moved']:+.3f} ± {row['mcse_moved']:.3f}"
         ax.text(1.01, place, f"{row['probability']:.3f}{moved}", transform=ax.get_yaxis_transform(), va="center",
                 fontsize=8)  # fmt: skip
-    ax.plot(table["probability"].iloc[:rungs], range(rungs), color=COLOURS["experimental"], lw=0.9, zorder=1)
-    if rungs < size:
-        ax.axhline(rungs - 0.5, color="0.7", lw=0.8)
+    ax.plot(table["probability"].iloc[:added], range(added), color=COLOURS["experimental"], lw=0.9, zorder=1)
+    if added < size:
+        ax.axhline(added - 0.5, color="0.7", lw=0.8)
     ax.set_yticks(range(size), ["\n".join(wrap(name, NARROW)) for name in table.index], fontsize=8)
     ax.set(ylim=(size - 0.5, -0.5), xlim=(0, 1), xlabel="probability of success (bars: two Monte Carlo errors)")
     ax.set_title("\n".join(title), fontsize=8.5, loc="left")
