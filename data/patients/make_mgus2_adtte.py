@@ -1,8 +1,9 @@
 """Write mgus2_adtte.csv from mgus2.csv: the same patients in ADaM ADTTE form (standard library only).
 
-Enrolment is known by calendar year only and is put at 1 July. Time is to progression to a plasma-cell malignancy,
-to death without it, or to the last contact. Arms are by size of the monoclonal protein; 11 patients without it
-are left out. Strata are periods of diagnosis. Usage: python3 make_mgus2_adtte.py
+Enrolment is known by calendar year only and is put at 1 July. Time is to progression to a plasma-cell malignancy, to
+death without it, or to the last contact (PFS); and to death or the last contact (OS). Arms are by size of the
+monoclonal protein; 11 patients without it are left out. Strata are periods of diagnosis.
+Usage: python3 make_mgus2_adtte.py
 """
 
 import csv
@@ -13,13 +14,14 @@ COLUMNS = ["STUDYID", "USUBJID", "PARAMCD", "AVAL", "AVALU", "CNSR", "STARTDT", 
            "AGE", "AGEGR1", "SEX", "STRATUM"]
 
 
-def row(patient: dict[str, str]) -> dict[str, str]:
-    progressed, died = patient["pstat"] == "1", patient["death"] == "1"
-    event = "Progression" if progressed else "Death without progression" if died else ""
+def row(patient: dict[str, str], parameter: str) -> dict[str, str]:
+    progressed, died = parameter == "PFS" and patient["pstat"] == "1", patient["death"] == "1"
+    death = "Death without progression" if parameter == "PFS" else "Death"
+    event = "Progression" if progressed else death if died else ""
     return {
         "STUDYID": "MGUS2",
         "USUBJID": f"MGUS2-{int(patient['id']):04d}",
-        "PARAMCD": "PFS",
+        "PARAMCD": parameter,
         "AVAL": patient["ptime"] if progressed else patient["futime"],
         "AVALU": "MONTH",
         "CNSR": "0" if event else "1",
@@ -36,11 +38,11 @@ def row(patient: dict[str, str]) -> dict[str, str]:
 
 def main() -> None:
     with open(HERE / "mgus2.csv", newline="") as source:
-        patients = [row(patient) for patient in csv.DictReader(source) if patient["mspike"] not in ("", "NA")]
+        patients = [patient for patient in csv.DictReader(source) if patient["mspike"] not in ("", "NA")]
     with open(HERE / "mgus2_adtte.csv", "w", newline="") as target:
         writer = csv.DictWriter(target, COLUMNS, lineterminator="\n")
         writer.writeheader()
-        writer.writerows(patients)
+        writer.writerows(row(patient, parameter) for parameter in ("PFS", "OS") for patient in patients)
 
 
 if __name__ == "__main__":

@@ -250,6 +250,11 @@ class Decision(EndpointResult):
     )
     inputs: Inputs
 
+    @property
+    def result(self) -> EndpointResult:
+        """What it says of its first endpoint."""
+        return EndpointResult(**{name: getattr(self, name) for name in EndpointResult.model_fields})
+
     def of(self, endpoint: str) -> Decision:
         """Give the decision as it would be of one of the endpoints alone.
 

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from smm_bayes.analysis.answers import Answers, answer_entries, primary_sources
 from smm_bayes.analysis.assumptions import check_assumptions
 from smm_bayes.analysis.conditions import assumptions, fit_verdict
+from smm_bayes.analysis.endpoint_section import OtherEndpointSection
 from smm_bayes.analysis.freeze import NOT_FROZEN, frozen_state
 from smm_bayes.analysis.models import ByArm, HazardModel, model_of
 from smm_bayes.analysis.mrd.model import WithMrd, joint_model_of
@@ -22,7 +23,7 @@ from smm_bayes.analysis.pinned import named
 from smm_bayes.analysis.snapshot import Snapshot
 from smm_bayes.analysis.sources import current_conflict, source_entries
 from smm_bayes.analysis.spec import AnalysisSpec
-from smm_bayes.errors import DataError, Problems
+from smm_bayes.errors import DataError, Problems, SmmBayesError
 from smm_bayes.files import Pins, collecting
 from smm_bayes.inference.fingerprint import machine, package_state, versions
 from smm_bayes.interruption import in_one_sentence
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from smm_bayes.analysis.decision import AnswerEntry, ConflictEntry, Decision, Interval, Source
     from smm_bayes.inference.sampling import Fit, FitProgress
 
+Status = Literal["primary", "secondary", "exploratory"]
 PACKAGES = ("smm-bayes", "numpy", "pymc", "nutpie", "arviz", "numba")
 
 
@@ -63,6 +65,11 @@ class InterimInputs:
         Hash of everything that was read, by role or name.
     frozen : str
         Whether the specification is as it was frozen, and when.
+    endpoint : str
+        Its name.
+    status : {"primary", "secondary", "exploratory"}
+    others : tuple of InterimInputs
+        Of the further endpoints, with the same patients and data cut.
     """
 
     spec: AnalysisSpec
@@ -73,6 +80,9 @@ class InterimInputs:
     joint: WithMrd | None = None
     sha256: dict[str, str] = field(default_factory=dict)
     frozen: str = NOT_FROZEN
+    endpoint: str = ""
+    status: Status = "primary"
+    others: tuple[InterimInputs, ...] = ()
 
     @property
     def snapshot(self) -> Path:
@@ -107,7 +117,7 @@ class InterimInputs:
 
     def without_mrd(self) -> InterimInputs:
         """Give the same inputs without patients' MRD, and so without surrogacy: less is fitted, and events answer."""
-        return replace(self, joint=None)
+        return replace(self, joint=None, others=tuple(one.without_mrd() for one in self.others))
 
     def outcome(self) -> FinalData | None:
         """What the final analysis of these patients showed, where the table already holds it.
@@ -137,6 +147,8 @@ class Interim:
     decision : Decision
     mrd : MrdAnalysis or None
         With patients' MRD, where the specification says how.
+    others : tuple of Interim
+        Of the further endpoints.
     """
 
     inputs: InterimInputs
@@ -144,6 +156,7 @@ class Interim:
     prediction: Prediction
     decision: Decision
     mrd: MrdAnalysis | None = None
+    others: tuple[Interim, ...] = ()
 
     @property
     def log_hazard(self) -> xr.DataArray:
@@ -164,18 +177,34 @@ def read_inputs(spec: str | Path | AnalysisSpec, snapshot: str | Path | None = N
 
 
 def _read(spec: AnalysisSpec, snapshot: str | Path | None, pins: Pins) -> InterimInputs:
-    check_assumptions(spec)
-    section = spec.snapshot
-    path = Path(snapshot) if snapshot is not None else spec.file(section.table)
-    source = Snapshot.read(spec, path)
-    patients = source.everyone
+    path = Path(snapshot) if snapshot is not None else spec.file(spec.snapshot.table)
+    inputs = _read_endpoint(spec, path)
+    others = tuple(_read_other(inputs, one, path) for one in spec.endpoint)
+    return replace(inputs, others=others, sha256=named(pins, spec, path), frozen=frozen_state(spec),
+                   endpoint=spec.snapshot.outcome)  # fmt: skip
+
+
+def _read_other(primary: InterimInputs, section: OtherEndpointSection, path: Path) -> InterimInputs:
+    """Read a further endpoint of the same patients, at the same data cut."""
     try:
-        if section.cut_by_date is not None:
-            patients = source.cut_by_date(section.cut_by_date)
-        elif section.cut_by_events is not None:
-            patients = source.cut_by_events(section.cut_by_events, *(spec.counted or ()))
-    except DataError as error:
-        raise DataError(f"{path}: snapshot.cut_by_{'events' if section.cut_by_events else 'date'}: {error}") from None
+        found = _read_endpoint(primary.spec.of_endpoint(section.name), path, primary)
+        mine, theirs = found.patients, primary.patients
+        with Problems(str(path)).collecting() as problems:
+            missing = sorted(set(theirs.patient.tolist()) ^ set(mine.patient.tolist()))
+            if missing:
+                problems.add(f"{len(missing)} patients have a row of one endpoint only ({', '.join(missing[:3])}); the "
+                             f"primary endpoint is of {len(theirs)}, this one of {len(mine)}")  # fmt: skip
+            if (mine.origin, mine.data_cutoff) != (theirs.origin, theirs.data_cutoff):
+                problems.add("the data cut-off is not that of the primary endpoint; state snapshot.data_cutoff")
+    except SmmBayesError as error:
+        raise type(error)(f"endpoint '{section.name}': {error}") from None
+    return replace(found, endpoint=section.name, status=section.status)
+
+
+def _read_endpoint(spec: AnalysisSpec, path: Path, primary: InterimInputs | None = None) -> InterimInputs:
+    check_assumptions(spec)
+    source = Snapshot.read(spec, path)
+    patients = _cut(spec, source, path) if primary is None else _cut_like(source, primary)
     problems = Problems(str(path))
     for index, role in enumerate(patients.arms):
         if not (patients.arm == index).any():
@@ -186,9 +215,31 @@ def _read(spec: AnalysisSpec, snapshot: str | Path | None, pins: Pins) -> Interi
     final = spec.final_analysis(patients)
     model = model_of(spec, patients)
     joint = joint_model_of(spec, patients, model) if isinstance(model, ByArm) else None
-    inputs = InterimInputs(spec, source, patients, final, model, joint, named(pins, spec, path), frozen_state(spec))
+    inputs = InterimInputs(spec, source, patients, final, model, joint)
     _check_plan(inputs)
     return inputs
+
+
+def _cut(spec: AnalysisSpec, source: Snapshot, path: Path) -> Patients:
+    """Give the patients as known at the data cut of the specification."""
+    section = spec.snapshot
+    try:
+        if section.cut_by_date is not None:
+            return source.cut_by_date(section.cut_by_date)
+        if section.cut_by_events is not None:
+            return source.cut_by_events(section.cut_by_events, *(spec.counted or ()))
+    except DataError as error:
+        raise DataError(f"{path}: snapshot.cut_by_{'events' if section.cut_by_events else 'date'}: {error}") from None
+    return source.everyone
+
+
+def _cut_like(source: Snapshot, primary: InterimInputs) -> Patients:
+    """Give the patients as known when the primary endpoint's were."""
+    if primary.patients is primary.everyone:
+        return source.everyone
+    cutoff = primary.patients.data_cutoff
+    assert cutoff is not None
+    return source.cut_by_date(cutoff)
 
 
 def _check_plan(inputs: InterimInputs) -> None:
@@ -231,10 +282,18 @@ def run_interim(
         When the fit may not be used for a decision.
     """
     with ThreadPoolExecutor(workers) as pool:
-        answers = Answers(inputs, seed, pool if workers > 1 else None, on_fit, on_predict)
-        answers.prepare()
-        entries = answer_entries(inputs, answers)
-        return _finished(inputs, answers, entries)
+        found = []
+        for one in (inputs, *inputs.others):
+            answers = Answers(one, seed, pool if workers > 1 else None, on_fit, on_predict)
+            answers.prepare()
+            found.append(_finished(one, answers, answer_entries(one, answers)))
+    return together(*found)
+
+
+def together(primary: Interim, *others: Interim) -> Interim:
+    """Put the further endpoints into the analysis of the primary one, and into its decision."""
+    results = [other.decision.result for other in others]
+    return replace(primary, decision=primary.decision.model_copy(update={"endpoints": results}), others=others)
 
 
 def _finished(inputs: InterimInputs, answers: Answers, entries: list[AnswerEntry]) -> Interim:
@@ -276,7 +335,7 @@ def decide(
         cutoff = calendar_date(patients.data_cutoff, patients.origin).isoformat()
     return Decision(
         trial=inputs.spec.trial.name, data=patients.provenance, data_cutoff=cutoff,
-        endpoint=inputs.spec.snapshot.outcome, status="primary", fingerprint=fitted.fingerprint,
+        endpoint=inputs.endpoint, status=inputs.status, fingerprint=fitted.fingerprint,
         probability_of_success=prediction.probability, mcse=prediction.mcse, mcse_within=prediction.error_within,
         trigger=prediction.trigger, assumptions=assumptions(inputs),
         fit_check=fit_verdict(inputs, hazard_of_everyone(inputs, fitted), seed=fitted.seed),

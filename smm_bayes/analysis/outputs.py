@@ -34,7 +34,8 @@ from smm_bayes.prediction.result import Prediction
 if TYPE_CHECKING:
     import xarray as xr
 
-BESIDE = ("prediction", "mrd_posterior", "mrd_prediction")  # groups that are not of the primary fit
+OTHERS = "endpoints"  # group of the further endpoints, each a tree like this one
+BESIDE = (OTHERS, "prediction", "mrd_posterior", "mrd_prediction")  # groups that are not of the primary fit
 
 
 def check_out(out: Path) -> None:
@@ -79,6 +80,8 @@ def _tree(interim: Interim) -> xr.DataTree:
     if interim.mrd is not None:
         tree["mrd_posterior"] = xr.DataTree(interim.mrd.fit.posterior)
         tree["mrd_prediction"] = xr.DataTree(_replicates(interim.mrd.prediction))
+    for number, other in enumerate(interim.others):
+        tree[f"{OTHERS}/{number}"] = _tree(other)
     tree.attrs = {
         "seed": interim.fit.seed,
         "fingerprint": interim.fit.fingerprint,
@@ -125,6 +128,15 @@ def load(inputs: InterimInputs, folder: Path) -> Interim:
     check_inputs(folder, decision, inputs.sha256, package_state())
     with xr.open_datatree(folder / POSTERIOR, engine="h5netcdf") as stored:
         tree = stored.load()
+    others = [_loaded(one, folder, decision.of(one.endpoint), tree.children[OTHERS].children[str(number)])
+              for number, one in enumerate(inputs.others)]  # fmt: skip
+    return replace(_loaded(inputs, folder, decision, tree), others=tuple(others))
+
+
+def _loaded(inputs: InterimInputs, folder: Path, decision: Decision, tree: xr.DataTree) -> Interim:
+    """Put the analysis of one endpoint together again."""
+    import xarray as xr
+
     check_answer(folder, decision, tree)
     attrs = tree.attrs
     words = [str(word).split() for word in np.atleast_1d(attrs["attempts"])]

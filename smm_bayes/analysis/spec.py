@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from pydantic import Field, PrivateAttr, ValidationError, field_validator, model_validator
 
+from smm_bayes.analysis.endpoint_section import OtherEndpointSection
 from smm_bayes.analysis.evidence_sections import EvidenceSection
 from smm_bayes.analysis.keys import known_at
 from smm_bayes.analysis.model_sections import ModelSection
@@ -62,6 +63,9 @@ class AnalysisSpec(Section):
     )
     evidence: EvidenceSection | None = Field(None, description="Earlier trials, and how they bear on this one")
     mrd: MrdSection | None = Field(None, description="How the patients' MRD enters the prediction")
+    endpoint: list[OtherEndpointSection] = Field(
+        default_factory=list, description="Further endpoints; the sections above are those of the primary one"
+    )
     prediction: PredictionSection = Field(PredictionSection(), description="How the trial is completed")
     sampling: SamplingSection = Field(SamplingSection(), description="Settings of the sampler's first attempt")
     calibration: CalibrationSection = Field(CalibrationSection(), description="Length of the model's calibration")
@@ -114,7 +118,7 @@ class AnalysisSpec(Section):
             problems.append("enrolment.planned names an arm that snapshot.arms does not; correct either")
         problems += self._kind_problems(causes) + self._endpoint_problems() + self._effect_problems(arms)
         problems += self._evidence_problems(causes, arms)
-        problems += self._mrd_problems(causes, arms)
+        problems += self._mrd_problems(causes, arms) + self._other_endpoint_problems()
         if problems:
             raise ValueError(*problems)
         return self
@@ -222,6 +226,27 @@ class AnalysisSpec(Section):
             if getattr(section, name) is not None and len(arms) < 2:
                 problems.append(f"mrd.{name} is of two arms, but snapshot.arms names one; remove it")
         return problems
+
+    def _other_endpoint_problems(self) -> list[str]:
+        """What is wrong with each further endpoint as a specification of its own."""
+        problems, names = [], [self.snapshot.outcome, *(one.name for one in self.endpoint)]
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            problems.append(f"endpoint '{name}': another endpoint has this name; give each its own")
+        for one in self.endpoint:
+            try:
+                AnalysisSpec.model_validate(one.content(self))
+            except ValidationError as error:
+                problems += [f"endpoint '{one.name}': {text}" for found in error.errors() for text in _say(found)]
+            except ValueError as error:
+                problems.append(f"endpoint '{one.name}': {error}")
+        return problems
+
+    def of_endpoint(self, name: str) -> AnalysisSpec:
+        """Give the specification of one of the further endpoints alone."""
+        (one,) = (one for one in self.endpoint if one.name == name)
+        found = AnalysisSpec.model_validate(one.content(self))
+        found._path = self._path
+        return found
 
     @classmethod
     def load(cls, path: str | Path) -> AnalysisSpec:

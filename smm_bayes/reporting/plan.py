@@ -47,6 +47,9 @@ def plan(inputs: InterimInputs) -> dict[str, Rows]:
         "Final analysis": _final(inputs),
         "Prediction": _prediction(inputs),
     }
+    for other in inputs.others:
+        kept = {heading: rows for heading, rows in plan(other).items() if heading not in ("Specification", "Prediction")}
+        parts |= {f"{other.endpoint} ({other.status}): {heading}": rows for heading, rows in kept.items()}
     return {heading: rows for heading, rows in parts.items() if rows}
 
 
