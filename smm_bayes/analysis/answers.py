@@ -171,6 +171,8 @@ class Answers:
         Completes trials.
     on_fit, on_predict : callable, optional
         Told of the progress of the fits of all sources, and of the completed trials of the events.
+    dates : numpy.ndarray, optional
+        Of the primary endpoint's final analysis, where this endpoint is analysed with it.
     """
 
     inputs: InterimInputs
@@ -178,6 +180,7 @@ class Answers:
     executor: Executor | None = None
     on_fit: Callable[[FitProgress], None] | None = None
     on_predict: Callable[[int, int], None] | None = None
+    dates: np.ndarray | None = None
     _found: dict[Sources, Answer] = field(default_factory=dict, repr=False)
     _built: dict[tuple[bool, bool], Beside[pm.Model]] = field(default_factory=dict, repr=False)
 
@@ -212,7 +215,8 @@ class Answers:
         prediction = None
         if TRIAL in sources:
             told = self.on_predict if everything and not with_mrd else False
-            prediction = predict(inputs, fitted, seed=self.seed, model=model, executor=self.executor, progress=told)
+            prediction = predict(inputs, fitted, seed=self.seed, model=model, executor=self.executor, progress=told,
+                                 dates=self.dates)  # fmt: skip
         return Answer(sources, model, fitted, prediction)
 
     def _left_out(self, model: Any, sources: Sources) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from smm_bayes.analysis.assumptions import check_assumptions
@@ -34,8 +35,17 @@ def checked_inputs(spec: str | Path, snapshot: str | Path | None = None) -> Inte
         stages: list[Callable[[], object]] = [lambda: check_assumptions(loaded), lambda: Snapshot.read(loaded, path)]
         if loaded.evidence is not None:
             stages.append(lambda: read_earlier(loaded))
+        stages += [partial(_read_alone, one, path) for one in list(loaded.by_endpoint.values())[1:]]
         found = dict.fromkeys([str(error), *filter(None, map(_said, stages))])
         raise type(error)("\n".join(found)) from None
+
+
+def _read_alone(spec: AnalysisSpec, path: Path) -> None:
+    """Read what a further endpoint names."""
+    check_assumptions(spec)
+    Snapshot.read(spec, path)
+    if spec.evidence is not None:
+        read_earlier(spec)
 
 
 def _said(stage: Callable[[], object]) -> str:

@@ -43,8 +43,7 @@ class OtherEndpointSection(Section):
     )
     final: dict[str, Any] | None = Field(
         None,
-        description="Its final analysis, with the keys of the section final; by default that of the primary endpoint, "
-        "unless its own events trigger that",
+        description="Its final analysis, with the keys of the section final; by default that of the primary endpoint",
     )
     evidence: dict[str, Any] | None = Field(
         None, description="Earlier trials of this endpoint, with the keys of the section evidence; none by default"
@@ -54,17 +53,11 @@ class OtherEndpointSection(Section):
     )
 
     def content(self, primary: AnalysisSpec) -> dict[str, Any]:
-        """Give what a specification of this endpoint alone would hold; the whole table, to be cut like the primary's.
-
-        Raises
-        ------
-        ValueError
-            When the final analysis is not stated, and the primary one's is at a number of its own events.
-        """
+        """Give what a specification of this endpoint alone would hold, of the table before it is cut."""
         stated = primary.model_dump(exclude_unset=True)
         found = {name: stated[name] for name in SHARED if name in stated}
         found |= {name: getattr(self, name) for name in OWN if getattr(self, name) is not None}
-        found["final"] = self.final if self.final is not None else self._final(stated["final"])
+        found["final"] = _with(stated["final"]) if self.final is None else self.final
         kept = {key: value for key, value in stated["snapshot"].items() if key not in OF_THE_PRIMARY}
         if self.mrd is not None and "mrd" in stated["snapshot"]:
             kept["mrd"] = stated["snapshot"]["mrd"]
@@ -72,8 +65,9 @@ class OtherEndpointSection(Section):
         own["censoring"] = kept.get("censoring", {}) | own.get("censoring", {})
         return found | {"snapshot": kept | own}
 
-    def _final(self, primary: dict[str, Any]) -> dict[str, Any]:
-        if primary["at"] == "events":
-            raise ValueError("key 'final' is missing: the primary endpoint's final analysis is at a number of its own "
-                             "events; add when this one is analysed")  # fmt: skip
-        return {key: value for key, value in primary.items() if key != "causes"}
+
+def _with(final: dict[str, Any]) -> dict[str, Any]:
+    """Give the final analysis made with the primary one's: on the date that its events bring, or by the same rule."""
+    if final["at"] == "events":
+        return {"at": "primary"}
+    return {key: value for key, value in final.items() if key != "causes"}

@@ -75,7 +75,7 @@ def pinned_by_freezing(spec: AnalysisSpec) -> dict[str, str]:
         When a file cannot be read.
     """
     found = {"spec": spec.sha256}
-    for trial in spec.evidence.trial if spec.evidence else ():
+    for trial in (trial for one in spec.by_endpoint.values() if one.evidence for trial in one.evidence.trial):
         file = spec.file(trial.patients)
         try:
             found[f"evidence: {trial.name}"] = sha256(read_bytes(file))
@@ -139,6 +139,7 @@ def log_interim(spec: AnalysisSpec, decision: Decision, out: Path, digest: str) 
     return append(path, {
         "what": "interim", "frozen": inputs.frozen, "sha256": inputs.sha256, "seed": inputs.seed,
         "probability_of_success": decision.probability_of_success, "mcse": decision.mcse, "out": out.name,
+        "endpoints": {one.endpoint: one.probability_of_success for one in decision.endpoints},
         "decision": digest,
     })["seal"]  # fmt: skip
 

@@ -23,7 +23,7 @@ from smm_bayes.analysis.pinned import named
 from smm_bayes.analysis.snapshot import Snapshot
 from smm_bayes.analysis.sources import current_conflict, source_entries
 from smm_bayes.analysis.spec import AnalysisSpec
-from smm_bayes.errors import DataError, Problems, SmmBayesError
+from smm_bayes.errors import DataError, Problems, SmmBayesError, SpecificationError
 from smm_bayes.files import Pins, collecting
 from smm_bayes.inference.fingerprint import machine, package_state, versions
 from smm_bayes.interruption import in_one_sentence
@@ -177,6 +177,9 @@ def read_inputs(spec: str | Path | AnalysisSpec, snapshot: str | Path | None = N
 
 
 def _read(spec: AnalysisSpec, snapshot: str | Path | None, pins: Pins) -> InterimInputs:
+    if spec.final.at == "primary":
+        raise SpecificationError(f"{spec.path}: final.at = 'primary' is of a further endpoint; say when the final "
+                                 "analysis of the primary one is")  # fmt: skip
     path = Path(snapshot) if snapshot is not None else spec.file(spec.snapshot.table)
     inputs = _read_endpoint(spec, path)
     others = tuple(_read_other(inputs, one, path) for one in spec.endpoint)
@@ -187,7 +190,7 @@ def _read(spec: AnalysisSpec, snapshot: str | Path | None, pins: Pins) -> Interi
 def _read_other(primary: InterimInputs, section: OtherEndpointSection, path: Path) -> InterimInputs:
     """Read a further endpoint of the same patients, at the same data cut."""
     try:
-        found = _read_endpoint(primary.spec.of_endpoint(section.name), path, primary)
+        found = _read_endpoint(primary.spec.by_endpoint[section.name], path, primary)
         mine, theirs = found.patients, primary.patients
         with Problems(str(path)).collecting() as problems:
             missing = sorted(set(theirs.patient.tolist()) ^ set(mine.patient.tolist()))
@@ -282,9 +285,10 @@ def run_interim(
         When the fit may not be used for a decision.
     """
     with ThreadPoolExecutor(workers) as pool:
-        found = []
+        found: list[Interim] = []
         for one in (inputs, *inputs.others):
-            answers = Answers(one, seed, pool if workers > 1 else None, on_fit, on_predict)
+            dates = found[0].prediction.columns["date"] if one.final.at == "primary" else None
+            answers = Answers(one, seed, pool if workers > 1 else None, on_fit, on_predict, dates)
             answers.prepare()
             found.append(_finished(one, answers, answer_entries(one, answers)))
     return together(*found)

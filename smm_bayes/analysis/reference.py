@@ -15,6 +15,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from smm_bayes.analysis.endpoint_section import OWN
 from smm_bayes.analysis.keys import SECTION, Key, Schema, keys_of
 from smm_bayes.analysis.spec import AnalysisSpec
 from smm_bayes.errors import SpecificationError, nearest
@@ -68,6 +69,10 @@ def spec_schema() -> Schema:
     schema["$defs"] |= rules | {"success": {"anyOf": [{"$ref": f"#/$defs/{name}"} for name in rules]}}
     meaning = schema["properties"]["success"]["description"]
     schema["properties"]["success"] = {"$ref": "#/$defs/success", "description": meaning}
+    other = schema["$defs"]["OtherEndpointSection"]["properties"]
+    for name in (*OWN, "final"):
+        top = schema["properties"][name]
+        other[name] = {"$ref": top["$ref"], "description": other[name]["description"]}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "spec.toml"} | schema
 
 
@@ -133,7 +138,7 @@ def _kept(keys: list[Key], section: str | None) -> list[Key]:
 
 
 def _sections(keys: Sequence[Key]) -> list[str]:
-    return [key.path for key in keys if "." not in key.path and key.kind == SECTION]
+    return [key.path for key in keys if "." not in key.path and SECTION in key.kind]
 
 
 def _printed(key: Key) -> str:
@@ -147,7 +152,7 @@ def page() -> str:
     keys = keys_of(spec_schema())
     parts = [HEAD]
     for section in ("", *_sections(keys)):
-        inside = [key for key in keys if (key.path.split(".")[0] == section if section else "." not in key.path)]
+        inside = [key for key in keys if (key.path.split(".")[0].removesuffix("[]") == section if section else "." not in key.path)]
         own = next((key for key in inside if key.path == section), None)
         heading = f"## {section}\n\n{own.meaning}." if own else "## Sections"
         rows = [_row(key) for key in inside if key is not own]

@@ -213,8 +213,9 @@ class BaselineSection(AssumedSection):
 class FinalSection(Section):
     """When the final analysis happens and which causes count."""
 
-    at: Literal["events", "date", "follow_up"] = Field(
-        description="What triggers it: a number of events, a date, or months of follow-up of the last patient enrolled"
+    at: Literal["events", "date", "follow_up", "primary"] = Field(
+        description="What triggers it: a number of events, a date, months of follow-up of the last patient enrolled; "
+        "of a further endpoint also the final analysis of the primary one"
     )
     events: Annotated[Whole, Field(gt=0)] | None = Field(None, description="Counted events, with at = 'events'")
     date: Date | None = Field(None, description="Date of the final analysis, with at = 'date'")
@@ -231,7 +232,7 @@ class FinalSection(Section):
 
     @model_validator(mode="after")
     def _trigger(self) -> FinalSection:
-        if getattr(self, self.at) is None:
+        if self.at != "primary" and getattr(self, self.at) is None:
             raise ValueError(f"at = '{self.at}' needs the key '{self.at}'; add it")
         for other in ("events", "date", "follow_up"):
             if other != self.at and getattr(self, other) is not None:

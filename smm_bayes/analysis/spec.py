@@ -237,16 +237,15 @@ class AnalysisSpec(Section):
                 AnalysisSpec.model_validate(one.content(self))
             except ValidationError as error:
                 problems += [f"endpoint '{one.name}': {text}" for found in error.errors() for text in _say(found)]
-            except ValueError as error:
-                problems.append(f"endpoint '{one.name}': {error}")
         return problems
 
-    def of_endpoint(self, name: str) -> AnalysisSpec:
-        """Give the specification of one of the further endpoints alone."""
-        (one,) = (one for one in self.endpoint if one.name == name)
-        found = AnalysisSpec.model_validate(one.content(self))
-        found._path = self._path
-        return found
+    @property
+    def by_endpoint(self) -> dict[str, AnalysisSpec]:
+        """The specification of each endpoint alone, the primary one's first."""
+        found = {one.name: AnalysisSpec.model_validate(one.content(self)) for one in self.endpoint}
+        for one in found.values():
+            one._path = self._path
+        return {self.snapshot.outcome: self, **found}
 
     @classmethod
     def load(cls, path: str | Path) -> AnalysisSpec:

@@ -17,6 +17,7 @@ from smm_bayes.trial.calendar import ticks
 from smm_bayes.trial.patients import UNKNOWN, Patients
 
 AUXILIARY = 2**63  # key of the stream for rates, beyond any replicate
+ANOTHER = 2**63  # added to a seed, which is below it
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +43,8 @@ class Completion:
     final_grid : TimeGrid
         Intervals of the final analysis.
     visits : FoundAtVisits, optional
+    dates : numpy.ndarray, shape (replicate,), optional
+        Calendar time of each final analysis that is made with another one.
     trigger : str
         What is known of the trigger already (:func:`~smm_bayes.prediction.trigger.final_status`).
     """
@@ -58,13 +61,14 @@ class Completion:
     seed: int
     final_grid: TimeGrid
     visits: FoundAtVisits | None = None
+    dates: np.ndarray | None = None
     trigger: str = ""
 
     @classmethod
     def plan(
         cls, patients: Patients, law: Law, draw: np.ndarray, *, final: FinalAnalysis, enrolment: Enrolment,
         complete: tuple[str, ...], dropout: bool, seed: int, final_grid: TimeGrid | None = None,
-        known: np.ndarray | None = None, visits: FoundAtVisits | None = None,
+        known: np.ndarray | None = None, visits: FoundAtVisits | None = None, dates: np.ndarray | None = None,
     ) -> Completion:  # fmt: skip
         """Check everything and draw the rates."""
         _refuse_delayed_entry(patients)
@@ -79,6 +83,8 @@ class Completion:
                 "for a fixed time (final.at = 'follow_up')"
             )
         outlook = Outlook.of(patients, final, enrolment, complete)
+        if dates is not None:
+            seed += ANOTHER  # the dates may have come of the same seed, and say nothing of the patients' times here
         rng = np.random.Generator(np.random.Philox(key=np.array([seed, AUXILIARY], dtype=np.uint64)))
         size = len(draw)
         rate = enrolment.rates(patients, size, rng=rng) if len(new_arms) else np.ones(size)
@@ -89,7 +95,7 @@ class Completion:
         followed = ~patients.event & np.isin(patients.censoring, complete)
         known = np.zeros((len(patients), law.components)) if known is None else known
         return cls(patients, outlook.final, law, draw.astype(np.int64), known, followed, new_arms, rate, lost, seed,
-                   final_grid or law.grid, visits, outlook.sentence)  # fmt: skip
+                   final_grid or law.grid, visits, _spread(dates, size), outlook.sentence)  # fmt: skip
 
     @classmethod
     def nothing_to_draw(cls, patients: Patients, final: FinalAnalysis, grid: TimeGrid) -> Completion:
@@ -109,7 +115,8 @@ class Completion:
         counted = final.counted(patients.causes)
         out = FinalData.empty(last - first, patients.arms, patients.causes, len(self.final_grid), counted)
         enrolled = patients.enrolled if patients.enrolled is not None else np.zeros(len(patients))
-        limits = [final.date or 0.0, final.follow_up or 0.0, final.limit, final.cap]
+        dates = np.full(last - first, final.date or 0.0) if self.dates is None else self.dates[first:last]
+        limits = [final.follow_up or 0.0, final.limit, final.cap]
         size, components, intervals = len(patients) + len(self.new_arms), law.components, len(law.grid)
         rows = len(patients.arms) * components
         visits, found = no_visits(len(patients.arms)), np.zeros(len(patients.causes), bool)
@@ -126,7 +133,7 @@ class Completion:
             ticks(enrolled), patients.arm.astype(np.int64), patients.time, ticks(patients.time),
             patients.cause.astype(np.int64), self.followed, self.new_arms, self.rate[first:last],
             self.dropout[first:last], float(patients.data_cutoff or 0.0),
-            final.kind, int(final.events or 0), *map(float, ticks(np.array(limits))), counted,
+            final.kind, int(final.events or 0), ticks(dates), *map(float, ticks(np.array(limits))), counted,
             ticks(self.final_grid.starts), components, log_share, known, law.grid.index(patients.time),
             certain, visits, found,
             out.date, out.reached, out.number, out.events, out.score, out.variance, out.cell_events, out.cell_exposure,
@@ -139,6 +146,11 @@ class Completion:
     def _hazards(self) -> np.ndarray:
         """Hazards with one row for each arm and component, shape (draw, row, cause, interval)."""
         return np.exp(self.law.log_hazard.reshape(len(self.law.log_hazard), -1, *self.law.log_hazard.shape[-2:]))
+
+
+def _spread(dates: np.ndarray | None, size: int) -> np.ndarray | None:
+    """Give each replicate a date, each date to as many replicates as the others."""
+    return None if dates is None else np.asarray(dates, dtype=float)[np.arange(size) * len(dates) // size]
 
 
 def _refuse_unknown_reasons(patients: Patients) -> None:

@@ -26,8 +26,9 @@ class FinalAnalysis:
 
     Parameters
     ----------
-    at : {"events", "date", "follow_up"}
-        When a number of events is reached, on a date, or when the patient enrolled last has been followed long enough.
+    at : {"events", "date", "follow_up", "primary"}
+        When a number of events is reached, on a date, when the patient enrolled last has been followed long enough, or
+        when the primary endpoint's final analysis is, whose dates are given to what completes the trial.
     events : int, optional
         Counted events, for ``at="events"``.
     date : float, optional
@@ -46,7 +47,7 @@ class FinalAnalysis:
         The date and the cap in words, for printing.
     """
 
-    at: Literal["events", "date", "follow_up"]
+    at: Literal["events", "date", "follow_up", "primary"]
     events: int | None = None
     date: float | None = None
     follow_up: float | None = None
@@ -58,9 +59,9 @@ class FinalAnalysis:
 
     def __post_init__(self) -> None:
         """Refuse a final analysis without its trigger."""
-        if self.at not in ("events", "date", "follow_up"):
-            raise SpecificationError(f"final.at must be 'events', 'date' or 'follow_up'; got {self.at!r}")
-        trigger = getattr(self, self.at)
+        if self.at not in ("events", "date", "follow_up", "primary"):
+            raise SpecificationError(f"final.at must be 'events', 'date', 'follow_up' or 'primary'; got {self.at!r}")
+        trigger = 1 if self.at == "primary" else getattr(self, self.at)
         if trigger is None or not (trigger > 0 or (self.at == "date" and math.isfinite(trigger))):
             raise SpecificationError(f"a final analysis at {self.at} needs {self.at} above 0; got {trigger}")
         for name in ("date", "follow_up", "cap"):
@@ -70,7 +71,7 @@ class FinalAnalysis:
     @property
     def kind(self) -> int:
         """Number of the trigger, as the kernels know it."""
-        return ("events", "date", "follow_up").index(self.at)
+        return {"events": 0, "date": 1, "follow_up": 2, "primary": 1}[self.at]
 
     @property
     def limit(self) -> float:
@@ -89,6 +90,7 @@ class FinalAnalysis:
         words = {
             "events": f"at {self.events} events{what}",
             "date": f"on {self.on}" if self.on else f"at {self.date or 0:.1f} months since the first enrolment",
+            "primary": "with that of the primary endpoint",
             "follow_up": f"when everyone has {self.follow_up or 0:g} months of follow-up",
         }
         latest = f"on {self.cap_on}" if self.cap_on else f"at {self.cap:.1f} months"

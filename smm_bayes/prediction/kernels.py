@@ -264,7 +264,7 @@ def complete_trials(
     seed: np.uint64, first: int, hazards: np.ndarray, draw: np.ndarray, starts: np.ndarray,
     enrolled: np.ndarray, arm: np.ndarray, months: np.ndarray, time: np.ndarray, cause: np.ndarray,
     followed: np.ndarray, new_arms: np.ndarray, rate: np.ndarray, dropout: np.ndarray, cutoff: float,
-    kind: int, target: int, date: float, follow_up: float, limit: float, cap: float, counted: np.ndarray,
+    kind: int, target: int, dates: np.ndarray, follow_up: float, limit: float, cap: float, counted: np.ndarray,
     cell_starts: np.ndarray, paths: int, log_probability: np.ndarray, log_weight: np.ndarray, within: np.ndarray,
     certain: np.ndarray, visits: np.ndarray, found: np.ndarray,
     out_date: np.ndarray, out_reached: np.ndarray, out_number: np.ndarray, out_events: np.ndarray,
@@ -276,7 +276,7 @@ def complete_trials(
     Patients ``followed`` get their remaining time given what they survived; new patients arrive from ``cutoff`` on
     as a Poisson process; everyone may be lost at the rate ``dropout``. Nothing observed is changed. ``months`` and
     ``cutoff`` are in months, what draws need; ``time``, the same times, and all that counts in a final analysis
-    (``enrolled``, ``date``, ``follow_up``, ``limit``, ``cap``, ``cell_starts``) are in ticks. The last five
+    (``enrolled``, ``dates``, ``follow_up``, ``limit``, ``cap``, ``cell_starts``) are in ticks. The last five
     arrays are room to work in: allocating here would cost more than the arithmetic.
 
     With ``visits`` (arm, visit; in ticks from enrolment) events of the causes ``found`` are seen at the next of them.
@@ -339,7 +339,7 @@ def complete_trials(
                     drawn, what[row] = lost, -1
             length[row] = ticks(drawn)
         final, out_reached[index] = _final_date(
-            kind, target, date, follow_up, cap, ticks(cutoff), starting, length, what, size, counted,
+            kind, target, dates[index], follow_up, cap, ticks(cutoff), starting, length, what, size, counted,
             shown, shown_kind, room, room_kind, count,
         )  # fmt: skip
         out_date[index] = final / TICKS_PER_MONTH

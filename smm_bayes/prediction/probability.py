@@ -39,6 +39,7 @@ def probability_of_success(
     final_grid: TimeGrid | None = None,
     known: np.ndarray | None = None,
     visits: FoundAtVisits | None = None,
+    dates: np.ndarray | None = None,
     data_sets: int = 1,
     executor: Executor | None = None,
     chunk: int = 1000,
@@ -77,6 +78,9 @@ def probability_of_success(
         of their own: where hazards do not differ between them the answer is that of one component, to the last bit.
     visits : FoundAtVisits, optional
         A cause of event that is found at planned visits.
+    dates : numpy.ndarray, shape (any,), optional
+        Calendar times, in months since the origin, of the final analysis of another endpoint with which this one is
+        analysed (``final.at = "primary"``): each is given to as many simulated trials as the others.
     data_sets : int
         Equally likely data sets that the chains were fitted to, one after the other and as many chains of each. How
         much they differ is part of the Monte Carlo error.
@@ -102,11 +106,14 @@ def probability_of_success(
         known = of["known"] if known is None else known
     assert isinstance(law, Law)
     _check(patients, law, rule, seed, replicates, chunk, known)
+    if (final.at == "primary") != (dates is not None):
+        raise SpecificationError("dates are those of a final analysis with final.at = 'primary'; give both or neither")
     chains, draws = law.lead
     layout = Layout.of(chains, draws, replicates, data_sets)
     task = Completion.plan(
         patients, _flat(law), layout.draw, final=final, enrolment=enrolment or Enrolment(), complete=complete,
         dropout=dropout, seed=seed, final_grid=final_grid, known=known, visits=visits,
+        dates=dates,
     )  # fmt: skip
     size = layout.replicates
     chunks = [(task, rule, first, min(first + chunk, size)) for first in range(0, size, chunk)]

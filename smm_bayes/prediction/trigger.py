@@ -154,7 +154,7 @@ def _by_time(
     patients: Patients, final: FinalAnalysis, new: int, complete: tuple[str, ...]
 ) -> tuple[float | None, str]:  # fmt: skip
     """When the date is, or when everyone enrolled has the follow-up; and why not by the latest date."""
-    if final.at == "date":
+    if final.at in ("date", "primary"):
         return final.date, ""
     if patients.data_cutoff is None or patients.enrolled is None:
         return None, ""

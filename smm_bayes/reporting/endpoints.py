@@ -48,7 +48,8 @@ def endpoint_rows(decision: Decision) -> Rows | None:
     rows = Rows()
     for one in (decision.result, *decision.endpoints):
         fit = "not checked" if one.fit_check is None else one.fit_check.verdict
+        converged = convergence(one.diagnostics).split(":")[0]
         said = (f"{one.probability_of_success:.3f} ± {one.mcse:.3f} that it succeeds: {one.success_rule}, "
-                f"{one.final_analysis}; {convergence(one.diagnostics).split(':')[0]}; fit to the data {fit}")  # fmt: skip
+                f"{one.final_analysis}; {converged}; fit to the data {fit}")  # fmt: skip
         rows.append((f"{one.endpoint} ({one.status})", f"{one.trigger} {said}".strip()))
     return Rows([*rows, ("together", ALONE)])

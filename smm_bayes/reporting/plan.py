@@ -48,8 +48,8 @@ def plan(inputs: InterimInputs) -> dict[str, Rows]:
         "Prediction": _prediction(inputs),
     }
     for other in inputs.others:
-        kept = {heading: rows for heading, rows in plan(other).items() if heading not in ("Specification", "Prediction")}
-        parts |= {f"{other.endpoint} ({other.status}): {heading}": rows for heading, rows in kept.items()}
+        parts |= {f"{other.endpoint} ({other.status}): {heading}": rows for heading, rows in plan(other).items()
+                  if heading not in ("Specification", "Prediction")}  # fmt: skip
     return {heading: rows for heading, rows in parts.items() if rows}
 
 

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from smm_bayes.analysis.interim import predict, read_inputs
+from smm_bayes.analysis.answers import predict
+from smm_bayes.analysis.interim import read_inputs
 from smm_bayes.analysis.spec import AnalysisSpec
 
 ROOT = Path(__file__).parents[2]

@@ -240,6 +240,7 @@ def test_predictions_are_refused_before_anything_is_drawn(monkeypatch):
 def test_an_interim_analysis_is_refused_while_its_inputs_are_read(tmp_path):
     with open(ROOT / "data/patients/mgus2_adtte.csv", newline="") as source:
         rows = list(csv.DictReader(source))
+    assert {row["PARAMCD"] for row in rows} == {"PFS", "OS"}
     with open(tmp_path / "adtte.csv", "w", newline="") as target:
         writer = csv.DictWriter(target, [*rows[0], "ENTRYTM"])
         writer.writeheader()

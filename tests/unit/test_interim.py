@@ -11,8 +11,9 @@ import pytest
 
 from smm_bayes import cli
 from smm_bayes.analysis import read_inputs
+from smm_bayes.analysis.answers import predict
 from smm_bayes.analysis.decision import Decision
-from smm_bayes.analysis.interim import describe_outcome, predict
+from smm_bayes.analysis.interim import describe_outcome
 from smm_bayes.analysis.outputs import load, whole_folder
 from smm_bayes.analysis.pinned import seal_folder
 from smm_bayes.analysis.verify import verify
