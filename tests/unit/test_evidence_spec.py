@@ -206,7 +206,7 @@ def test_bad_reconstructions_are_named_by_row(tmp_path):
 def test_separate_hazards_are_a_choice_of_the_model(tmp_path):
     text = (ROOT / "models/mgus2/spec.toml").read_text().replace("../../data", str(ROOT / "data"))
     path = tmp_path / "spec.toml"
-    separate = text.replace('baseline = "smooth"', 'baseline = "smooth"\neffect = "separate"')
+    separate = text.split("[[endpoint]]")[0].replace('baseline = "smooth"', 'baseline = "smooth"\neffect = "separate"')
     path.write_text(separate)
     with pytest.raises(SpecificationError, match="hazard_ratio is not used with effect = 'separate'"):
         AnalysisSpec.load(path)
