@@ -191,6 +191,19 @@ class Inputs(Part):
     versions: dict[str, str]
 
 
+class Estimate(Part):
+    """An estimand as the posterior has it at the interim."""
+
+    measure: str
+    months: float
+    of: str = Field(description="An arm, or the difference of the arms")
+    estimate: Interval
+    probability_above_0: float | None = Field(description="Posterior probability of a difference above 0")
+    beyond_follow_up: bool = Field(
+        description="Whether no patient of one of the arms was followed so long, so that model and prior stand alone"
+    )
+
+
 class EndpointResult(Part):
     """The answer of an interim analysis for one endpoint."""
 
@@ -229,6 +242,7 @@ class EndpointResult(Part):
         default_factory=list,
         description="The answer as sources are added one by one, then with each left out; one where there is one source"
     )
+    estimates: list[Estimate] = Field(default_factory=list, description="Estimands that the specification asks for")
     mrd: MrdResult | None = None
     fingerprint: str = Field(
         description="Hash of model, priors, data, sampler settings, seed, versions and machine, of the primary fit"

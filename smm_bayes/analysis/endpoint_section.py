@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from smm_bayes.analysis.sections import EndpointSection, Reason, Section, Word
+from smm_bayes.analysis.sections import EndpointSection, EstimandSection, Reason, Section, Word
 
 if TYPE_CHECKING:
     from smm_bayes.analysis.spec import AnalysisSpec
@@ -41,6 +41,9 @@ class OtherEndpointSection(Section):
     success: dict[str, Any] = Field(
         description="What its final analysis must show, with the keys of the section success"
     )
+    estimand: list[EstimandSection] = Field(
+        default_factory=list, description="What is estimated of it at the interim beside the hazard ratio"
+    )
     final: dict[str, Any] | None = Field(
         None,
         description="Its final analysis, with the keys of the section final; by default that of the primary endpoint",
@@ -58,6 +61,7 @@ class OtherEndpointSection(Section):
         found = {name: stated[name] for name in SHARED if name in stated}
         found |= {name: getattr(self, name) for name in OWN if getattr(self, name) is not None}
         found["final"] = _with(stated["final"]) if self.final is None else self.final
+        found["estimand"] = [one.model_dump() for one in self.estimand]
         kept = {key: value for key, value in stated["snapshot"].items() if key not in OF_THE_PRIMARY}
         if self.mrd is not None and "mrd" in stated["snapshot"]:
             kept["mrd"] = stated["snapshot"]["mrd"]

@@ -14,6 +14,7 @@ from smm_bayes.analysis.answers import Answers, answer_entries, primary_sources
 from smm_bayes.analysis.assumptions import check_assumptions
 from smm_bayes.analysis.conditions import assumptions, fit_verdict
 from smm_bayes.analysis.endpoint_section import OtherEndpointSection
+from smm_bayes.analysis.estimates import estimates
 from smm_bayes.analysis.freeze import NOT_FROZEN, frozen_state
 from smm_bayes.analysis.models import ByArm, HazardModel, model_of
 from smm_bayes.analysis.mrd.model import WithMrd, joint_model_of
@@ -310,12 +311,17 @@ def _finished(inputs: InterimInputs, answers: Answers, entries: list[AnswerEntry
     return Interim(inputs, primary.fit, primary.prediction, decision, mrd)
 
 
+def law_of_everyone(inputs: InterimInputs, fitted: Fit) -> Law:
+    """Law of time and cause of event of all patients of an arm, from the primary fit."""
+    model = inputs.model if inputs.joint is None or inputs.primary == EVENTS else inputs.joint
+    return model.law(fitted.posterior)
+
+
 def hazard_of_everyone(inputs: InterimInputs, fitted: Fit) -> xr.DataArray:
     """Log hazard of all patients of an arm (chain, draw, arm, cause, interval) from the primary fit."""
     from smm_bayes.survival.summary import labelled
 
-    model = inputs.model if inputs.joint is None or inputs.primary == EVENTS else inputs.joint
-    law, posterior = model.law(fitted.posterior), fitted.posterior
+    law, posterior = law_of_everyone(inputs, fitted), fitted.posterior
     coords = {"chain": posterior["chain"].values, "draw": posterior["draw"].values, "arm": list(law.arms),
               "cause": list(law.causes), "interval": list(inputs.spec.grid.labels)}  # fmt: skip
     return labelled(law.marginal_log_hazard(inputs.spec.grid), coords, "log_hazard")
@@ -349,6 +355,8 @@ def decide(
         events=Events(observed=observed, planned=planned, predicted=interval(counted)),
         information_fraction=observed / (planned or float(np.mean(counted))),
         diagnostics=diagnostics(fitted),
+        estimates=estimates(inputs.spec.estimand, law_of_everyone(inputs, fitted), patients,
+                            final.counted(patients.causes)),
         sources=source_entries(inputs) if sources is None else sources, conflict=conflict or [], answers=answers or [],
         mrd=mrd_result(mrd, inputs.spec.tipping, section.milestone if section else None) if mrd else None,
         inputs=Inputs(sha256=inputs.sha256, frozen=inputs.frozen, package=package_state(), machine=machine(),

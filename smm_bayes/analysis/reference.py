@@ -141,6 +141,10 @@ def _sections(keys: Sequence[Key]) -> list[str]:
     return [key.path for key in keys if "." not in key.path and SECTION in key.kind]
 
 
+def _top(key: Key) -> str:
+    return key.path.split(".")[0].removesuffix("[]")
+
+
 def _printed(key: Key) -> str:
     """One key for a terminal: what it may hold beside it, what it means below."""
     default = f"; {key.default}" if key.default == "required" else f"; default {key.default}" if key.default else ""
@@ -152,7 +156,7 @@ def page() -> str:
     keys = keys_of(spec_schema())
     parts = [HEAD]
     for section in ("", *_sections(keys)):
-        inside = [key for key in keys if (key.path.split(".")[0].removesuffix("[]") == section if section else "." not in key.path)]
+        inside = [key for key in keys if (_top(key) == section if section else "." not in key.path)]
         own = next((key for key in inside if key.path == section), None)
         heading = f"## {section}\n\n{own.meaning}." if own else "## Sections"
         rows = [_row(key) for key in inside if key is not own]

@@ -240,6 +240,16 @@ class FinalSection(Section):
         return self
 
 
+class EstimandSection(Section):
+    """A quantity that is estimated at the interim, by arm and as a difference between the arms."""
+
+    measure: Literal["event_free_survival", "rmst", "cumulative_incidence"] = Field(
+        description="What is estimated: the share free of any event, the mean time free of any event within the "
+        "months, or the probability of the counted causes while all compete"
+    )
+    months: Scale = Field(description="By which month, or within how many months")
+
+
 class EnrolmentSection(Section):
     """Patients planned in all; without this section enrolment is closed."""
 

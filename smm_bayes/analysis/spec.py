@@ -22,6 +22,7 @@ from smm_bayes.analysis.sections import (
     MOST,
     CalibrationSection,
     EnrolmentSection,
+    EstimandSection,
     FinalSection,
     PredictionSection,
     SamplingSection,
@@ -63,6 +64,9 @@ class AnalysisSpec(Section):
     )
     evidence: EvidenceSection | None = Field(None, description="Earlier trials, and how they bear on this one")
     mrd: MrdSection | None = Field(None, description="How the patients' MRD enters the prediction")
+    estimand: list[EstimandSection] = Field(
+        default_factory=list, description="What is estimated at the interim beside the hazard ratio; nothing by default"
+    )
     endpoint: list[OtherEndpointSection] = Field(
         default_factory=list, description="Further endpoints; the sections above are those of the primary one"
     )

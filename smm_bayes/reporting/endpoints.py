@@ -10,6 +10,10 @@ from smm_bayes.reporting.words import Rows, convergence
 if TYPE_CHECKING:
     import pandas as pd
 
+MEASURES = {
+    "event_free_survival": "event-free at", "rmst": "months free of events within",
+    "cumulative_incidence": "event of the counted causes by",
+}  # fmt: skip
 ALONE = ("Each probability is of its endpoint alone, from a model of its own: no endpoint waits for another, and what "
          "the endpoints of one patient have to do with each other is not used.")  # fmt: skip
 
@@ -39,6 +43,20 @@ def _row(one: EndpointResult) -> dict[str, object]:
         "hazard ratio": "" if ratio is None else f"{ratio.median:.2f} ({ratio.lower:.2f} to {ratio.upper:.2f})",
         "fit": "not checked" if one.fit_check is None else one.fit_check.verdict,
     }  # fmt: skip
+
+
+def estimate_rows(decision: Decision) -> Rows | None:
+    """Estimands at the interim with their 95 % credible intervals; None where none is asked for."""
+    rows = Rows()
+    for one in decision.estimates:
+        value, places = one.estimate, 1 if one.measure == "rmst" else 3
+        said = f"{value.median:.{places}f} ({value.lower:.{places}f} to {value.upper:.{places}f})"
+        if one.probability_above_0 is not None:
+            said += f"; above 0 with probability {one.probability_above_0:.3f}"
+        if one.beyond_follow_up:
+            said += "; BEYOND THE FOLLOW-UP: from model and prior alone"
+        rows.append((f"{MEASURES[one.measure]} {one.months:g} months, {one.of}", said))
+    return rows or None
 
 
 def endpoint_rows(decision: Decision) -> Rows | None:

@@ -12,13 +12,16 @@ import pytest
 import xarray as xr
 
 from smm_bayes.analysis.answers import predict
+from smm_bayes.analysis.estimates import DIFFERENCE, estimates
 from smm_bayes.analysis.interim import read_inputs
 from smm_bayes.errors import DataError, SmmBayesError, SpecificationError
+from smm_bayes.survival.law import Law
 from smm_bayes.trial.calendar import DAYS_PER_MONTH
 from tests.identity.conftest import BASE
 
 checks = pytest.mark.checks_key
 DAY, START, CUT = datetime.date, datetime.date(2020, 1, 1), datetime.date(2022, 1, 1)
+MARCH = DAY(2020, 3, 1)
 HAZARD = {"progression": 0.03, "death": 0.01}
 OS = {
     "name": "OS", "status": "secondary", "snapshot": {"parameter": "OS"},
@@ -37,7 +40,7 @@ def with_survival(trial, number=40):
     return died(trial, 0)
 
 
-def died(trial, patient, day=DAY(2020, 3, 1)):
+def died(trial, patient, day=MARCH):
     """Let one of them have died instead."""
     rows = [row for row in trial.rows if row["PARAMCD"] == "OS"]
     rows[patient].update(CNSR=0, EVNTDESC="Death", ADT=day, AVAL=(day - START).days + 1)
@@ -150,6 +153,34 @@ def test_earlier_trials_and_mrd_are_its_own(spec_file):
     said(trial, mrd={"visits": [6]}, match="endpoint 'OS': .*mrd", error=SpecificationError)
     spec = trial.load(endpoint=[OS])
     assert spec.by_endpoint["OS"].evidence is spec.by_endpoint["OS"].mrd is None
+
+
+@checks("estimand.measure", "estimand.months", "endpoint.estimand")
+def test_estimands_are_those_of_constant_hazards(spec_file):
+    """Event-free e^{−λt}, mean (1 − e^{−λh})/λ, incidence of progression λ₁(1 − e^{−λt})/λ; KRd half as often as Rd."""
+    trial = with_survival(spec_file)
+    asked = [{"measure": name, "months": month} for name, month in
+             (("event_free_survival", 18), ("rmst", 20), ("cumulative_incidence", 12), ("rmst", 60))]  # fmt: skip
+    inputs = trial.inputs({"final.causes": ["progression"]}, estimand=asked, endpoint=[OS | {"estimand": asked[:1]}])
+    rate = np.array([[0.03, 0.01], [0.015, 0.005]])  # by arm and cause
+    law = Law.plain(np.log(np.broadcast_to(rate[:, :, None], (1, 5, 2, 2, 3))), inputs.spec.grid, inputs.patients.arms,
+                    inputs.patients.causes)  # fmt: skip
+    found = estimates(inputs.spec.estimand, law, inputs.patients, inputs.final.counted(inputs.patients.causes))
+    whole = rate.sum(axis=1)
+    by_arm = {
+        ("event_free_survival", 18): np.exp(-18 * whole), ("rmst", 20): (1 - np.exp(-20 * whole)) / whole,
+        ("cumulative_incidence", 12): rate[:, 0] / whole * (1 - np.exp(-12 * whole)),
+        ("rmst", 60): (1 - np.exp(-60 * whole)) / whole,
+    }  # fmt: skip
+    said = {(one.measure, one.months, one.of): one for one in found}
+    assert len(said) == 12
+    for (measure, month), (control, experimental) in by_arm.items():
+        of = {"control": control, "experimental": experimental, DIFFERENCE: experimental - control}
+        for name, value in of.items():
+            assert said[measure, month, name].estimate.median == pytest.approx(value)
+        assert said[measure, month, DIFFERENCE].probability_above_0 == (experimental > control)
+        assert said[measure, month, "control"].beyond_follow_up == (month == 60)
+    assert [one.model_dump() for one in inputs.others[0].spec.estimand] == asked[:1]
 
 
 def test_the_data_cut_is_the_primary_ones(spec_file):

@@ -12,7 +12,7 @@ import numpy as np
 import pydantic
 import pytest
 
-from smm_bayes.analysis.sections import AssumedSection, EndpointSection
+from smm_bayes.analysis.sections import AssumedSection, EndpointSection, EstimandSection
 from smm_bayes.analysis.snapshot_section import SnapshotSection
 from smm_bayes.analysis.spec import AnalysisSpec
 from smm_bayes.errors import SmmBayesError, SpecificationError
@@ -47,7 +47,7 @@ def keys(model: type[pydantic.BaseModel], prefix: str = "") -> typing.Iterator[s
                 sections.append(kind)
             else:
                 kinds.extend(typing.get_args(kind))
-        if not sections or (prefix and {SnapshotSection, EndpointSection} & set(sections) and prefix != "snapshot."):
+        if not sections or (prefix and {SnapshotSection, EndpointSection, EstimandSection} & set(sections) and prefix != "snapshot."):
             # with the keys of a section that is checked elsewhere
             yield prefix + name
             continue

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from smm_bayes.analysis import AnalysisSpec, read_inputs
@@ -14,8 +15,9 @@ from smm_bayes.analysis.interim import run_interim
 from smm_bayes.analysis.outputs import load, save
 from smm_bayes.errors import DataError, SpecificationError
 from smm_bayes.files import sha256
-from smm_bayes.reporting.endpoints import endpoint_rows, endpoint_table
+from smm_bayes.reporting.endpoints import endpoint_rows, endpoint_table, estimate_rows
 from smm_bayes.reporting.plan import plan
+from smm_bayes.survival import Estimands
 
 ROOT = Path(__file__).parents[2]
 SPEC = ROOT / "models/mgus2/spec.toml"
@@ -39,6 +41,14 @@ def test_each_endpoint_has_its_answer_its_fit_and_its_check(interim):
     assert found.probability_of_success == other.prediction.probability
     assert [one.name for one in found.answers] == ["this trial's events"]
     assert decision.of("OS").trial == "mgus2"
+    assert [(one.measure, one.months, one.of) for one in decision.estimates] == [
+        ("cumulative_incidence", 120, of) for of in ("control", "experimental", "experimental less control")
+    ]  # fmt: skip
+    rows = dict(estimate_rows(decision.of("OS")))
+    assert "above 0 with probability" in rows["event-free at 120 months, experimental less control"]
+    law = other.inputs.model.law(other.fit.posterior)
+    low, median, high = np.quantile(Estimands(law, horizon=120).rmst().sel(arm="control"), (0.025, 0.5, 0.975))
+    assert rows["months free of events within 120 months, control"] == f"{median:.1f} ({low:.1f} to {high:.1f})"
     assert decision.of("PFS").endpoints == []
     with pytest.raises(SpecificationError, match="endpoint 'TTP' is none of PFS, OS"):
         decision.of("TTP")
@@ -57,7 +67,7 @@ def test_all_is_read_back_and_an_answer_that_was_changed_is_refused(interim, tmp
     from smm_bayes.analysis.pinned import seal_folder
 
     seal_folder(tmp_path, complete=manifest["complete"])
-    with pytest.raises(DataError, match="do not belong together .*probability_of_success"):
+    with pytest.raises(DataError, match=r"do not belong together .*probability_of_success"):
         load(interim.inputs, tmp_path)
 
 
