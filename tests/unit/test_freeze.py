@@ -42,8 +42,9 @@ def state(spec):
 
 
 def decision(state="as frozen on 2026-01-01", probability=0.5):
-    inputs = Inputs(sha256={"spec": "a"}, frozen=state, fingerprint="f", seed=1, versions={})
-    return SimpleNamespace(inputs=inputs, probability_of_success=probability, mcse=0.01)
+    inputs = Inputs(sha256={"spec": "a"}, frozen=state, seed=1, versions={})
+    other = SimpleNamespace(endpoint="OS", probability_of_success=0.3)
+    return SimpleNamespace(inputs=inputs, probability_of_success=probability, mcse=0.01, endpoints=[other])
 
 
 def test_a_specification_says_whether_it_is_as_it_was_frozen(spec):
@@ -91,6 +92,7 @@ def test_every_run_of_a_frozen_specification_is_on_the_log(spec):
     assert [first["seal"], second["seal"]] == seals
     assert second["after"] == first["seal"]
     assert (second["probability_of_success"], second["seed"], second["out"]) == (0.9, 1, "out")
+    assert second["endpoints"] == {"OS": 0.3}
     assert check_frozen(spec).endswith("2 interim runs on the log")
 
 
