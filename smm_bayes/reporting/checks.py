@@ -48,7 +48,7 @@ def plot_survival_check(check: FitCheck, ax: Axes | None = None) -> Axes:
         ax.step(curve.index, curve["observed"], where="post", color=COLOURS[role], label=f"{name}: Kaplan–Meier")
     lowest = min(float(curve["lower"].min()) for curve in check.compared.survival_curves.values())
     ax.set(xlim=(0, curve.index[-1]), ylim=(max(0.0, lowest - 0.15) if lowest > 0.4 else 0.0, 1.01),
-           ylabel="free of any event", title="Survival")  # fmt: skip
+           ylabel="free of any event", title=f"Survival. Data: {check.patients.provenance}")  # fmt: skip
     ax.legend(frameon=False, fontsize=8, loc="lower left")
     _risk_table(ax, check.patients, float(curve.index[-1]))
     return ax
@@ -69,7 +69,7 @@ def plot_residuals(check: FitCheck, cause: str, ax: Axes | None = None) -> Axes:
         ax.plot(curve.index, curve["observed"], color=COLOURS[role], label=f"{role}: observed, p = {p:.3f}")
     ax.axhline(0, color="#777777", linestyle="--", linewidth=1)
     ax.set(xlabel=f"fitted probability of {cause} (1 − exp(−residual))", ylabel="Kaplan–Meier minus exp(−residual)",
-           title=f"Cox–Snell residuals, {cause}")  # fmt: skip
+           title=f"Cox–Snell residuals, {cause}. Data: {check.patients.provenance}")  # fmt: skip
     low, high = ax.get_ylim()
     ax.set_ylim(low - 0.35 * (high - low), high)  # room for the legend
     ax.margins(x=0)
@@ -90,6 +90,6 @@ def plot_pareto_k(check: FitCheck, ax: Axes | None = None) -> Axes:
     ax.axhline(MAX_PARETO_K, color="#333333", linestyle="--", linewidth=1,
                label=f"{MAX_PARETO_K:g}: not reliable above")  # fmt: skip
     ax.set(ylim=(min(0.0, np.min(k)) - 0.05, max(1.0, np.max(k) + 0.05)), xlabel="months to event or censoring",
-           ylabel="Pareto k", title="Leaving one patient out")  # fmt: skip
+           ylabel="Pareto k", title=f"Leaving one patient out. Data: {patients.provenance}")  # fmt: skip
     ax.legend(frameon=False, fontsize=8, ncols=2, loc="upper right")
     return ax

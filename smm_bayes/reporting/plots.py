@@ -205,7 +205,7 @@ def plot_prediction(prediction: Prediction, ax: Axes | None = None, observed: fl
     if observed is not None:
         ax.axvline(observed, color="black", linestyle="--", label=f"what happened: {observed:.2f}")
     what = "hazard ratio at the final analysis" if two_arms else "events at the final analysis"
-    ax.set(xlabel=what, ylabel="simulated trials", yticks=[])
+    ax.set(xlabel=what, ylabel="simulated trials", yticks=[], title=f"Data: {prediction.patients.provenance}")
     ax.legend(frameon=False, fontsize=8)
     return ax
 

@@ -150,6 +150,7 @@ def test_histogram_of_hazard_ratios_leaves_out_what_is_none():
     drawn = np.array(ratios[:96])
     assert won == pytest.approx((drawn < 0.7).sum(), abs=1)  # the outermost are cut off
     assert won + lost >= 94
+    assert ax.get_title() == f"Data: {two.patients.provenance}"
     assert ax.get_xscale() == "log"
     assert legend(ax) == ["success (20 %)", "no success (80 %)"]
 
