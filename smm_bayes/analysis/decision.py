@@ -284,4 +284,4 @@ class Decision(EndpointResult):
                 shared = {name: getattr(self, name) for name in ("trial", "data", "data_cutoff", "inputs")}
                 return Decision(**shared, **{name: getattr(other, name) for name in EndpointResult.model_fields})
         names = [self.endpoint, *(other.endpoint for other in self.endpoints)]
-        raise SpecificationError(f"endpoint {endpoint!r} is none of {', '.join(names)}{nearest(endpoint, names)}")
+        raise SpecificationError(f"endpoint {endpoint!r} is not one of {', '.join(names)}{nearest(endpoint, names)}")

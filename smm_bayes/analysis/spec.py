@@ -109,14 +109,14 @@ class AnalysisSpec(Section):
                 problems.append(f"model.prior.{section}.{cause}: the causes are {known}{nearest(cause, causes)}; "
                                 "correct it")  # fmt: skip
         for cause in sorted(set(self.final.causes or ()) - causes):
-            problems.append(f"final.causes: '{cause}' is none of the causes {', '.join(sorted(causes))}"
+            problems.append(f"final.causes: '{cause}' is not one of the causes {', '.join(sorted(causes))}"
                             f"{nearest(cause, causes)}; correct it")  # fmt: skip
         arms = [str(role) for role in self.snapshot.arms]
         if self.rule.two_arms and len(arms) < 2:
             problems.append(f"success: '{self.rule}' compares two arms, but snapshot.arms names one; use event_count")
         for rule in _parts(self.rule):
             if isinstance(rule, EventCount) and rule.arm is not None and rule.arm not in arms:
-                problems.append(f"success.arm: {rule.arm!r} is none of the arms {', '.join(arms)}"
+                problems.append(f"success.arm: {rule.arm!r} is not one of the arms {', '.join(arms)}"
                                 f"{nearest(rule.arm, arms)}; correct it")  # fmt: skip
         if self.enrolment and set(self.enrolment.planned) - set(self.snapshot.arms):
             problems.append("enrolment.planned names an arm that snapshot.arms does not; correct either")
@@ -138,7 +138,7 @@ class AnalysisSpec(Section):
         model, problems, known = self.model, [], ", ".join(sorted(causes))
         for name, section in (("cure", model.cure), ("visits", model.visits)):
             if section is not None and section.cause is not None and section.cause not in causes:
-                problems.append(f"model.{name}.cause: '{section.cause}' is none of the causes {known}; correct it")
+                problems.append(f"model.{name}.cause: '{section.cause}' is not one of the causes {known}; correct it")
         if model.cure is not None:
             unused = [key for key in ("baseline", "hazard_ratio") if self.curable in getattr(model.prior, key)]
             problems += [f"model.prior.{key}.{self.curable} is not used where a share is cured of it; its priors are "
@@ -159,7 +159,7 @@ class AnalysisSpec(Section):
         problems = [f"final.causes: '{cause}' competes by snapshot.endpoint; remove it here, or count it in its causes"
                     for cause in self.final.causes or () if cause in other]  # fmt: skip
         if endpoint.start == "response" and self.enrolment:
-            problems.append("enrolment: snapshot.endpoint starts at response, and who is still to come has not "
+            problems.append("enrolment: snapshot.endpoint starts at response, and patients still to come have not "
                             "responded; remove the section")  # fmt: skip
         return problems
 
@@ -206,7 +206,7 @@ class AnalysisSpec(Section):
         for trial in section.trial:
             counted = [cause for causes in trial.counts for cause in causes]
             for cause in sorted(set(counted) - causes):
-                problems.append(f"evidence.trial '{trial.name}': counts '{cause}', which is none of the causes "
+                problems.append(f"evidence.trial '{trial.name}': counts '{cause}', which is not one of the causes "
                                 f"{', '.join(sorted(causes))}{nearest(cause, causes)}")  # fmt: skip
             if not counted or len(set(counted)) < len(counted):
                 problems.append(f"evidence.trial '{trial.name}': counts must name each cause once at most, and one")

@@ -153,7 +153,7 @@ def of_fit(fit: Fit) -> dict[str, Any]:
     Raises
     ------
     SpecificationError
-        When the fit does not know its model, or the model is none of survival.
+        When the fit does not know its model, or the model is not of survival.
     """
     from smm_bayes.inference.each import data_sets
 

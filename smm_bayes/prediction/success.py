@@ -143,7 +143,7 @@ class EventCount(SuccessRule):
 
     def __call__(self, final: FinalData) -> np.ndarray:
         if self.arm is not None and self.arm not in final.arms:
-            raise SpecificationError(f"success.arm {self.arm!r} is none of the arms {list(final.arms)}")
+            raise SpecificationError(f"success.arm {self.arm!r} is not one of the arms {list(final.arms)}")
         counts = final.counted_events
         number = counts.sum(axis=1) if self.arm is None else counts[:, final.arms.index(self.arm)]
         return (number >= self.at_least) & (number <= self.at_most)

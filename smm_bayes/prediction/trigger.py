@@ -146,7 +146,7 @@ def _by_events(
            f"{so_far + followed + new} events")  # fmt: skip
     if math.isinf(final.cap):
         raise SpecificationError(f"final.events is {target} and cannot be reached any more: {can}; correct it, say in "
-                                 "prediction.complete who is still followed, or give final.cap")  # fmt: skip
+                                 "prediction.complete which are still followed, or give final.cap")  # fmt: skip
     return None, f"{can} of {target}"
 
 

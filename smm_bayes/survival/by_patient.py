@@ -40,7 +40,7 @@ def by_patient(model: Any, posterior: xr.Dataset, patients: Patients | None = No
     Raises
     ------
     SpecificationError
-        When the patients are not known, or the table is none of these.
+        When the patients are not known, or the table is not one of these.
     """
     table, patients = getattr(model, "table", None), getattr(model, "patients", None) if patients is None else patients
     if patients is None:

@@ -170,7 +170,7 @@ class Courses:
         """Give the courses as they were known at ``cutoff``.
 
         Patients enrolled later are left out and what happened later is not known. Contacts and assessments end at the
-        cut: who was still seen afterwards counts as assessed, and as alive and followed, up to it.
+        cut: a patient seen afterwards counts as assessed, and as alive and followed, up to it.
 
         Parameters
         ----------

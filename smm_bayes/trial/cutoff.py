@@ -77,7 +77,7 @@ def check_cutoff(
     cutoff = float(np.nanmax(last.day)) if stated is None else stated
     gap = LONGEST_GAP if longest_gap is None else longest_gap
     unseen = followed & (last.day + last.rounding < cutoff - gap * DAYS_PER_MONTH)
-    # where many were not seen near the last date, it is no cut-off, and says nothing of who is still followed
+    # where many were not seen near the last date, it is no cut-off, and does not say which patients are still followed
     if stated is not None or longest_gap is not None or unseen.sum() <= FEW * followed.sum():
         problems.add_rows(
             last.column,

@@ -14,7 +14,7 @@ from smm_bayes.trial.patients import Patients
 def cut_by_date(patients: Patients, cutoff: float | datetime.date) -> Patients:
     """Give the patients as they were known at ``cutoff``.
 
-    Patients enrolled later are left out; an event on the day of the cut is known; who was still followed is
+    Patients enrolled later are left out; an event on the day of the cut is known; patients still followed are
     censored administratively at the cut; earlier censoring keeps its reason; MRD results made later are dropped.
     With delayed entry a patient's clock stands at ``entry + (cutoff - enrolled)`` at the cut.
 

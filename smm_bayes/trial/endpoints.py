@@ -118,7 +118,7 @@ class Endpoint:
         if AFTER_THERAPY in named and self.new_therapy != "ignored":
             problems.add(f"events: {AFTER_THERAPY!r} comes after a new therapy, so new_therapy must be 'ignored'")
         for cause in sorted(set(self.competing) - {*self.events, NEW_THERAPY}):
-            problems.add(f"competing: {cause!r} is none of the causes {', '.join(self.events)}; correct it")
+            problems.add(f"competing: {cause!r} is not one of the causes {', '.join(self.events)}; correct it")
         if not set(self.events) - set(self.competing):
             problems.add("every cause competes; leave one that counts")
         problems.raise_if_any()
@@ -150,8 +150,8 @@ class Endpoint:
         """
         unknown = [cause for cause in causes if cause not in self.milestones]
         if unknown or not causes:
-            raise SpecificationError(f"endpoint {self.name}: {', '.join(map(repr, unknown)) or 'nothing'} is none of "
-                                     f"the causes {', '.join(self.milestones)}; name some of them")  # fmt: skip
+            raise SpecificationError(f"endpoint {self.name}: {', '.join(map(repr, unknown)) or 'nothing'} is not one "
+                                     f"of the causes {', '.join(self.milestones)}; name some of them")  # fmt: skip
         others = dict.fromkeys((*self.milestones, *self.competing))
         return replace(self, competing=tuple(cause for cause in others if cause not in causes))
 

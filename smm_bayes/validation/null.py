@@ -7,7 +7,7 @@ r"""Coverage where MRD has no effect: the naive comparison, the landmark, and th
 progression, MRD-negative over not:
 
 - *naive*: who was ever found negative over the others, by Cox's partial likelihood from enrolment;
-- *landmark*: by status at the last visit, among who is event-free then, from there on;
+- *landmark*: by status at the last visit, among patients who are event-free then, from there on;
 - *flat*: the joint model with next to no prior of the hazard ratio (95 % between 0.001 and 1000). These three in trials
   whose hazard ratio is 1;
 - *default*: the joint model with the prior 0.5 (0.17 to 1.5), in trials of the same kind whose hazard ratio is drawn

@@ -78,7 +78,7 @@ def simulate(seed, size, scale, continuous=False, known=False):
 
 
 def walk(course, endpoint):
-    """Time and end of one patient, by looking at one day after the other; None for who is not in the endpoint."""
+    """Time and end of one patient, by looking at one day after the other; None for a patient who is not in the endpoint."""
     zero = 0 if endpoint.start == "enrolment" else course["response"]
     therapy = course["new_therapy"]
     if zero is None or (zero and endpoint.new_therapy != "ignored" and therapy is not None and therapy <= zero):

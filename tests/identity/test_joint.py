@@ -357,7 +357,7 @@ def z_of(found, exact, size):
 
 
 def slow_sample(law, shape, effect, rng, early=0.0):
-    """Draw visit by visit, as the model is stated: status at a visit among who is event-free then; no paths.
+    """Draw visit by visit, as the model is stated: status at a visit among patients who are event-free then; no paths.
 
     With ``early`` the status counts from so many months before the visit.
     """

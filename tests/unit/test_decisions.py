@@ -153,7 +153,7 @@ def test_meta_analysis_names_every_problem():
 def test_joint_probability_refuses():
     effects = exchangeable_effects([0.1], [0.1], between_trial_sd=1, mean_sd=1)
     design = OneSampleDesign(OneSampleRule(above(0.2, 0.9)), BinaryArm(BETA, 10))
-    with pytest.raises(SpecificationError, match=r"2 problems(.|\n)*trial 1 is none of the 1(.|\n)*NormalArm; got BinaryArm"):
+    with pytest.raises(SpecificationError, match=r"2 problems(.|\n)*trial 1 is not one of the 1(.|\n)*NormalArm; got BinaryArm"):
         joint_probability_of_success({1: design}, effects)
     with pytest.raises(SpecificationError, match="one trial or more"):
         joint_probability_of_success({}, effects)

@@ -374,7 +374,7 @@ def test_what_counts_and_what_competes():
     assert PFS.counting(P) == replace(TTP, name="PFS")
     response = TIME_TO_RESPONSE.counting(R)
     assert replace(response, new_therapy="event").counted == (R,)  # a new therapy is no response
-    with pytest.raises(SpecificationError, match="'relapse' is none of the causes progression, death; name some"):
+    with pytest.raises(SpecificationError, match="'relapse' is not one of the causes progression, death; name some"):
         PFS.counting("relapse")
 
 
@@ -388,7 +388,7 @@ def test_what_counts_and_what_competes():
     ({"events": {N: (N,), D: (D,)}}, "'new_therapy' is named, so the key new_therapy must be 'event'"),
     ({"events": {N: (P,), D: (D,)}}, "the cause 'new_therapy' lacks the milestone 'new_therapy'; give it another name"),
     ({"events": {S: (S,), D: (D,)}, "new_therapy": "censored"}, "comes after a new therapy, so new_therapy must be"),
-    ({"competing": ("relapse",)}, "competing: 'relapse' is none of the causes progression, death; correct it"),
+    ({"competing": ("relapse",)}, "competing: 'relapse' is not one of the causes progression, death; correct it"),
     ({"competing": (P, D)}, "every cause competes; leave one that counts"),
 ])  # fmt: skip
 def test_definitions_that_contradict_themselves(arguments, words):
@@ -548,7 +548,7 @@ def test_the_report_prints_the_definition(tmp_path):
 BAD_SPECS = [
     ({"endpoint": 'name = "pfs"'}, r"snapshot.endpoint.name: input should be 'PFS', 'TTP'.* \(found 'pfs'; did you mean 'PFS'\?\)"),
     ({"endpoint": 'name = "PFS"\nnew_therapy = "drop"'}, "snapshot.endpoint.new_therapy: input should be 'ignored', "),
-    ({"endpoint": 'name = "PFS"\ncauses = ["relapse"]'}, "snapshot.endpoint: endpoint PFS: 'relapse' is none of the causes"),
+    ({"endpoint": 'name = "PFS"\ncauses = ["relapse"]'}, "snapshot.endpoint: endpoint PFS: 'relapse' is not one of the causes"),
     ({"endpoint": 'name = "PFS"\nevents = 1'}, "key 'snapshot.endpoint.events' is not known"),
     ({"endpoint": 'name = "TIME_TO_RESPONSE"\nstart = "response"'}, "'response' is where the clock starts; remove it"),
     ({"endpoint": "", "rest": ""}, "key 'snapshot.endpoint.name' is missing; add it"),
@@ -560,7 +560,7 @@ BAD_SPECS = [
      "final.causes: 'death' competes by snapshot.endpoint; remove it here, or count it in its causes"),
     ({"endpoint": 'name = "DURATION_OF_RESPONSE"',
       "rest": "[enrolment.planned]\ncontrol = 9\nexperimental = 9"},
-     "enrolment: snapshot.endpoint starts at response, and who is still to come has not responded; remove the section"),
+     "enrolment: snapshot.endpoint starts at response, and patients still to come have not responded; remove the section"),
 ]  # fmt: skip
 
 

@@ -77,7 +77,7 @@ def test_mrd_is_summed_up(interim):
     ratio = found.hazard_ratio["progression"]
     assert ratio.lower < ratio.median < ratio.upper
     share = {(one.arm, one.visit): one for one in found.shares}
-    for one in share.values():  # fewer of all randomised than of who is event-free
+    for one in share.values():  # fewer of all randomised than of patients who are event-free
         assert one.of_all_randomised.median < one.among_event_free.median
     assert share["experimental", 8.3].among_event_free.median > share["control", 8.3].among_event_free.median
     assert {name.split(":")[0] for name in found.contraction} == {
@@ -136,7 +136,7 @@ def test_results_are_read_back(interim, tmp_path):
 @pytest.mark.parametrize(("changed", "said"), [
     ((("visits = [3.7, 8.3]", "visits = [8.3, 3.7]"),), "mrd.visits: must be months that increase"),
     ((("before = 0.5", "before = 4.5"),), "before must be below the first visit"),
-    ((("visit = 8.3", "visit = 8.0"),), "surrogacy.visit 8 is none of the visits 3.7, 8.3"),
+    ((("visit = 8.3", "visit = 8.0"),), "surrogacy.visit 8 is not one of the visits 3.7, 8.3"),
     ((("horizon = 36 # months", "horizon = 8"),), r"surrogacy.horizon \(8\) must be after the visit at 8.3 months"),
     ((("[mrd.prior.hazard_ratio.progression]", "[mrd.prior.hazard_ratio.relapse]"),), "mrd.prior.hazard_ratio.relapse"),
     ((("[mrd.surrogacy.pairs]", "[mrd.surrogacy.published]\ntrials = 13\nslope = \"x\"\n\n[mrd.surrogacy.pairs]"),),

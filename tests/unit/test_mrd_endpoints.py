@@ -162,7 +162,7 @@ def test_other_endpoints_must_be_of_the_same_trial(to, words):
 def test_status_and_cause_must_be_of_the_patients_given():
     pfs, survival = with_mrd(), OS.patients(courses())
     status = SCHEDULE.assign(pfs)
-    with pytest.raises(DataError, match="'relapse' is none of the causes progression, death"):
+    with pytest.raises(DataError, match="'relapse' is not one of the causes progression, death"):
         status_for(status, pfs, survival, progression="relapse")
     with pytest.raises(DataError, match="the status is of 6 patients, not 2"):
         status_for(status, DURATION_OF_RESPONSE.patients(courses()), survival)

@@ -50,7 +50,7 @@ def test_each_endpoint_has_its_answer_its_fit_and_its_check(interim):
     low, median, high = np.quantile(Estimands(law, horizon=120).rmst().sel(arm="control"), (0.025, 0.5, 0.975))
     assert rows["months free of events within 120 months, control"] == f"{median:.1f} ({low:.1f} to {high:.1f})"
     assert decision.of("PFS").endpoints == []
-    with pytest.raises(SpecificationError, match="endpoint 'TTP' is none of PFS, OS"):
+    with pytest.raises(SpecificationError, match="endpoint 'TTP' is not one of PFS, OS"):
         decision.of("TTP")
 
 

@@ -122,7 +122,7 @@ def violations(schema, form, value):
         found = [violations(schema, one, value) for one in form["anyOf"]]
         return [] if any(not one for one in found) else min(found, key=len)
     if "const" in form or "enum" in form:
-        return [] if value in form.get("enum", [form.get("const")]) else [f"{value!r} is none of {form}"]
+        return [] if value in form.get("enum", [form.get("const")]) else [f"{value!r} is not one of {form}"]
     kinds = {"object": dict, "array": list, "string": str, "boolean": bool, "integer": int, "number": (int, float)}
     if not isinstance(value, kinds[form["type"]]):
         return [f"{value!r} is no {form['type']}"]

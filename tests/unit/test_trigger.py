@@ -125,7 +125,7 @@ REFUSED = {
     "events out of reach": (
         FinalAnalysis("events", events=9),
         r"final\.events is 9 and cannot be reached any more: 3 events so far, 5 patients still followed and 0 to come make "
-        r"at most 8 events; correct it, say in prediction\.complete who is still followed, or give final\.cap"),
+        r"at most 8 events; correct it, say in prediction\.complete which are still followed, or give final\.cap"),
     "more events than patients": (FinalAnalysis("events", events=11, cap=FAR),
                                   r"final\.events is 11, more than the 10 patients there will be"),
 }  # fmt: skip

@@ -239,7 +239,7 @@ class MrdSection(Section):
             visit = self.surrogacy.visit or self.visits[-1]
             if visit not in self.visits:
                 shown = ", ".join(f"{month:g}" for month in schedule.months)
-                problems.append(f"surrogacy.visit {visit:g} is none of the visits {shown}; correct it")
+                problems.append(f"surrogacy.visit {visit:g} is not one of the visits {shown}; correct it")
             elif not visit < self.surrogacy.horizon < math.inf:
                 problems.append(f"surrogacy.horizon ({self.surrogacy.horizon:g}) must be after the visit at {visit:g} "
                                 "months")  # fmt: skip

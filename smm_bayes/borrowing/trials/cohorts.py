@@ -45,7 +45,7 @@ class Cohort:
         """Refuse what no arm could give."""
         problems = Problems(f"cohort {self.trial}, {self.regimen}", SpecificationError)
         if self.role not in ROLES:
-            problems.add(f"role '{self.role}' is none of {', '.join(ROLES)}")
+            problems.add(f"role '{self.role}' is not one of {', '.join(ROLES)}")
         counted = [cause for causes in self.series for cause in causes]
         if not counted or len(set(counted)) < len(counted):
             problems.add("every cause must be counted in one series at most, and one series there must be")

@@ -130,7 +130,7 @@ def joint_probability_of_success(designs: Mapping[int, OneSampleDesign], effects
     Raises
     ------
     SpecificationError
-        When a position is none of the effects', or a design is not of a normal arm.
+        When a position is not one of the effects', or a design is not of a normal arm.
     """
     from scipy.special import ndtr
 
@@ -180,7 +180,7 @@ def _check_designs(designs: Mapping[int, OneSampleDesign], trials: int) -> None:
         problems.add("give a design for one trial or more")
     for trial, design in designs.items():
         if not 0 <= trial < trials:
-            problems.add(f"trial {trial} is none of the {trials} trials, counted from 0")
+            problems.add(f"trial {trial} is not one of the {trials} trials, counted from 0")
         if not isinstance(design.arm, NormalArm):
             problems.add(f"trial {trial} needs a design with a NormalArm; got {type(design.arm).__name__}")
     problems.raise_if_any()

@@ -66,7 +66,7 @@ class RelationFactor:
         if len(shape.arms) < 2:
             problems.add("the trial has one arm; effects need two")
         if not -visits <= self.visit < visits:
-            problems.add(f"visit {self.visit} is none of the {visits} visits; count from 0")
+            problems.add(f"visit {self.visit} is not one of the {visits} visits; count from 0")
         elif not shape.months[self.visit] < self.horizon < math.inf:
             problems.add(f"the horizon must be after the visit, at {shape.months[self.visit]:g} months; "
                          f"got {self.horizon}")  # fmt: skip

@@ -50,7 +50,7 @@ def status_for(status: MrdStatus, of: Patients, to: Patients, *, progression: st
         cause that is not there, or a status of other patients.
     """
     if progression is not None and progression not in of.causes:
-        raise DataError(f"{progression!r} is none of the causes {', '.join(of.causes)}; name the one after which "
+        raise DataError(f"{progression!r} is not one of the causes {', '.join(of.causes)}; name the one after which "
                         "patients are no longer assessed, or None")  # fmt: skip
     if len(status) != len(of):
         raise DataError(f"the status is of {len(status)} patients, not {len(of)}; assign it to those given first")

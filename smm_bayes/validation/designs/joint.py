@@ -62,7 +62,7 @@ class JointDesign:
     Parameters
     ----------
     missing : float
-        Probability of a result being missing at random, of who is at risk at a visit.
+        Probability of a result being missing at random, of patients at risk at a visit.
     hazards_of : {"not negative", "everyone"}
     size : int
         Patients, to the two arms in turn.

@@ -23,7 +23,7 @@ from smm_bayes.validation.designs.interim import InterimDesign, flat
 if TYPE_CHECKING:
     import pymc as pm
 
-MISSING = 0.1  # of the results of who is at risk
+MISSING = 0.1  # of the results of patients at risk
 OF_EVENTS = ("between_", "log_contrast", "endpoint_offset", "rmst:")  # ranked in the calibration without MRD
 STATUS = ("log_mrd_hazard_ratio", "status_level", "status_log_odds_ratio", "status_persistence")
 
