@@ -28,6 +28,7 @@ from smm_bayes.analysis.sections import (
     SamplingSection,
     Section,
     TrialSection,
+    Word,
 )
 from smm_bayes.analysis.snapshot_section import SnapshotSection
 from smm_bayes.borrowing.trials.priors import TrialsPriors
@@ -69,6 +70,13 @@ class AnalysisSpec(Section):
     )
     endpoint: list[OtherEndpointSection] = Field(
         default_factory=list, description="Further endpoints; the sections above are those of the primary one"
+    )
+    assumed: dict[Word, Word] = Field(
+        default_factory=dict,
+        description="Why a number is what it is, by its key or its section's, where no published fact is named for it",
+    )
+    known: dict[Word, list[Word]] = Field(
+        default_factory=dict, description="Ids of the published facts that a number is taken from, by its key"
     )
     prediction: PredictionSection = Field(PredictionSection(), description="How the trial is completed")
     sampling: SamplingSection = Field(SamplingSection(), description="Settings of the sampler's first attempt")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from smm_bayes.analysis.assumptions import explained
 from smm_bayes.analysis.conditions import assumptions
 from smm_bayes.analysis.interim import InterimInputs
 from smm_bayes.borrowing.trials.cohorts import Cohort
@@ -76,7 +77,18 @@ def _specification(inputs: InterimInputs) -> Rows:
     rows = Rows([("trial", trial.name)])
     rows += [(label, " ".join(said.split())) for label, said in (("title", trial.title), ("question", trial.question))
              if said]  # fmt: skip
-    return Rows([*rows, ("frozen", inputs.frozen)])
+    return Rows([*rows, ("frozen", inputs.frozen), ("numbers", _numbers(inputs))])
+
+
+def _numbers(inputs: InterimInputs) -> str:
+    """How many numbers of the plan rest on published facts, how many are assumed, and which on neither."""
+    every = explained(inputs.spec)
+    alone = [one.key for one in every if not one.is_explained]
+    facts = sum(bool(one.facts) for one in every)
+    said = f"{len(every)} in the plan: {facts} by published facts, {len(every) - facts - len(alone)} assumed"
+    if not alone:
+        return said
+    return f"{said}, {len(alone)} with neither ({', '.join(alone)}): say why in [assumed], or name facts"
 
 
 def _patients(inputs: InterimInputs) -> Rows:

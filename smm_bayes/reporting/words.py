@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smm_bayes import markup
+from smm_bayes.analysis.assumptions import Explained, explained
 from smm_bayes.analysis.decision import Decision, Diagnostics, FitVerdict
 from smm_bayes.analysis.interim import Interim, InterimInputs, describe_outcome
 from smm_bayes.analysis.pinned import package_words
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
+    from smm_bayes.analysis.spec import AnalysisSpec
     from smm_bayes.evidence.consistency import Finding, KnownInconsistency
     from smm_bayes.evidence.made import Reconstructions
     from smm_bayes.evidence.pseudo import PseudoArm
@@ -98,6 +100,22 @@ def answer(interim: Interim) -> str:
         return f"{sentence} There are {so_far}."
     return (f"{sentence} The hazard ratio now is {ratio.median:.2f} (95 % credible interval {ratio.lower:.2f} "
             f"to {ratio.upper:.2f}), from {so_far}. Data: {decision.data}.")  # fmt: skip
+
+
+def number_rows(spec: AnalysisSpec) -> Rows:
+    """Every number of the plan with the published facts that it rests on, or why it is assumed."""
+    return Rows((one.key, said_of(one)) for one in explained(spec))
+
+
+def said_of(one: Explained) -> str:
+    """Say what a number of the plan is, and what it rests on."""
+    value = ", ".join(f"{part:g}" for part in one.value) if isinstance(one.value, tuple) else one.value
+    parts = [str(value)]
+    if one.facts:
+        parts.append(f"published: {', '.join(one.facts)}")
+    if one.argument:
+        parts.append(f"assumed: {one.argument}")
+    return "; ".join(parts if one.is_explained else [*parts, "NEITHER A FACT NOR AN ARGUMENT IS NAMED"])
 
 
 def prior_rows(inputs: InterimInputs) -> Rows:

@@ -273,7 +273,7 @@ def test_every_problem_of_every_file_is_named_at_once(tmp_path, run):
     edit(place / "simulated_earlier_adtte.csv", ("AVALU", "UNIT"))
     code, out, err = run("check", place)
     assert (code, out) == (2, "")
-    assert "evidence.contrast 2: " in err
+    assert "evidence.contrast.New: " in err
     assert "no-such-fact" in err
     assert "arm 'Standard' (control) has no patient (did you mean 'Standart'?)" in err
     assert "evidence.trial 'Earlier trial'" in err

@@ -58,12 +58,12 @@ def test_assumptions_name_the_facts_that_speak_to_them(inputs):
     offset = named["evidence.endpoint.end-organ"]
     assert offset.facts == ("aquila-024", "aquila-025")
     assert {"quiredex-050", "gem-cesar-005", "gem-cesar-007"} <= set(offset.against)
-    assert {"evidence.endpoint.clinical", "evidence.contrast 1", "model.prior.baseline.progression",
+    assert {"evidence.endpoint.clinical", "evidence.contrast.Rd", "model.prior.baseline.progression",
             "mrd.prior.hazard_ratio.progression"} <= set(named)  # fmt: skip
     text = FLAGSHIP.read_text()
     for one in named.values():  # a comment says what the facts say
-        comment = text.partition(f"[{one.key.partition(' ')[0]}]")[0].rpartition("\n\n")[2]
-        assert comment.startswith("#") or " " in one.key
+        comment = text.partition(f"[{one.key}]")[0].rpartition("\n\n")[2]
+        assert comment.startswith("#") or "contrast" in one.key
 
 
 @pytest.mark.parametrize(("old", "new", "words"), [
@@ -164,6 +164,7 @@ versus = "Rd"
 median = 1.0
 upper = 2.7
 """
+WHY = '"evidence.contrast.KRd then lenalidomide" = '
 WANING = """
 [model.prior.waning]
 stops = 32
@@ -173,7 +174,7 @@ upper = 96
 
 
 @pytest.mark.parametrize(("changes", "effect", "said"), [
-    ([(SMOOTH, f'{SMOOTH}effect = "separate"\n'), (KRD, "")], Separate(), "hazards of its own"),
+    ([(SMOOTH, f'{SMOOTH}effect = "separate"\n'), (KRD, ""), (WHY, "# ")], Separate(), "hazards of its own"),
     ([(SMOOTH, f'{SMOOTH}effect = "varying"\n')], Varying(), "varies, with its prior for the mean"),
     ([(SMOOTH, f'{SMOOTH}effect = "waning"\n'), (BORROWING, f"{BORROWING}{WANING}")], Waning(32, 24, 96),
      "KRd then lenalidomide v Rd wanes, alike in every trial that gave it; other contrasts are constant"),
