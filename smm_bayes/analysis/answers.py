@@ -1,4 +1,4 @@
-"""The answer given some of the sources of information, and which sets of sources an interim analysis looks at."""
+"""The answer given some of the sources of information, and the sets of sources that an interim analysis looks at."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class Step:
     reference: Step | None = None
 
 
-def plan(inputs: InterimInputs) -> list[Step]:
+def steps(inputs: InterimInputs) -> list[Step]:
     """Sources added one by one, then each left out of all of them, then earlier trials left out of the events alone."""
     earlier = earlier_trials(inputs)
     joint = inputs.joint
@@ -184,11 +184,11 @@ class Answers:
     _found: dict[Sources, Answer] = field(default_factory=dict, repr=False)
     _built: dict[tuple[bool, bool], Beside[pm.Model]] = field(default_factory=dict, repr=False)
 
-    def prepare(self, *, with_relation: bool = False) -> None:
+    def prepare(self) -> None:
         """Start to compile the model with MRD beside what else is done."""
         if self.inputs.joint is not None:
             FinalData.of(self.inputs.patients, self.inputs.final, self.inputs.spec.grid)  # kernels, before a compiler
-            self._model(True, with_relation)
+            self._model(True, False)
 
     def of(self, sources: Sources) -> Answer:
         """Give the answer of some sources; the relation across trials needs patients' MRD."""
@@ -296,12 +296,12 @@ def weigh(answer: Answer) -> Reweighted:
 
 
 def answer_entries(inputs: InterimInputs, answers: Answers) -> list[AnswerEntry]:
-    """Compute every answer of the plan, as the decision has them."""
+    """Compute the answer of every step, as the decision has them."""
     from smm_bayes.analysis.decision import AnswerEntry
 
     primary, names = primary_sources(inputs), (TRIAL, *earlier_trials(inputs), PATIENTS_MRD, RELATION)
     found = []
-    for step in plan(inputs):
+    for step in steps(inputs):
         mine, reference, moved, error = answers.of(step.sources), None, None, None
         if step.reference is not None:
             reference, other = step.reference.name, answers.of(step.reference.sources)

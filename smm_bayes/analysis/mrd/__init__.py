@@ -1,1 +1,1 @@
-"""Patients' MRD and surrogacy across trials in an interim analysis: from the specification to the ladder of sources."""
+"""Patients' MRD and surrogacy across trials in an interim analysis: from the specification to what it says of them."""
