@@ -26,7 +26,7 @@ def written(path, *, without=(), changed=()):
     for line in text.splitlines():
         if line.startswith("["):
             keep = not any(line.strip("[]").split(".")[0] == name for name in without)
-        if keep:
+        if keep and not line.startswith(tuple(f'"{name}.' for name in without)):
             lines.append(line)
     text = "\n".join(lines)
     for old, new in changed:
