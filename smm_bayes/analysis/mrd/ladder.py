@@ -146,12 +146,11 @@ class Climb:
 def weigh(model: WithMrd, fitted: Fit, prediction: Prediction) -> Reweighted:
     """Weight completed trials by the relation across trials; the error counts that of its draws."""
     assert model.factor is not None
-    law, transported = model.law(fitted.posterior), model.factor.transported
-    effects = law.status_effect(model.factor.visit), law.event_effect(model.factor.horizon)
-    weighted = prediction.reweighted(transported.log_density(*effects), name=RELATION)
-    if not transported.transport.is_informative:
+    effects = model.factor.effects_of(model.law(fitted.posterior))
+    weighted = prediction.reweighted(model.factor.log_density(*effects), name=RELATION)
+    if not model.factor.is_informative:
         return weighted
-    parts = [prediction.reweighted(part.log_density(*effects)).probability for part in transported.split()]
+    parts = [prediction.reweighted(part.log_density(*effects)).probability for part in model.factor.split()]
     of_relation = float(np.std(parts, ddof=1) / math.sqrt(len(parts)))
     return replace(weighted, mcse=math.hypot(weighted.mcse, of_relation),
                    difference_mcse=math.hypot(weighted.difference_mcse, of_relation))  # fmt: skip

@@ -128,5 +128,5 @@ def _related(
     if analysis.related.fit is not None:
         law = analysis.model.law(analysis.related.fit.posterior)
         return interval(np.exp(law.event_effect(factor.horizon)))
-    log_weight = factor.transported.log_density(on_status, on_event)
+    log_weight = factor.log_density(on_status, on_event)
     return interval(np.exp(on_event), np.exp(log_weight - log_weight.max()))

@@ -15,6 +15,7 @@ from smm_bayes.priors.normal import Normal
 from smm_bayes.priors.spread import HalfNormal
 from smm_bayes.surrogacy.across.transport import Transport
 from smm_bayes.surrogacy.joint.effects import Constant, Fading, InteractionPrior, Lost, MrdEffect
+from smm_bayes.surrogacy.joint.factor import WEIGHT
 from smm_bayes.surrogacy.joint.priors import (
     JointPriors,
     MrdOddsRatioPrior,
@@ -177,6 +178,11 @@ class SurrogacySection(Section):
     published: PublishedSection | None = Field(None, description="A published regression as the source instead")
     transport: TransportSection = Field(
         TransportSection(), description="How far the relation may be from that of its trials, who have another disease"
+    )
+    weight: Annotated[Number, Field(ge=0, le=1)] = Field(
+        WEIGHT,
+        description="Prior probability that the relation holds here and takes the place of the prior of the effect on "
+        "events; 0 is the analysis without it",
     )
     tipping: Annotated[Number, Field(gt=0, lt=1)] = Field(
         0.5, description="Probability of success at which the conclusion changes"

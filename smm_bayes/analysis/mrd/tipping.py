@@ -41,7 +41,7 @@ def success_tipping(analysis: MrdAnalysis) -> list[Tipping]:
                     reliable=True)]  # fmt: skip
     for extra, shift, scale in product(EXTRA_SDS, SHIFTS, SCALES):
         moved = Transported.of(thin, Transport(scale, shift, extra), rng=np.random.default_rng(0))
-        found = alone.reweighted(moved.log_density(*effects))
+        found = alone.reweighted(factor.carried_by(moved).log_density(*effects))
         rows.append(Tipping(scale=scale, shift=shift, extra_sd=extra, probability=found.probability,
                             mcse=found.mcse, reliable=found.reliable and math.isfinite(found.pareto_k)))  # fmt: skip
     return rows

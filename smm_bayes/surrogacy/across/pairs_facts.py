@@ -27,9 +27,10 @@ def pairs_from_facts(
     The odds ratio is the printed one with its interval, otherwise that of the two arms' fractions, with standard error
     :math:`(1/r_1 + 1/(n_1 - r_1) + 1/r_0 + 1/(n_0 - r_0))^{1/2}`, r being the events, or fraction times n. Standard
     errors of printed ratios are :math:`\log(u/l) / 2 z`, with z of the interval's own level. A hazard ratio without an
-    interval cannot be used. Of several candidates a pair of one data cut comes first, then the more trusted, then the
-    printed odds ratio; if that leaves several, the ids have to be named. Fractions at a landmark time are used only by
-    their ids.
+    interval cannot be used. Of several candidates a pair of one data cut comes first, then one whose cuts are not
+    known, last one of two cuts; then the more trusted, then the printed odds ratio; if that leaves several, the ids
+    have to be named. Two cuts that are not known are not the same. Fractions of two arms whose cut is not known must
+    be from one source. Fractions at a landmark time are used only by their ids.
 
     Parameters
     ----------
@@ -97,9 +98,10 @@ def _about_negativity(facts: Iterable[Fact]) -> bool:
 
 def _choices(facts: list[Fact], *, landmarks: bool) -> list[tuple[Effect, Effect]]:
     """Give the best pairs of an odds ratio and a hazard ratio: those that share the first place."""
-    ranked: dict[tuple[bool, int, bool], list[tuple[Effect, Effect]]] = {}
+    ranked: dict[tuple[int, int, bool], list[tuple[Effect, Effect]]] = {}
     for odds, hazard in product(_odds_ratios(facts, landmarks), _printed(facts, "PFS", "hazard_ratio")):
-        place = (odds[2] != hazard[2], TRUST.index(_least([*odds[3], *hazard[3]])), len(odds[3]) > 1)
+        cuts = 1 if not (odds[2] and hazard[2]) else 0 if odds[2] == hazard[2] else 2
+        place = (cuts, TRUST.index(_least([*odds[3], *hazard[3]])), len(odds[3]) > 1)
         ranked.setdefault(place, []).append((odds, hazard))
     return ranked[min(ranked)] if ranked else []
 
@@ -125,7 +127,8 @@ def _odds_ratios(facts: list[Fact], landmarks: bool) -> list[Effect]:
     arms = {role: [fact for fact in facts if (fact.arm, fact.endpoint, fact.measure) == (role, "MRD", "negative")
                    and fact.n and (landmarks or fact.time is None)] for role in ARMS}  # fmt: skip
     for experimental, control in product(*(arms[role] for role in ARMS)):
-        like = all(getattr(experimental, name) == getattr(control, name) for name in ("cut", "time", "sensitivity"))
+        alike = ("time", "sensitivity", "cut" if experimental.cut or control.cut else "source")
+        like = all(getattr(experimental, name) == getattr(control, name) for name in alike)
         cells = [*_cells(experimental), *_cells(control)]
         if like and min(cells) > 0:
             log_ratio = math.log(cells[0] * cells[3] / (cells[1] * cells[2]))
@@ -148,13 +151,14 @@ def _used(odds: Effect, hazard: Effect) -> tuple[Fact, ...]:
 
 def _pair(name: str, odds: Effect, hazard: Effect, setting: str) -> TrialPair:
     used = _used(odds, hazard)
-    same = odds[2] == hazard[2]
+    cuts = odds[2], hazard[2]
     notes = [fact.note for fact in used if fact.note]
-    if not same:
+    if all(cuts) and odds[2] != hazard[2]:
         notes.insert(0, f"odds ratio of the cut {odds[2]!r}, hazard ratio of {hazard[2]!r}")
     return TrialPair(
-        name, *odds[:2], *hazard[:2], _least(used), setting, same, tuple(fact.id for fact in used),
+        name, *odds[:2], *hazard[:2], _least(used), setting, cuts, tuple(fact.id for fact in used),
         "; ".join(dict.fromkeys(fact.source for fact in used)), "; ".join(dict.fromkeys(notes)),
+        tuple(fact.trust for fact in used),
     )  # fmt: skip
 
 
