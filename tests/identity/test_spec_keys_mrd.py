@@ -176,6 +176,34 @@ def test_surrogacy_is_of_a_visit_and_a_horizon(joint) -> None:
     assert inputs.spec.tipping == 0.4
 
 
+@checks("mrd.surrogacy.weight")
+def test_weight_of_the_relation(joint) -> None:
+    """A draw weighs (1 − w) + w·f/q: linear in w, one half where nothing is said, and 1 with weight 0."""
+    surrogacy = {"visit": 4, "horizon": 30, "pairs": {"facts": PAIRS}}
+    factors = [joint(surrogacy=surrogacy | {"weight": w}).joint.factor for w in (0.0, 0.3, 1.0)]
+    x, y = np.random.default_rng(1).normal([[0.8], [-0.2]], 0.5, (2, 50))
+    none, some, whole = (np.exp(factor.log_density(x, y)) for factor in factors)
+    assert np.array_equal(none, np.ones(50))
+    assert some == pytest.approx(0.7 + 0.3 * whole)
+    assert np.ptp(whole) > 0.1
+    assert joint(surrogacy=surrogacy).joint.factor.weight == 0.5
+    for wrong in (-0.1, 1.5):
+        with pytest.raises(SpecificationError, match="weight"):
+            joint(surrogacy=surrogacy | {"weight": wrong})
+
+
+def test_the_prior_that_the_relation_replaces_is_the_models_own(joint) -> None:
+    """Marginal effects of draws of the prior at the visit and the horizon named, without MRD's data or the events'."""
+    inputs = joint(surrogacy={"visit": 4, "horizon": 30, "pairs": {"facts": PAIRS}})
+    density, law = inputs.joint.factor.prior.density, inputs.joint.law(prior_posterior(inputs, 2000))
+    x, y = law.status_effect(0).ravel(), law.event_effect(30.0).ravel()
+    line = np.linspace(-6, 6, 1201)
+    cdf = np.cumsum(np.exp(density.log_density(x[:, None], line)), axis=1) * (line[1] - line[0])
+    rank = np.array([np.interp(value, line, row) for value, row in zip(y, cdf, strict=True)])
+    for decile in (0.1, 0.3, 0.5, 0.7, 0.9):
+        assert_quantile(rank, decile, decile)
+
+
 @checks("mrd.surrogacy.pairs.facts", "mrd.surrogacy.pairs.trust", "mrd.surrogacy.pairs.form",
         "mrd.surrogacy.pairs.correlation")  # fmt: skip
 @pytest.mark.parametrize(("form", "correlation"), [("bivariate", 0.0), ("bivariate", 0.4), ("daniels_hughes", 0.0)])

@@ -24,7 +24,7 @@ from smm_bayes.reporting.ladder import (
     relation_rows,
     tipping_table,
 )
-from smm_bayes.surrogacy import Relation, Transport, Transported
+from smm_bayes.surrogacy import ConditionalDensity, Relation, Transport, Transported
 from smm_bayes.surrogacy.joint.factor import RelationFactor
 
 GROUNDS = {
@@ -161,7 +161,7 @@ def analysed(fit):
     moved = Transported.of(relation, Transport(1.0, 0.0, 0.2), rng=np.random.default_rng(0))
     weighted = SimpleNamespace(pareto_k=0.9 if fit else 0.2, effective_draws=10.0)
     table = SimpleNamespace(shape=SimpleNamespace(months=(12.0,)))
-    model = SimpleNamespace(factor=RelationFactor(moved, 36.0), law=law, table=table)
+    model = SimpleNamespace(factor=RelationFactor(moved, 36.0, weight=1.0, prior=OWN), law=law, table=table)
     success = EVENT[..., None] < np.log(0.8)
     prediction = SimpleNamespace(probability=float(success.mean()), mcse=0.01, reweighted=partial(reweight, success))
     analysis = SimpleNamespace(model=model, fit=SimpleNamespace(posterior=0.0), prediction=prediction,
@@ -170,13 +170,14 @@ def analysed(fit):
 
 
 RNG = np.random.default_rng(3)
+OWN = SimpleNamespace(density=ConditionalDensity.normal(0.0, 0.5))
 ODDS, EVENT = RNG.normal(1.0, 0.2, (4, 2000)), RNG.normal(-0.1, 0.3, (4, 2000))
 
 
 def test_effect_with_the_relation_by_weights():
     analysis, law, moved = analysed(None)
     found = _relation(analysis, law, 0.5)
-    weight = np.exp(moved.log_density(ODDS, EVENT)).ravel()
+    weight = np.exp(moved.log_weight(ODDS, EVENT, OWN.density, 1.0)).ravel()
     order = np.argsort(EVENT.ravel())
     level = np.cumsum(weight[order]) / weight.sum()
     assert np.log(found.event_effect_related.median) == pytest.approx(EVENT.ravel()[order][np.searchsorted(level, 0.5)])

@@ -27,8 +27,8 @@ from smm_bayes.surrogacy import (
 )
 
 PAIRS = TrialPairs((
-    TrialPair("one", 0.4, 0.2, -0.2, 0.15), TrialPair("two", 0.9, 0.2, -0.45, 0.1, "recalled"),
-    TrialPair("three", 1.5, 0.3, -0.6, 0.2, "derived", same_cut=False), TrialPair("four", 1.1, 0.2, -0.5, 0.15),
+    TrialPair("one", 0.4, 0.2, -0.2, 0.15, cuts=("final", "final")), TrialPair("two", 0.9, 0.2, -0.45, 0.1, "recalled"),
+    TrialPair("three", 1.5, 0.3, -0.6, 0.2, "derived", cuts=("early", "late")), TrialPair("four", 1.1, 0.2, -0.5, 0.15),
 ))  # fmt: skip
 RELATION = Relation.from_pairs(AcrossTrials(PAIRS), 400, rng=np.random.default_rng(1))
 

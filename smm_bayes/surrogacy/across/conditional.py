@@ -1,12 +1,12 @@
 r"""The density that a prior gives a trial's effect on events, given its effect on negativity, from draws of the prior.
 
-.. math:: q(\theta_P \mid \theta_M) = \frac{1}{s} \sum_k w_k\, N(z;\ c_k, h_k^2), \qquad
+.. math:: q(\theta_P \mid \theta_M) = \frac{1}{s} \sum_k \{(1 - u)\, w_{0k} + u\, w_{1k}\}\, N(z;\ c_k, h_k^2), \qquad
           z = \frac{\theta_P - m(\theta_M)}{s(\theta_M)}
 
-with m and :math:`\log s` polynomials of :math:`\theta_M`, constant beyond the central 99.8 % of its draws, and a
-mixture of normals of known places and widths, whose weights alone are estimated: their likelihood has one maximum, so
-that the fit depends on the draws and on nothing else. A component of :math:`z` with SD 2 has a weight of 0.001 at
-least: a ratio to q cannot grow faster than its tail falls.
+with m and :math:`\log s` polynomials of :math:`\theta_M`; u from 0 to 1 over the central 99.8 % of its draws, beyond
+which all is constant; and a mixture of normals of known places and widths, whose weights alone are estimated: their
+likelihood has one maximum, so that the fit depends on the draws and on nothing else. A component of :math:`z` with SD 2
+has a weight of 0.001 at least: a ratio to q cannot grow faster than its tail falls.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ DEGREE = 2
 CENTRAL = 0.998  # of the draws of the effect on negativity, where the polynomials are not constant
 CENTRES, WIDTH, WIDE = np.linspace(-4.2, 4.2, 25), 0.5, np.array([1.0, 1.5, 2.0])
 FLOOR = 1e-3  # weight that the widest component has at least
-BINS = np.linspace(-8.0, 8.0, 401)
-SCALE_STEPS, WEIGHT_STEPS = 30, 2000
-NEGLIGIBLE = 1e-7
+BINS, PLACES = np.linspace(-8.0, 8.0, 321), np.linspace(0.0, 1.0, 41)  # of the scaled effect, and of u
+SCALE_STEPS, WEIGHT_STEPS = 30, 1000
+TINY = 1e-12  # what a weight of 0 is taken for
 PRIOR_SEED, PRIOR_DRAWS, BATCH = 20261128, 50_000, 10_000  # the density is part of the specification, always the same
 
 
@@ -43,7 +43,9 @@ class ConditionalDensity:
         Coefficients of the polynomials.
     limits : (float, float)
         Effects on negativity beyond which they are constant.
-    weights, centres, widths : numpy.ndarray, shape (component,)
+    weights : numpy.ndarray, shape (end, component)
+        Of the mixture at either limit, or one mixture for all.
+    centres, widths : numpy.ndarray, shape (component,)
         Of the scaled effect.
     """
 
@@ -60,7 +62,7 @@ class ConditionalDensity:
         if not sd > 0:
             raise SpecificationError(f"sd must be above 0; found {sd}")
         one, nothing = np.ones(1), np.zeros(1)
-        return cls(np.array([mean, slope]), np.array([math.log(sd)]), (-math.inf, math.inf), one, nothing, one)
+        return cls(np.array([mean, slope]), np.array([math.log(sd)]), (-math.inf, math.inf), one[None], nothing, one)
 
     @classmethod
     def of_draws(cls, theta_m: np.ndarray, theta_p: np.ndarray) -> ConditionalDensity:
@@ -81,8 +83,8 @@ class ConditionalDensity:
         location = np.linalg.lstsq(powers, y, rcond=None)[0]
         apart = y - powers @ location
         log_scale = _log_scale(powers, apart)
-        weights, centres, widths = _mixture(apart * np.exp(-powers @ log_scale))
-        return cls(location, log_scale, limits, weights, centres, widths)
+        place = (np.clip(x, *limits) - limits[0]) / (limits[1] - limits[0])
+        return cls(location, log_scale, limits, *_mixture(place, apart * np.exp(-powers @ log_scale)))
 
     def log_density(self, theta_m: Any, theta_p: Any) -> np.ndarray:
         """Log density at pairs of effects, of shapes that broadcast."""
@@ -100,8 +102,12 @@ class ConditionalDensity:
         location, log_scale = (sum(float(c) * x**power for power, c in enumerate(coefficients))
                                for coefficients in (self.location, self.log_scale))  # fmt: skip
         z = ((theta_p - location) * xp.exp(-log_scale))[..., None]
-        constant = np.log(self.weights) - np.log(self.widths) - 0.5 * math.log(2 * math.pi)
-        return constant - 0.5 * ((z - self.centres) / self.widths) ** 2 - log_scale[..., None]
+        log_weights = np.log(self.weights[0])
+        if len(self.weights) > 1:
+            place = ((x - self.limits[0]) / (self.limits[1] - self.limits[0]))[..., None]
+            log_weights = xp.log((1 - place) * self.weights[0] + place * self.weights[1])
+        constant = -np.log(self.widths) - 0.5 * math.log(2 * math.pi)
+        return log_weights + constant - 0.5 * ((z - self.centres) / self.widths) ** 2 - log_scale[..., None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,16 +141,18 @@ def _log_scale(powers: np.ndarray, apart: np.ndarray) -> np.ndarray:
     return found
 
 
-def _mixture(z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _mixture(place: np.ndarray, z: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Weights of the components that maximise the likelihood of scaled effects, by EM on their histogram."""
     centres = np.concatenate([CENTRES, np.zeros(len(WIDE))])
     widths = np.concatenate([np.full(len(CENTRES), WIDTH), WIDE])
-    counts = np.histogram(np.clip(z, BINS[0], BINS[-1]), BINS)[0]
-    middle = (BINS[1:] + BINS[:-1]) / 2
+    counts = np.histogram2d(place, np.clip(z, BINS[0], BINS[-1]), [PLACES, BINS])[0]
+    u, middle = ((edges[1:] + edges[:-1]) / 2 for edges in (PLACES, BINS))
+    near = np.column_stack([1 - u, u])
     height = np.exp(-0.5 * ((middle[:, None] - centres) / widths) ** 2) / widths
-    weights = np.full(len(centres), 1 / len(centres))
+    weights = np.full((2, len(centres)), 1 / len(centres))
     for _ in range(WEIGHT_STEPS):
-        weights = weights * (height.T @ (counts / (height @ weights))) / counts.sum()
-    weights[-1] = max(weights[-1], FLOOR)
-    kept = weights > NEGLIGIBLE
-    return weights[kept] / weights[kept].sum(), centres[kept], widths[kept]
+        weights = weights * (near.T @ (counts / (near @ weights @ height.T)) @ height)
+        weights /= weights.sum(axis=1, keepdims=True)
+    weights[:, -1] = np.maximum(weights[:, -1], FLOOR)
+    weights = np.maximum(weights, TINY)
+    return weights / weights.sum(axis=1, keepdims=True), centres, widths
