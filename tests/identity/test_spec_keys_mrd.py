@@ -223,7 +223,8 @@ def test_relation_from_pairs(joint, form: str, correlation: float) -> None:
 
 
 @checks("mrd.surrogacy.published.trials", "mrd.surrogacy.published.slope", "mrd.surrogacy.published.r_squared",
-        "mrd.surrogacy.published.odds_ratio", "mrd.surrogacy.published.hazard_ratio")  # fmt: skip
+        "mrd.surrogacy.published.odds_ratio", "mrd.surrogacy.published.hazard_ratio",
+        "mrd.surrogacy.published.trust")  # fmt: skip
 def test_relation_from_a_published_regression(joint) -> None:
     """Slope b with error |b|·√((1 − R²)/(R²(n − 2))); the line passes through the pooled log ratios."""
     named = {"slope": "ash2024-4696-meta-001", "r_squared": "ash2024-4696-meta-007",
@@ -238,6 +239,12 @@ def test_relation_from_a_published_regression(joint) -> None:
     on_line = found.intercept + found.slope * math.log(value["odds_ratio"])
     assert abs(on_line.mean() - math.log(value["hazard_ratio"])) < 4 * on_line.std() / size
     assert found.trials == 29
+    second_hand = {"slope": "clml2023-meta-001", "r_squared": "clml2023-meta-002", "odds_ratio": "ash2024-4696-meta-004",
+                   "hazard_ratio": "ash2024-4696-meta-005"}  # fmt: skip
+    with pytest.raises(SpecificationError, match="slope: clml2023-meta-001 is secondary"):
+        joint(surrogacy={"horizon": 30, "published": {"trials": 13, "trust": "published", **second_hand}})
+    made = joint(surrogacy={"horizon": 30, "published": {"trials": 13, **second_hand}}).joint.factor.transported.relation
+    assert made.trust == "secondary"
 
 
 @checks("mrd.surrogacy.transport.scale.median", "mrd.surrogacy.transport.scale.upper",

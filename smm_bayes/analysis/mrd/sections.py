@@ -128,6 +128,9 @@ class PublishedSection(Section):
     r_squared: Word | None = Field(None, description="Id of the fact that is its R squared")
     odds_ratio: Word | None = Field(None, description="Id of the pooled odds ratio, which the line passes through")
     hazard_ratio: Word | None = Field(None, description="Id of the pooled hazard ratio; with odds_ratio or not at all")
+    trust: Literal["registry", "published", "secondary", "derived", "recalled"] = Field(
+        PRIMARY, description="The lowest trust of facts that are used"
+    )
 
 
 class NormalSection(Section):

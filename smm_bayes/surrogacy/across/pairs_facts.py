@@ -10,7 +10,7 @@ from statistics import NormalDist
 from smm_bayes.errors import Problems, SpecificationError
 from smm_bayes.evidence.facts import Fact, Facts
 from smm_bayes.evidence.trials import load_trials
-from smm_bayes.evidence.vocabulary import QUARANTINED, TRUST
+from smm_bayes.evidence.vocabulary import QUARANTINED, TRUST, may_enter
 from smm_bayes.surrogacy.across.pairs import TrialPair
 
 COMPARISON, ARMS = "experimental_vs_control", ("experimental", "control")
@@ -64,14 +64,14 @@ def pairs_from_facts(
             if name not in facts.trials:
                 problems.add(f"there is no trial {name!r} among the facts; take a name of the evidence tables")
         for fact in named or ():
-            if not _trusted(fact, trust):
+            if not may_enter(fact.trust, trust):
                 problems.add(f"fact {fact.id} is {fact.trust}; give trust={fact.trust!r} to use it all the same")
         problems.raise_if_any()
         where = {trial.trial: trial.disease for trial in load_trials()} if settings is None else settings
         found, left_out = [], []
         for name in names:
             everything = [fact for fact in (facts if named is None else named) if fact.trial == name]
-            held = [fact for fact in everything if facts.is_usable(fact) and _trusted(fact, trust)]
+            held = [fact for fact in everything if facts.is_usable(fact) and may_enter(fact.trust, trust)]
             choices = _choices(held, landmarks=named is not None)
             if len(choices) == 1:
                 found.append(_pair(name, *choices[0], where.get(name, "")))
@@ -85,10 +85,6 @@ def pairs_from_facts(
 
 def _some(names: Iterable[str]) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(dict.fromkeys(names))
-
-
-def _trusted(fact: Fact, trust: str) -> bool:
-    return fact.trust == QUARANTINED or TRUST.index(fact.trust) <= TRUST.index(trust)
 
 
 def _about_negativity(facts: Iterable[Fact]) -> bool:
@@ -171,6 +167,6 @@ def _reason(everything: list[Fact], held: list[Fact], trust: str) -> str:
         found.append(f"{bare} has no interval, so no standard error" if bare else "no hazard ratio with an interval")
     if not _odds_ratios(held, landmarks=True):
         found.append("no odds ratio of negativity and no fractions of both arms")
-    less = sorted({fact.trust for fact in everything if not _trusted(fact, trust)}, key=TRUST.index)
+    less = sorted({fact.trust for fact in everything if not may_enter(fact.trust, trust)}, key=TRUST.index)
     ending = f" among facts trusted as {trust} or better (others are {', '.join(less)})" if less else ""
     return (" and ".join(found) or "its fractions are at a landmark; name them by their ids") + ending
