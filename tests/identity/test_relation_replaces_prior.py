@@ -139,6 +139,23 @@ def test_a_density_of_draws_is_the_one_they_are_from():
             ConditionalDensity.of_draws(*wrong)
 
 
+def test_a_density_of_draws_may_be_skew_to_either_side():
+    """The share of draws that are skew to the right falls along the effect on negativity, and SD and mean stay."""
+    rng = np.random.default_rng(15)
+    x = rng.normal(1.0, 0.8, 50_000)
+    low, high = np.quantile(x, [0.001, 0.999])
+    shape = stats.skewnorm(4.0)
+    right = (shape.rvs(len(x), random_state=rng) - shape.mean()) / shape.std()
+    place = np.clip((x - low) / (high - low), 0, 1)
+    found = ConditionalDensity.of_draws(x, np.where(rng.random(len(x)) < place, -right, right))
+    line = np.linspace(-2.0, 2.0, 81)
+    for at in np.quantile(x, [0.01, 0.5, 0.99]):
+        share = (at - low) / (high - low)
+        sides = [stats.skewnorm.pdf(sign * line * shape.std() + shape.mean(), 4.0) * shape.std() for sign in (1, -1)]
+        error = found.log_density(at, line) - np.log((1 - share) * sides[0] + share * sides[1])
+        assert np.sqrt(np.mean(error[np.abs(line) < 1.2] ** 2)) < 0.06
+
+
 def test_the_ratio_to_a_density_of_draws_stays_small_in_its_tails(uncertain):
     """The relation's own tails over those of the estimate, to twenty prior SDs."""
     line = np.linspace(-10, 10, 401)

@@ -70,3 +70,6 @@ def test_without_a_distribution_of_odds_ratios_the_prior_of_r_squared_is_with_th
     share = (slope * PAIRS.spread) ** 2 / ((slope * PAIRS.spread) ** 2 + residual**2)
     assert found.prior["R squared"] == pytest.approx(share)
     assert "spread of log odds ratios" not in found.table().index
+    found = summarise(AcrossTrials(PAIRS), 500, rng=np.random.default_rng(1))  # and otherwise with each draw's own
+    slope, spread, residual = (found.prior[name] for name in ("slope", "spread of log odds ratios", "residual SD"))
+    assert found.prior["R squared"] == pytest.approx((slope * spread) ** 2 / ((slope * spread) ** 2 + residual**2))
