@@ -13,6 +13,7 @@ import xarray as xr
 from smm_bayes.errors import SmmBayesError, SpecificationError
 from smm_bayes.evidence import load_facts
 from smm_bayes.surrogacy.across import AcrossTrials, Relation, TrialPairs
+from smm_bayes.surrogacy.joint import JointLaw
 
 DRAWS = 20_000
 checks = pytest.mark.checks_key
@@ -197,6 +198,11 @@ def test_the_prior_that_the_relation_replaces_is_the_models_own(joint) -> None:
     inputs = joint(surrogacy={"visit": 4, "horizon": 30, "pairs": {"facts": PAIRS}})
     density, law = inputs.joint.factor.prior.density, inputs.joint.law(prior_posterior(inputs, 2000))
     x, y = law.status_effect(0).ravel(), law.event_effect(30.0).ravel()
+    drawn = inputs.joint.base.prior(50, rng=(rng := np.random.default_rng(4)))
+    drawn |= inputs.joint.priors.sample(("progression", "death"), 2, 2, 50, rng=rng)
+    alone = JointLaw.of(drawn, inputs.joint.table.shape, inputs.joint.priors)
+    sampled = inputs.joint.factor.prior.sample(50, np.random.default_rng(4))
+    assert np.array_equal(sampled, [alone.status_effect(0), alone.event_effect(30.0)])
     line = np.linspace(-6, 6, 1201)
     cdf = np.cumsum(np.exp(density.log_density(x[:, None], line)), axis=1) * (line[1] - line[0])
     rank = np.array([np.interp(value, line, row) for value, row in zip(y, cdf, strict=True)])
