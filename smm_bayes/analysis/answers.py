@@ -284,12 +284,11 @@ def weigh(answer: Answer) -> Reweighted:
     assert isinstance(model, WithMrd)
     assert model.factor is not None
     assert prediction is not None
-    law, transported = model.law(answer.fit.posterior), model.factor.transported
-    weighted = prediction.reweighted(model.factor.log_weight(law), name=RELATION)
-    if not transported.transport.is_informative:
+    effects = model.factor.effects_of(model.law(answer.fit.posterior))
+    weighted = prediction.reweighted(model.factor.log_density(*effects), name=RELATION)
+    if not model.factor.is_informative:
         return weighted
-    parts = [prediction.reweighted(replace(model.factor, transported=part).log_weight(law)).probability
-             for part in transported.split()]  # fmt: skip
+    parts = [prediction.reweighted(part.log_density(*effects)).probability for part in model.factor.split()]
     of_relation = float(np.std(parts, ddof=1) / math.sqrt(len(parts)))
     return replace(weighted, mcse=math.hypot(weighted.mcse, of_relation),
                    difference_mcse=math.hypot(weighted.difference_mcse, of_relation))  # fmt: skip

@@ -150,6 +150,11 @@ class RelationResult(Part):
     horizon: float = Field(description="Months of the effect on the event, log(log S1 / log S0)")
     event_effect: Interval = Field(description="Ratio log S1 / log S0 at the horizon, without the relation")
     event_effect_related: Interval = Field(description="The same with the relation")
+    weight: float | None = Field(
+        default=None, description="Probability before the data that the relation holds here; null in version 1"
+    )
+    posterior_weight: float | None = Field(default=None, description="The same after the data")
+    mcse_posterior_weight: float | None = Field(default=None, description="Monte Carlo standard error of it")
     predicted: Interval | None = Field(description="What the relation predicts of it from the effect on MRD")
     extrapolation: str = Field(description="Whether the odds ratio of MRD is beyond the trials of the relation")
     extrapolated: bool

@@ -17,7 +17,7 @@ from smm_bayes.evidence.declared import Declaration, load_declarations
 from smm_bayes.evidence.facts import load_facts
 from smm_bayes.evidence.made import read_reconstructions
 from smm_bayes.evidence.origin import origin_path, read_origin
-from smm_bayes.evidence.vocabulary import TRUST
+from smm_bayes.evidence.vocabulary import TRUST, may_enter
 from smm_bayes.survival.grid import TimeGrid
 from smm_bayes.trial.patients import Patients
 
@@ -101,6 +101,10 @@ def _from_file(spec: AnalysisSpec, trial: HistoricalTrialSection, declared: Mapp
     if origin is None:
         return EarlierTrial(trial, patients, _declared_source(trial, trial.provenance or ""))
     facts = declared[origin.name].facts
+    if low := [fact for fact in facts if not may_enter(fact.trust, trial.trust)]:
+        worst = max((fact.trust for fact in low), key=TRUST.index)
+        said = ", ".join(sorted(f"{fact.id} ({fact.trust})" for fact in low))
+        raise SpecificationError(f"made from {said}; give trust = '{worst}' to use it all the same")
     trust = max((fact.trust for fact in facts), key=TRUST.index)
     ids = tuple(fact.id for fact in facts)
     return EarlierTrial(trial, patients, EvidenceSource(trial.name, trust, "; ".join(facts.sources), ids))

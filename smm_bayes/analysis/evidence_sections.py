@@ -14,6 +14,7 @@ from smm_bayes.borrowing.trials.priors import BetweenTrials, Contrast, TrialsPri
 from smm_bayes.borrowing.trials.relations import Commensurate, Exchangeable, Power, Relation, Robust
 from smm_bayes.errors import nearest
 from smm_bayes.evidence.origin import told_apart
+from smm_bayes.evidence.vocabulary import PRIMARY
 from smm_bayes.priors.clinical import HazardRatioPrior, SpreadPrior
 from smm_bayes.survival.model_priors import SurvivalPriors
 
@@ -53,6 +54,9 @@ class HistoricalTrialSection(Section):
     )
     provenance: Literal["real", "reconstructed", "simulated"] | None = Field(
         None, description="What the patients of a file without a record are"
+    )
+    trust: Literal["registry", "published", "secondary", "derived", "recalled"] = Field(
+        PRIMARY, description="The lowest trust of facts that its reconstructions may be made from"
     )
     source: Word | None = Field(None, description="Where patients without a record are from: a citation in words")
 

@@ -10,11 +10,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from re import fullmatch
-from typing import Any
+from typing import Any, Final
 
 TRUST = ("registry", "published", "secondary", "derived", "recalled", "quarantined")  # most to least trusted
 QUARANTINED = TRUST[-1]
-PRIMARY = "derived"  # the lowest trust that enters a primary analysis unless a specification names another
+PRIMARY: Final = "derived"  # the lowest trust that enters a primary analysis unless a specification names another
+
+
+def may_enter(trust: str, lowest: str = PRIMARY) -> bool:
+    """Whether a fact of this trust enters an analysis that lets the lowest in; quarantined ones need an admission."""
+    return trust == QUARANTINED or TRUST.index(trust) <= TRUST.index(lowest)
 
 
 @dataclass(frozen=True)

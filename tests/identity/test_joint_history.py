@@ -1,6 +1,7 @@
 """The joint model with earlier trials under relations with two ways to deviate: its twin, and its limits."""
 
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,8 +12,8 @@ from smm_bayes.borrowing.trials.hierarchical import cohort_log_hazard, log_likel
 from smm_bayes.borrowing.trials.relations import Commensurate, Exchangeable, Layer, Relation, Robust
 from smm_bayes.inference.densities import Densities
 from smm_bayes.priors.clinical import Z_UPPER
+from smm_bayes.surrogacy import ConditionalDensity, Transport, Transported
 from smm_bayes.surrogacy import Relation as AcrossTrials
-from smm_bayes.surrogacy import Transport, Transported
 from smm_bayes.surrogacy.joint import JointTable, joint_model
 from smm_bayes.surrogacy.joint.factor import RelationFactor
 from smm_bayes.surrogacy.joint.history import joint_history_data, joint_history_model
@@ -23,6 +24,7 @@ from smm_bayes.validation.designs.joint_history import JOINT, JointHistoryDesign
 from smm_bayes.validation.designs.relations import GRID
 
 NAMES = ("randomised", "single", "now")
+PRIOR = SimpleNamespace(density=ConditionalDensity.normal(0.0, 0.6, slope=-0.1))
 WAYS = {"robust": Robust(exchangeable=0.7), "robust by interval": Robust("interval", hazard_fold=5),
         "spike and slab": Commensurate("spike-and-slab")}  # fmt: skip
 EFFECTS = {"proportional": Proportional(), "separate": Separate(), "varying": Varying(), "waning": Waning(9, 12, 48)}
@@ -133,18 +135,17 @@ def test_the_twin_is_the_model(relation, effect):
         assert np.all(np.abs(of_data(model, points) - (ways[0] - np.log(one.priors.relation.first)).sum(axis=1)) > 1e-3)
 
 
-def test_a_relation_across_trials_multiplies_every_way():
+def test_a_relation_across_trials_is_in_every_way():
     one = simulated(WAYS["robust"])
     rng = np.random.default_rng(1)
     relation = AcrossTrials(rng.normal(0, 0.05, 50), rng.normal(-0.4, 0.1, 50), np.full(50, 0.1), "pairs", "made", 9,
                             "published")  # fmt: skip
-    factor = RelationFactor(Transported.of(relation, Transport(1.0, 0.0, 0.15), rng=rng), 24.0)
+    factor = RelationFactor(Transported.of(relation, Transport(1.0, 0.0, 0.15), rng=rng), 24.0, weight=0.6, prior=PRIOR)
     model = model_of(one, factor)
     points = points_of(model)
     here, ways = in_both_ways(model, points, one, factor)
     value = of_data(model, points) + of_factor(model, points)
-    difference = value - np.logaddexp(*ways).sum(axis=1)  # the factor is known up to a constant
-    np.testing.assert_allclose(difference, difference[0], atol=1e-9)
+    np.testing.assert_allclose(value, np.logaddexp(*ways).sum(axis=1), rtol=1e-10)
     np.testing.assert_allclose(here["first_layer_probability"], expit(ways[0] - ways[1]), rtol=1e-7, atol=1e-12)
     np.testing.assert_allclose(here["event_effect"], law_of(here).event_effect(24.0), rtol=1e-8)
     assert np.ptp(value - of_data(model_of(one), points)) > 1e-2

@@ -97,6 +97,26 @@ def test_events_of_earlier_trials_are_those_of_the_table(model_of) -> None:
             assert cohort.exposure.sum() == pytest.approx(sum(float(r["time"]) for r in mine), abs=1e-6)
 
 
+@checks("evidence.trial.trust")
+@pytest.mark.parametrize(("table", "arms", "counts", "least"), [
+    ("quiredex_2013_ttp", {"control": "observation", "experimental": "Rd"}, [["progression"], ["death"]], "derived"),
+    ("e3a06_2020_pfs", {"control": "observation", "experimental": "lenalidomide"}, [["progression", "death"]], "recalled"),
+])  # fmt: skip
+def test_less_trusted_facts_are_let_in_by_name(model_of, table, arms, counts, least) -> None:
+    """Patients made from a fact trusted less than stated, or than ``derived`` where nothing is, are refused."""
+    trial = {"name": "before", "file": str(TABLE.with_name(f"{table}.csv")), "arms": arms, "counts": counts}
+    contrast = [*EVIDENCE["contrast"], {"regimen": "lenalidomide", "versus": "Rd", "median": 1, "upper": 2}]
+    evidence = {"contrast": contrast if least == "recalled" else EVIDENCE["contrast"], "endpoint": {}}
+    for stated in ("published", "derived", "recalled", None):
+        given = trial if stated is None else trial | {"trust": stated}
+        if ("published", "derived", "recalled").index(stated or "derived") < ("published", "derived", "recalled").index(least):
+            with pytest.raises(SpecificationError, match=f"\\({least}\\).*give trust = '{least}' to use it all the same"):
+                model_of(trial=[given], **evidence)
+        else:
+            (source,) = model_of(trial=[given], **evidence).sources
+            assert source.trust == least
+
+
 @checks("evidence.between.hazard", "evidence.between.effect", "evidence.borrowing.by")
 @pytest.mark.parametrize("by", ["trial", "interval"])
 def test_exchangeable_trials_deviate_as_far_as_stated(model_of, by: str) -> None:

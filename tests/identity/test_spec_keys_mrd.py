@@ -13,6 +13,7 @@ import xarray as xr
 from smm_bayes.errors import SmmBayesError, SpecificationError
 from smm_bayes.evidence import load_facts
 from smm_bayes.surrogacy.across import AcrossTrials, Relation, TrialPairs
+from smm_bayes.surrogacy.joint import JointLaw
 
 DRAWS = 20_000
 checks = pytest.mark.checks_key
@@ -176,6 +177,39 @@ def test_surrogacy_is_of_a_visit_and_a_horizon(joint) -> None:
     assert inputs.spec.tipping == 0.4
 
 
+@checks("mrd.surrogacy.weight")
+def test_weight_of_the_relation(joint) -> None:
+    """A draw weighs (1 − w) + w·f/q: linear in w, one half where nothing is said, and 1 with weight 0."""
+    surrogacy = {"visit": 4, "horizon": 30, "pairs": {"facts": PAIRS}}
+    factors = [joint(surrogacy=surrogacy | {"weight": w}).joint.factor for w in (0.0, 0.3, 1.0)]
+    x, y = np.random.default_rng(1).normal([[0.8], [-0.2]], 0.5, (2, 50))
+    none, some, whole = (np.exp(factor.log_density(x, y)) for factor in factors)
+    assert np.array_equal(none, np.ones(50))
+    assert some == pytest.approx(0.7 + 0.3 * whole)
+    assert np.ptp(whole) > 0.1
+    assert joint(surrogacy=surrogacy).joint.factor.weight == 0.5
+    for wrong in (-0.1, 1.5):
+        with pytest.raises(SpecificationError, match="weight"):
+            joint(surrogacy=surrogacy | {"weight": wrong})
+
+
+def test_the_prior_that_the_relation_replaces_is_the_models_own(joint) -> None:
+    """Marginal effects of draws of the prior at the visit and the horizon named, without MRD's data or the events'."""
+    inputs = joint(surrogacy={"visit": 4, "horizon": 30, "pairs": {"facts": PAIRS}})
+    density, law = inputs.joint.factor.prior.density, inputs.joint.law(prior_posterior(inputs, 2000))
+    x, y = law.status_effect(0).ravel(), law.event_effect(30.0).ravel()
+    drawn = inputs.joint.base.prior(50, rng=(rng := np.random.default_rng(4)))
+    drawn |= inputs.joint.priors.sample(("progression", "death"), 2, 2, 50, rng=rng)
+    alone = JointLaw.of(drawn, inputs.joint.table.shape, inputs.joint.priors)
+    sampled = inputs.joint.factor.prior.sample(50, np.random.default_rng(4))
+    assert np.array_equal(sampled, [alone.status_effect(0), alone.event_effect(30.0)])
+    line = np.linspace(-6, 6, 1201)
+    cdf = np.cumsum(np.exp(density.log_density(x[:, None], line)), axis=1) * (line[1] - line[0])
+    rank = np.array([np.interp(value, line, row) for value, row in zip(y, cdf, strict=True)])
+    for decile in (0.1, 0.3, 0.5, 0.7, 0.9):
+        assert_quantile(rank, decile, decile)
+
+
 @checks("mrd.surrogacy.pairs.facts", "mrd.surrogacy.pairs.trust", "mrd.surrogacy.pairs.form",
         "mrd.surrogacy.pairs.correlation")  # fmt: skip
 @pytest.mark.parametrize(("form", "correlation"), [("bivariate", 0.0), ("bivariate", 0.4), ("daniels_hughes", 0.0)])
@@ -195,7 +229,8 @@ def test_relation_from_pairs(joint, form: str, correlation: float) -> None:
 
 
 @checks("mrd.surrogacy.published.trials", "mrd.surrogacy.published.slope", "mrd.surrogacy.published.r_squared",
-        "mrd.surrogacy.published.odds_ratio", "mrd.surrogacy.published.hazard_ratio")  # fmt: skip
+        "mrd.surrogacy.published.odds_ratio", "mrd.surrogacy.published.hazard_ratio",
+        "mrd.surrogacy.published.trust")  # fmt: skip
 def test_relation_from_a_published_regression(joint) -> None:
     """Slope b with error |b|·√((1 − R²)/(R²(n − 2))); the line passes through the pooled log ratios."""
     named = {"slope": "ash2024-4696-meta-001", "r_squared": "ash2024-4696-meta-007",
@@ -210,6 +245,12 @@ def test_relation_from_a_published_regression(joint) -> None:
     on_line = found.intercept + found.slope * math.log(value["odds_ratio"])
     assert abs(on_line.mean() - math.log(value["hazard_ratio"])) < 4 * on_line.std() / size
     assert found.trials == 29
+    second_hand = {"slope": "clml2023-meta-001", "r_squared": "clml2023-meta-002", "odds_ratio": "ash2024-4696-meta-004",
+                   "hazard_ratio": "ash2024-4696-meta-005"}  # fmt: skip
+    with pytest.raises(SpecificationError, match="slope: clml2023-meta-001 is secondary"):
+        joint(surrogacy={"horizon": 30, "published": {"trials": 13, "trust": "published", **second_hand}})
+    made = joint(surrogacy={"horizon": 30, "published": {"trials": 13, **second_hand}}).joint.factor.transported.relation
+    assert made.trust == "secondary"
 
 
 @checks("mrd.surrogacy.transport.scale.median", "mrd.surrogacy.transport.scale.upper",

@@ -13,6 +13,7 @@ from smm_bayes.priors.spread import Fixed, HalfCauchy, HalfNormal, LogNormal, Un
 from smm_bayes.surrogacy import (
     AcrossPriors,
     AcrossTrials,
+    ConditionalDensity,
     PublishedRegression,
     Relation,
     Transport,
@@ -405,7 +406,11 @@ def test_tipping_points():
     some = rng.normal(size=4000)
     assert probability_below(hazard, -0.3)(some) == pytest.approx(benefit(some))
     assert probability_below(hazard)(np.zeros(4000)) == (hazard < 0).mean()
-    table = tipping_table(relation(), odds, hazard, benefit, scales=(1.0, 0.0), shifts=(0.0,), extra_sds=(0.0, 0.3, 1.0, np.inf))
+    settings = {"scales": (1.0, 0.0), "shifts": (0.0,), "extra_sds": (0.0, 0.3, 1.0, np.inf)}
+    own = ConditionalDensity.normal(0.0, 0.5)
+    table = tipping_table(relation(), odds, hazard, benefit, prior=own, weight=1.0, **settings)
+    none = tipping_table(relation(), odds, hazard, benefit, prior=own, weight=0.0, **settings)
+    assert (none["answer"] == benefit(np.zeros(4000))).all()
     without = float((hazard < -0.3).mean())
     assert table.loc[np.isinf(table["extra_sd"]), "answer"].to_numpy() == pytest.approx([without, without])
     assert table.loc[np.isinf(table["extra_sd"]), "effective_draws"].to_numpy() == pytest.approx([4000, 4000])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from statsmodels.api import WLS, add_constant
 
+from smm_bayes.errors import SpecificationError
 from smm_bayes.evidence import load_facts
 from smm_bayes.priors.normal import Normal
 from smm_bayes.surrogacy import (
@@ -18,6 +19,7 @@ from smm_bayes.surrogacy import (
     leave_one_out,
     sensitivity,
     summarise,
+    weight_scores,
     weighted_regression,
 )
 
@@ -34,9 +36,11 @@ def test_which_pairs_the_facts_give():
     assert len(READ) == 5
     assert all(pair.trust != "recalled" for pair in READ.items)
     everything = TrialPairs.from_facts(FACTS)
-    apart = {pair.trial for pair in everything.items if not pair.same_cut}
-    assert apart == {"ALCYONE", "GMMG-HD7"}
-    assert set(TrialPairs.from_facts(FACTS, same_cut_only=True).trials) == set(READ.trials) - apart
+    cuts = {pair.trial: pair.same_cut for pair in everything.items}
+    assert {name for name, same in cuts.items() if same is False} == {"ALCYONE", "GMMG-HD7"}
+    assert {name for name, same in cuts.items() if same} == {"IKEMA"}
+    with pytest.raises(SpecificationError, match="two trials at least, found 1"):  # not enough for a relation
+        TrialPairs.from_facts(FACTS, same_cut_only=True)
     assert set(everything.trials) - set(READ.trials) == {"ALCYONE"}
     assert len(RECALLED) == 11
     assert any("has no interval" in reason for _, reason in RECALLED.left_out)
@@ -65,6 +69,37 @@ def test_few_pairs_read_at_their_source_say_little():
     slope, share = found.table().loc["slope"], found.table().loc["R squared"]
     assert slope["lower"] < -0.56 < -0.17 < slope["upper"]  # wider than the interval of the 13 published trials
     assert share["upper"] - share["lower"] > 0.95
+
+
+def test_which_of_the_five_were_read_at_their_source():
+    table = READ.provenance()
+    assert dict(table["reading"]) == {
+        "PERSEUS": "second-hand", "CEPHEUS": "second-hand, computed from what is printed", "GMMG-HD7": "second-hand",
+        "IKEMA": "read at its source", "CANDOR": "read at its source",
+    }  # fmt: skip
+    assert [READ.items[k].same_cut for k in range(5)] == [None, None, False, True, None]
+
+
+def test_prior_of_r_squared_says_much_of_what_the_five_seem_to_say():
+    """Prior 0.76 (0 to 1); the five move it down. A threshold exists with probability 0.91, before them with 0.5."""
+    found = summarise(AcrossTrials(READ), 20_000, rng=np.random.default_rng(1))
+    share, exists = found.table().loc["R squared"], found.probabilities().loc["the slope is negative: a threshold exists"]
+    assert share["prior_median"] == pytest.approx(0.76, abs=0.01)
+    assert share["prior_lower"] < 0.01
+    assert share["prior_upper"] > 0.99
+    assert share["median"] == pytest.approx(0.56, abs=0.03)
+    assert exists["prior"] == pytest.approx(0.5, abs=0.01)
+    assert exists["posterior"] == pytest.approx(0.91, abs=0.01)
+
+
+def test_relation_holds_among_the_five_themselves():
+    """Log scores of each by the others rise with the relation's weight: 3.0 from 0 to one half, 1.8 from there to 1."""
+    table = weight_scores(AcrossTrials(READ), Normal(0.0, math.log(2.7) / 1.959964))
+    total = table.loc["all"]
+    assert total[0.5] - total[0.0] == pytest.approx(3.0, abs=0.05)
+    assert total[1.0] - total[0.5] == pytest.approx(1.8, abs=0.05)
+    assert (np.diff(total) > 0).all()
+    assert (total[1.0] - total[0.5]) < 5 * math.log(2)  # what one half can cost at most
 
 
 def test_all_pairs_agree_with_the_published_slopes():

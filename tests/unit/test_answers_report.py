@@ -24,7 +24,7 @@ from smm_bayes.reporting.by_source import (
     relation_rows,
     tipping_table,
 )
-from smm_bayes.surrogacy import Relation, Transport, Transported
+from smm_bayes.surrogacy import ConditionalDensity, Relation, Transport, Transported
 from smm_bayes.surrogacy.joint.factor import RelationFactor
 
 GROUNDS = {
@@ -63,6 +63,7 @@ def related(**changes):
         "relation": "relation from pairs: six", "trust": "recalled", "visit": 12, "horizon": 36,
         "transport": {"scale": "the slope is 0.7 times", "shift": "hazard ratios are 1 times"},
         "event_effect": RATIO, "event_effect_related": {"median": 0.55, "lower": 0.4, "upper": 0.8},
+        "weight": 0.5, "posterior_weight": 0.525, "mcse_posterior_weight": 0.004,
         "predicted": {"median": 0.5, "lower": 0.2, "upper": 1.3}, "extrapolation": "EXTRAPOLATION: outside",
         "extrapolated": True, "pareto_k": 0.31, "effective_draws": 812.0, "threshold": 0.5, "tipping": TIPPING,
     }  # fmt: skip
@@ -124,6 +125,12 @@ def test_a_relation_that_carries_nothing_over_says_so():
     assert rows["carried over: transport"] == "is not used"
 
 
+def test_rows_say_how_probable_the_relation_is():
+    rows = dict(relation_rows(made(related())))
+    assert rows["probability that it holds here"] == "0.5 before the data, 0.525 ± 0.004 after"
+    assert "probability that it holds here" not in dict(relation_rows(made(related(weight=None))))
+
+
 def test_figure():
     given = plt.subplots()[1]
     ax = plot_answers(made(related()), given)
@@ -167,27 +174,30 @@ def analysed(fit):
     moved = Transported.of(relation, Transport(1.0, 0.0, 0.2), rng=np.random.default_rng(0))
     weighted = SimpleNamespace(pareto_k=0.9 if fit else 0.2, effective_draws=10.0)
     table = SimpleNamespace(shape=SimpleNamespace(months=(12.0,)))
-    model = SimpleNamespace(factor=RelationFactor(moved, 36.0), law=law, table=table)
+    model = SimpleNamespace(factor=RelationFactor(moved, 36.0, weight=1.0, prior=OWN), law=law, table=table)
     success = EVENT[..., None] < np.log(0.8)
-    prediction = SimpleNamespace(probability=float(success.mean()), mcse=0.01, reweighted=partial(reweight, success))
+    prediction = SimpleNamespace(probability=float(success.mean()), mcse=0.01, reweighted=partial(reweight, success),
+                                 layout=SimpleNamespace(data_sets=1))  # fmt: skip
     analysis = SimpleNamespace(model=model, fit=SimpleNamespace(posterior=0.0), prediction=prediction,
                                related=Answer(frozenset(), model, fit, prediction, weighted, fit is not None))  # fmt: skip
     return analysis, law(0.0), moved
 
 
 RNG = np.random.default_rng(3)
+OWN = SimpleNamespace(density=ConditionalDensity.normal(0.0, 0.5))
 ODDS, EVENT = RNG.normal(1.0, 0.2, (4, 2000)), RNG.normal(-0.1, 0.3, (4, 2000))
 
 
 def test_effect_with_the_relation_by_weights():
     analysis, law, moved = analysed(None)
     found = _relation(analysis, law, 0.5)
-    weight = np.exp(moved.log_density(ODDS, EVENT)).ravel()
+    weight = np.exp(moved.log_weight(ODDS, EVENT, OWN.density, 1.0)).ravel()
     order = np.argsort(EVENT.ravel())
     level = np.cumsum(weight[order]) / weight.sum()
     assert np.log(found.event_effect_related.median) == pytest.approx(EVENT.ravel()[order][np.searchsorted(level, 0.5)])
     assert found.event_effect_related.median < found.event_effect.median - 0.05
     assert found.extrapolated
+    assert (found.weight, found.posterior_weight) == (1.0, 1.0)
     tipping = {(one.scale, one.shift, one.extra_sd): one.probability for one in found.tipping}
     assert tipping[1.0, 0.0, 0.8] > tipping[None, None, None]  # the relation favours the experimental arm here
     assert tipping[1.0, 0.0, 0.0] > tipping[1.0, 0.0, 0.8]

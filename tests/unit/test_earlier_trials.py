@@ -491,7 +491,7 @@ def test_a_table_of_quarantined_facts_needs_an_admission(tmp_path, monkeypatch):
     number = 'reference = "old"\nreconstructions = 2'
     made = make(load_declarations(facts=facts.load_facts(quarantined=admitted))["krd_nci_n54_ttp"], number=2)
     made.write(tmp_path)
-    spec = FILE.replace(SAID, "").replace("first.csv", "krd_nci_n54_ttp.csv").replace(
+    spec = FILE.replace(SAID, 'trust = "recalled"\n').replace("first.csv", "krd_nci_n54_ttp.csv").replace(
         '{ control = "old", experimental = "new" }', '{ single = "KRd then lenalidomide" }').replace(
         '[["progression"], ["death"]]', '[["progression"]]')  # fmt: skip
     regimen = ('contrast = [{', 'contrast = [{ regimen = "KRd then lenalidomide", versus = "old", median = 1, upper = 2 }, {')

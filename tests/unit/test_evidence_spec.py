@@ -119,6 +119,10 @@ BAD = {
                                  "'varying' compares two regimens, but evidence.regimens names KRd then lenalidomide twice"),
     "upper below median": ([("median = 3.0\nupper = 12.0", "median = 3.0\nupper = 2.0")], "must be above median"),
     "unknown key": ([("reconstructions = 20", "reconstruction = 20")], "'evidence.reconstruction' is not known"),
+    "recalled without need": ([('trust = "recalled" # how many', '# how many')],
+                              "evidence.trial 'E3A06': made from e3a06-012 (recalled), e3a06-013 (recalled); "
+                              "give trust = 'recalled' to use it all the same"),
+    "trust that is none": ([('trust = "recalled" # how many', 'trust = "hearsay" # how many')], "evidence.trial.1.trust"),
     "no such file": ([("e3a06_2020_pfs.csv", "e3a06_2021_pfs.csv")], "e3a06_2021_pfs.csv"),
     "facts that are typed": ([('counts = [["progression"]]', 'counts = [["progression"]]\nfacts = ["krd-nci-010"]')],
                              "trust and sources are read from the record beside the table"),

@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -101,14 +102,42 @@ def test_data_cuts():
     early, late = trial("C", cut="early"), trial("C", odds=(3.0, 2.0, 4.5), cut="late")
     late = [fact("c-late", "C", BOTH, "MRD", "odds_ratio", 3.0, 2.0, 4.5, cut="late")]
     pairs = read(*trial("A"), *trial("B"), early[1], *late)
-    assert not pairs.items[2].same_cut
+    assert [pair.same_cut for pair in pairs.items] == [None, None, False]  # what is not known does not agree
     assert "of different data cuts" in repr(pairs)
     assert pairs.items[2].note.startswith("odds ratio of the cut 'late', hazard ratio of 'early'")
-    only = read(*trial("A"), *trial("B"), early[1], *late, same_cut_only=True)
+    known = [*trial("A", cut="final"), *trial("B", cut="first")]
+    only = read(*known, early[1], *late, *trial("D"), *trial("E", cut="only")[:1], trial("E")[1], same_cut_only=True)
     assert only.trials == ("A", "B")
-    assert only.left_out[0][0] == "C"
+    assert all(pair.same_cut is True for pair in only.items)
+    assert dict(only.left_out) == {
+        "C": "the odds ratio and the hazard ratio are of different data cuts",
+        "D": "the data cut of the odds ratio or of the hazard ratio is not known",
+        "E": "the data cut of the odds ratio or of the hazard ratio is not known",
+    }
     # the same cut comes first
     assert read(*trial("A"), *early, *late).items[1].facts == ("c-or", "c-hr")
+    # one that is not known comes before two that differ, and after one that is the same
+    unknown = [fact("c-unknown", "C", BOTH, "MRD", "odds_ratio", 3.0, 2.0, 4.5)]
+    assert read(*trial("A"), *unknown, *late, early[1]).items[1].facts == ("c-unknown", "c-hr")
+    assert read(*trial("A"), *unknown, *early).items[1].facts == ("c-or", "c-hr")
+
+
+def test_how_numbers_are_known_is_said():
+    second = [trial("B")[0], trial("B", trust="secondary", cut="late")[1]]
+    table = read(*trial("A", cut="final"), *second, *trial("C", trust="recalled"), trust="recalled").provenance()
+    assert list(table["reading"]) == ["read at its source", "read at its source, second-hand", "recalled"]
+    assert list(table["odds_ratio_cut"]) == ["final", "", ""]
+    assert list(table["hazard_ratio_cut"]) == ["final", "late", ""]
+    assert table["same_cut"].isna().tolist() == [False, True, True]
+    assert bool(table["same_cut"].iloc[0])
+
+
+def test_fractions_of_unknown_cuts_are_of_one_source():
+    """Two arms from two publications, neither of which says its cut, are not one comparison."""
+    arms = [fact(f"c-{role}", "C", role, "MRD", "negative", share, n=100) for role, share in (("experimental", 0.6), ("control", 0.3))]
+    facts = [*trial("A"), *trial("B"), trial("C")[1]]
+    assert read(*facts, *arms).trials == ("A", "B", "C")
+    assert read(*facts, arms[0], replace(arms[1], source="another")).trials == ("A", "B")
 
 
 def test_two_equally_good_pairs_have_to_be_chosen():
@@ -181,6 +210,7 @@ def test_words():
     found = summarise(posterior, 400, rng=np.random.default_rng(1))
     assert "R squared with the spread of all such trials" in repr(found)
     assert list(found.table().index[-2:]) == ["R squared", "threshold"]
+    assert "; prior 0.7" in repr(found)
     assert 0 <= found.positive_threshold <= found.negative_slope <= 1
     said = AcrossPriors().statements()
     assert said["slope"].startswith("doubling the odds of negativity multiplies the hazard of progression by 0.26 to 3.9")

@@ -27,8 +27,8 @@ from smm_bayes.surrogacy import (
 )
 
 PAIRS = TrialPairs((
-    TrialPair("one", 0.4, 0.2, -0.2, 0.15), TrialPair("two", 0.9, 0.2, -0.45, 0.1, "recalled"),
-    TrialPair("three", 1.5, 0.3, -0.6, 0.2, "derived", same_cut=False), TrialPair("four", 1.1, 0.2, -0.5, 0.15),
+    TrialPair("one", 0.4, 0.2, -0.2, 0.15, cuts=("final", "final")), TrialPair("two", 0.9, 0.2, -0.45, 0.1, "recalled"),
+    TrialPair("three", 1.5, 0.3, -0.6, 0.2, "derived", cuts=("early", "late")), TrialPair("four", 1.1, 0.2, -0.5, 0.15),
 ))  # fmt: skip
 RELATION = Relation.from_pairs(AcrossTrials(PAIRS), 400, rng=np.random.default_rng(1))
 
@@ -47,7 +47,7 @@ def test_pairs_with_names_trust_and_threshold():
     ax = plot_pairs(PAIRS, RELATION)
     assert [text.get_text() for text in ax.texts] == ["one", "two", "three", "four"]
     said = legend(ax)
-    assert {"published", "derived", "recalled", "different data cuts", "new trial, 95 %", "line, 95 %"} <= set(said)
+    assert {"published", "derived", "recalled", "data cuts differ or are not known", "new trial, 95 %", "line, 95 %"} <= set(said)
     (threshold,) = (float(text.split(": ")[1]) for text in said if text.startswith("threshold"))
     # there 97.5 % of new trials are below 1
     rng = np.random.default_rng(2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ from smm_bayes.borrowing.trials.with_earlier_trials import WithEarlierTrials
 from smm_bayes.errors import Problems, SmmBayesError, SpecificationError
 from smm_bayes.evidence.facts import load_facts
 from smm_bayes.surrogacy.across import AcrossTrials, PublishedRegression, Relation, TrialPairs
+from smm_bayes.surrogacy.across.conditional import EffectPrior
 from smm_bayes.surrogacy.across.transport import Transported
 from smm_bayes.surrogacy.joint.factor import RelationFactor
 from smm_bayes.surrogacy.joint.hazards import CONDITIONAL, MARGINAL, HazardsOf
@@ -89,6 +91,15 @@ class WithMrd:
         """Paths and hazards of every posterior draw, leading dims (chain, draw)."""
         return JointLaw.of_posterior(posterior, self.table.shape, self.priors, self.hazards_of)
 
+    def prior_effects(
+        self, visit: int, horizon: float, draws: int, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+        """Draw the effects on MRD at a visit and on events at a horizon from the prior, without the relation."""
+        shape, drawn = self.table.shape, self.base.prior(draws, rng=rng)
+        drawn |= self.priors.sample(shape.causes, len(shape.months), len(shape.arms), draws, rng=rng)
+        law = JointLaw.of(drawn, shape, self.priors, self.hazards_of)
+        return law.status_effect(visit), law.event_effect(horizon)
+
     def known(self, posterior: xr.Dataset | None = None) -> np.ndarray:
         """Log probability of each patient's results given the path, shape (patient, path).
 
@@ -132,6 +143,10 @@ class WithMrd:
         """Every prior that MRD adds, in words."""
         words = self.priors.statements()
         if self.factor is not None:
+            words["relation across trials"] = (
+                f"holds here with probability {self.factor.weight:g}, and then takes the place of what the priors "
+                "above say of the effect on events given that on MRD"
+            )
             words |= {f"relation across trials: {name}": said
                       for name, said in self.factor.transported.transport.statements().items()}  # fmt: skip
         return words
@@ -154,7 +169,10 @@ def joint_model_of(spec: AnalysisSpec, patients: Patients, base: ByArm) -> WithM
     found = WithMrd(base, status, table, section.priors)
     if section.surrogacy is None:
         return found
-    factor = _factor(spec, section.surrogacy, section.visits)
+    surrogacy = section.surrogacy
+    visit = section.visits.index(surrogacy.visit) if surrogacy.visit is not None else len(section.visits) - 1
+    prior = EffectPrior(partial(found.prior_effects, visit, surrogacy.horizon))
+    factor = RelationFactor(_transported(spec, surrogacy), surrogacy.horizon, visit, surrogacy.weight, prior)
     factor.check(table.shape)
     return replace(found, factor=factor)
 
@@ -173,7 +191,7 @@ def _refuse_twice(spec: AnalysisSpec, trials: tuple[str, ...]) -> None:
                                  "leave it out of the pairs, or its data would count twice")  # fmt: skip
 
 
-def _factor(spec: AnalysisSpec, section: SurrogacySection, visits: list[float]) -> RelationFactor:
+def _transported(spec: AnalysisSpec, section: SurrogacySection) -> Transported:
     quarantined = dict(spec.evidence.quarantined) if spec.evidence else {}
     facts, rng = load_facts(quarantined=quarantined), np.random.default_rng(RELATION_SEED)
     try:
@@ -186,8 +204,6 @@ def _factor(spec: AnalysisSpec, section: SurrogacySection, visits: list[float]) 
             assert section.published is not None
             named = section.published.model_dump()
             relation = Relation.from_published(PublishedRegression.from_facts(facts, **named), RELATION_DRAWS, rng=rng)
-        transported = Transported.of(relation, section.transport.transport, rng=rng)
+        return Transported.of(relation, section.transport.transport, rng=rng)
     except SmmBayesError as error:
         raise SpecificationError(f"{spec.path}: mrd.surrogacy: {error}") from None
-    visit = visits.index(section.visit) if section.visit is not None else len(visits) - 1
-    return RelationFactor(transported, section.horizon, visit)

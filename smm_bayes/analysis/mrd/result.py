@@ -156,9 +156,15 @@ def _relation(analysis: MrdAnalysis, law: JointLaw, threshold: float) -> Relatio
     predicted = factor.transported.sample(on_status, rng=np.random.default_rng(0))
     outside = factor.transported.extrapolates(on_status)
     relation = factor.transported.relation
+    last = analysis.related.prediction if analysis.related.refitted else analysis.prediction
+    assert last is not None
+    assert last.layout is not None
+    holds, error = factor.posterior_weight(analysis.model.law(analysis.last_fit.posterior),
+                                           inside=analysis.related.refitted, data_sets=last.layout.data_sets)  # fmt: skip
     return RelationResult(
         relation=repr(relation), trust=relation.trust, transport=factor.transported.transport.statements(),
         visit=analysis.model.table.shape.months[factor.visit], horizon=factor.horizon,
+        weight=factor.weight, posterior_weight=holds, mcse_posterior_weight=error,
         event_effect=interval(np.exp(on_event)),
         event_effect_related=_related(analysis, factor, on_status, on_event),
         predicted=None if predicted is None else interval(np.exp(predicted)),
@@ -176,5 +182,5 @@ def _related(
     if analysis.related.refitted:
         law = analysis.model.law(analysis.related.fit.posterior)
         return interval(np.exp(law.event_effect(factor.horizon)))
-    log_weight = factor.log_weight(analysis.model.law(analysis.fit.posterior))
+    log_weight = factor.log_density(on_status, on_event)
     return interval(np.exp(on_event), np.exp(log_weight - log_weight.max()))

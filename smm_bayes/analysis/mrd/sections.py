@@ -15,6 +15,7 @@ from smm_bayes.priors.normal import Normal
 from smm_bayes.priors.spread import HalfNormal
 from smm_bayes.surrogacy.across.transport import Transport
 from smm_bayes.surrogacy.joint.effects import Constant, Fading, InteractionPrior, Lost, MrdEffect
+from smm_bayes.surrogacy.joint.factor import WEIGHT
 from smm_bayes.surrogacy.joint.priors import (
     JointPriors,
     MrdOddsRatioPrior,
@@ -127,6 +128,9 @@ class PublishedSection(Section):
     r_squared: Word | None = Field(None, description="Id of the fact that is its R squared")
     odds_ratio: Word | None = Field(None, description="Id of the pooled odds ratio, which the line passes through")
     hazard_ratio: Word | None = Field(None, description="Id of the pooled hazard ratio; with odds_ratio or not at all")
+    trust: Literal["registry", "published", "secondary", "derived", "recalled"] = Field(
+        PRIMARY, description="The lowest trust of facts that are used"
+    )
 
 
 class NormalSection(Section):
@@ -177,6 +181,11 @@ class SurrogacySection(Section):
     published: PublishedSection | None = Field(None, description="A published regression as the source instead")
     transport: TransportSection = Field(
         TransportSection(), description="How far the relation may be from that of its trials, who have another disease"
+    )
+    weight: Annotated[Number, Field(ge=0, le=1)] = Field(
+        WEIGHT,
+        description="Prior probability that the relation holds here and takes the place of the prior of the effect on "
+        "events; 0 is the analysis without it",
     )
     tipping: Annotated[Number, Field(gt=0, lt=1)] = Field(
         0.5, description="Probability of success at which the conclusion changes"

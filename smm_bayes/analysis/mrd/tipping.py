@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -34,14 +33,14 @@ def success_tipping(analysis: MrdAnalysis) -> list[Tipping]:
     """
     factor = analysis.model.factor
     assert factor is not None
-    law = analysis.model.law(analysis.fit.posterior)
+    effects = factor.effects_of(analysis.model.law(analysis.fit.posterior))
     thin = factor.transported.relation.thinned(TIPPING_DRAWS)
     alone = analysis.prediction
     rows = [Tipping(scale=None, shift=None, extra_sd=None, probability=alone.probability, mcse=alone.mcse,
                     reliable=True)]  # fmt: skip
     for extra, shift, scale in product(EXTRA_SDS, SHIFTS, SCALES):
         moved = Transported.of(thin, Transport(scale, shift, extra), rng=np.random.default_rng(0))
-        found = alone.reweighted(replace(factor, transported=moved).log_weight(law))
+        found = alone.reweighted(factor.carried_by(moved).log_density(*effects))
         rows.append(Tipping(scale=scale, shift=shift, extra_sd=extra, probability=found.probability,
                             mcse=found.mcse, reliable=found.reliable and math.isfinite(found.pareto_k)))  # fmt: skip
     return rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import TYPE_CHECKING
@@ -10,12 +11,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smm_bayes.errors import SpecificationError
+from smm_bayes.priors.normal import Normal
+from smm_bayes.surrogacy.across.pairs import TrialPair
 from smm_bayes.surrogacy.across.posterior import AcrossTrials
+from smm_bayes.surrogacy.across.predictive import Predicted
 
 if TYPE_CHECKING:
     import pandas as pd
 
 LEVELS = (0.8, 0.95)
+WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 def wilson_interval(successes: int, trials: int, level: float = 0.95) -> tuple[float, float]:
@@ -106,10 +111,46 @@ def leave_one_out(posterior: AcrossTrials, levels: tuple[float, ...] = LEVELS) -
     chances = np.array([0.5, *(p for level in levels for p in ((1 - level) / 2, (1 + level) / 2))])
     quantiles, tails = [], []
     for pair in pairs.items:
-        others = replace(posterior, pairs=pairs.without(pair.trial))
-        found = others.predict(pair.log_odds_ratio, pair.odds_ratio_se, hazard_ratio_se=pair.hazard_ratio_se)
+        found = _predicted(posterior, pair)
         quantiles.append(found.quantile(chances))
         tails.append(float(found.cdf(pair.log_hazard_ratio)))
     table = np.array(quantiles)
     limits = {level: table[:, 1 + 2 * k : 3 + 2 * k] for k, level in enumerate(levels)}
     return LeftOut(pairs.trials, pairs.log_hazard_ratio, table[:, 0], limits, np.array(tails))
+
+
+def weight_scores(posterior: AcrossTrials, own: Normal, weights: Sequence[float] = WEIGHTS) -> pd.DataFrame:
+    r"""Log score of each trial's observed log hazard ratio, under mixtures of the relation and a prior of its own.
+
+    .. math:: \log\{(1 - w)\, N(\hat\theta_P;\ m, v^2 + s_P^2) + w\, p(\hat\theta_P \mid \hat\theta_M,
+              \text{the others})\}
+
+    Parameters
+    ----------
+    posterior : AcrossTrials
+    own : Normal
+        What would be believed of a trial's log hazard ratio without the relation: N(m, v²).
+    weights : sequence of float
+        Each w.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row a trial, the last one their sum; a column a weight.
+    """
+    import pandas as pd
+
+    share, rows = np.asarray(weights, float), []
+    for pair in posterior.pairs.items:
+        spread = math.hypot(own.sd, pair.hazard_ratio_se)
+        alone = math.exp(float(Normal(own.mean, spread).log_pdf(pair.log_hazard_ratio)))
+        related = float(_predicted(posterior, pair).pdf(pair.log_hazard_ratio))
+        rows.append(np.log((1 - share) * alone + share * related))
+    table = pd.DataFrame(np.array(rows), pd.Index(posterior.pairs.trials, name="trial"), share)
+    return pd.concat([table, table.sum().to_frame("all").T])
+
+
+def _predicted(posterior: AcrossTrials, pair: TrialPair) -> Predicted:
+    """Predict a trial's observed log hazard ratio by the other trials."""
+    others = replace(posterior, pairs=posterior.pairs.without(pair.trial))
+    return others.predict(pair.log_odds_ratio, pair.odds_ratio_se, hazard_ratio_se=pair.hazard_ratio_se)

@@ -18,6 +18,10 @@ from smm_bayes.evidence.vocabulary import PRIMARY, TRUST
 if TYPE_CHECKING:
     import pandas as pd
 
+READING = {
+    "registry": "read at its source", "published": "read at its source", "secondary": "second-hand",
+    "derived": "computed from what is printed", "recalled": "recalled", "quarantined": "in doubt",
+}  # fmt: skip
 NUMBERS = ("log_odds_ratio", "odds_ratio_se", "log_hazard_ratio", "hazard_ratio_se")
 
 
@@ -35,10 +39,12 @@ class TrialPair:
         :math:`\hat\theta_P` and its standard error: of progression or death.
     trust : str
         Of the least trusted number used.
+    trusts : tuple of str
+        Of every number used.
     setting : str
         Disease setting.
-    same_cut : bool
-        Whether both come from the same data cut, as far as the tables can tell.
+    cuts : (str, str)
+        Data cuts of the odds ratio and of the hazard ratio; empty where the tables do not say.
     facts : tuple of str
         Ids of the facts used.
     source, note : str
@@ -51,14 +57,26 @@ class TrialPair:
     hazard_ratio_se: float
     trust: str = "published"
     setting: str = ""
-    same_cut: bool = True
+    cuts: tuple[str, str] = ("", "")
     facts: tuple[str, ...] = ()
     source: str = ""
     note: str = ""
+    trusts: tuple[str, ...] = ()
+
+    @property
+    def same_cut(self) -> bool | None:
+        """Whether both are of one data cut; None where that of either is not known."""
+        return self.cuts[0] == self.cuts[1] if all(self.cuts) else None
+
+    @property
+    def reading(self) -> str:
+        """Whether its numbers were read at their source."""
+        known = sorted(set(self.trusts) or {self.trust}, key=TRUST.index)
+        return ", ".join(dict.fromkeys(READING[trust] for trust in known))
 
     def __str__(self) -> str:
-        """Say both ratios with 95 % intervals."""
-        cut = "" if self.same_cut else ", of different data cuts"
+        """Say both ratios with 95 % intervals, and what is known of their data cuts."""
+        cut = {True: "", False: ", of different data cuts", None: ", of data cuts not known"}[self.same_cut]
         setting = f" ({self.setting})" if self.setting else ""
         return (f"{self.trial}{setting}: odds ratio {_words(self.log_odds_ratio, self.odds_ratio_se)}, hazard ratio "
                 f"{_words(self.log_hazard_ratio, self.hazard_ratio_se)} [{self.trust}{cut}]")  # fmt: skip
@@ -131,9 +149,10 @@ class TrialPairs:
 
         found, left_out = pairs_from_facts(facts, ids, trials, trust, settings)
         if same_cut_only:
-            why = "the odds ratio and the hazard ratio are of different data cuts"
-            left_out = (*left_out, *((pair.trial, why) for pair in found if not pair.same_cut))
-            found = tuple(pair for pair in found if pair.same_cut)
+            why = {False: "the odds ratio and the hazard ratio are of different data cuts",
+                   None: "the data cut of the odds ratio or of the hazard ratio is not known"}  # fmt: skip
+            left_out = (*left_out, *((pair.trial, why[pair.same_cut]) for pair in found if pair.same_cut is not True))
+            found = tuple(pair for pair in found if pair.same_cut is True)
         return cls(found, left_out)
 
     def __len__(self) -> int:
@@ -213,9 +232,19 @@ class TrialPairs:
         return markup.frame(shown, index=False) + "".join(left_out)
 
     def to_frame(self) -> pd.DataFrame:
-        """Turn into a pandas frame, one row a trial."""
+        """Turn into a pandas frame, one row a trial; ``same_cut`` is empty where it is not known."""
         import pandas as pd
 
-        rows = [[getattr(pair, field.name) for field in fields(TrialPair)] for pair in self.items]
-        frame = pd.DataFrame(rows, columns=[field.name for field in fields(TrialPair)])
-        return frame.assign(facts=frame["facts"].map(" ".join))
+        names = [field.name for field in fields(TrialPair) if field.name not in ("cuts", "trusts")]
+        frame = pd.DataFrame([[getattr(pair, name) for name in names] for pair in self.items], columns=names)
+        return frame.assign(
+            facts=frame["facts"].map(" ".join), reading=[pair.reading for pair in self.items],
+            odds_ratio_cut=[pair.cuts[0] for pair in self.items],
+            hazard_ratio_cut=[pair.cuts[1] for pair in self.items],
+            same_cut=pd.array([pair.same_cut for pair in self.items], dtype="boolean"),
+        )  # fmt: skip
+
+    def provenance(self) -> pd.DataFrame:
+        """How each trial's two numbers are known: read at their source or not, and of which data cuts."""
+        columns = ["reading", "odds_ratio_cut", "hazard_ratio_cut", "same_cut", "source"]
+        return self.to_frame().set_index("trial")[columns]

@@ -10,7 +10,7 @@ from statistics import NormalDist
 from smm_bayes.errors import Problems, SpecificationError
 from smm_bayes.evidence.facts import Fact, Facts
 from smm_bayes.evidence.trials import load_trials
-from smm_bayes.evidence.vocabulary import QUARANTINED, TRUST
+from smm_bayes.evidence.vocabulary import QUARANTINED, TRUST, may_enter
 from smm_bayes.surrogacy.across.pairs import TrialPair
 
 COMPARISON, ARMS = "experimental_vs_control", ("experimental", "control")
@@ -27,9 +27,10 @@ def pairs_from_facts(
     The odds ratio is the printed one with its interval, otherwise that of the two arms' fractions, with standard error
     :math:`(1/r_1 + 1/(n_1 - r_1) + 1/r_0 + 1/(n_0 - r_0))^{1/2}`, r being the events, or fraction times n. Standard
     errors of printed ratios are :math:`\log(u/l) / 2 z`, with z of the interval's own level. A hazard ratio without an
-    interval cannot be used. Of several candidates a pair of one data cut comes first, then the more trusted, then the
-    printed odds ratio; if that leaves several, the ids have to be named. Fractions at a landmark time are used only by
-    their ids.
+    interval cannot be used. Of several candidates a pair of one data cut comes first, then one whose cuts are not
+    known, last one of two cuts; then the more trusted, then the printed odds ratio; if that leaves several, the ids
+    have to be named. Two cuts that are not known are not the same. Fractions of two arms whose cut is not known must
+    be from one source. Fractions at a landmark time are used only by their ids.
 
     Parameters
     ----------
@@ -63,14 +64,14 @@ def pairs_from_facts(
             if name not in facts.trials:
                 problems.add(f"there is no trial {name!r} among the facts; take a name of the evidence tables")
         for fact in named or ():
-            if not _trusted(fact, trust):
+            if not may_enter(fact.trust, trust):
                 problems.add(f"fact {fact.id} is {fact.trust}; give trust={fact.trust!r} to use it all the same")
         problems.raise_if_any()
         where = {trial.trial: trial.disease for trial in load_trials()} if settings is None else settings
         found, left_out = [], []
         for name in names:
             everything = [fact for fact in (facts if named is None else named) if fact.trial == name]
-            held = [fact for fact in everything if facts.is_usable(fact) and _trusted(fact, trust)]
+            held = [fact for fact in everything if facts.is_usable(fact) and may_enter(fact.trust, trust)]
             choices = _choices(held, landmarks=named is not None)
             if len(choices) == 1:
                 found.append(_pair(name, *choices[0], where.get(name, "")))
@@ -86,10 +87,6 @@ def _some(names: Iterable[str]) -> tuple[str, ...]:
     return (names,) if isinstance(names, str) else tuple(dict.fromkeys(names))
 
 
-def _trusted(fact: Fact, trust: str) -> bool:
-    return fact.trust == QUARANTINED or TRUST.index(fact.trust) <= TRUST.index(trust)
-
-
 def _about_negativity(facts: Iterable[Fact]) -> bool:
     kinds = {(fact.endpoint, fact.measure) for fact in facts if fact.arm in (COMPARISON, *ARMS)}
     return ("PFS", "hazard_ratio") in kinds and bool(kinds & {("MRD", "odds_ratio"), ("MRD", "negative")})
@@ -97,9 +94,10 @@ def _about_negativity(facts: Iterable[Fact]) -> bool:
 
 def _choices(facts: list[Fact], *, landmarks: bool) -> list[tuple[Effect, Effect]]:
     """Give the best pairs of an odds ratio and a hazard ratio: those that share the first place."""
-    ranked: dict[tuple[bool, int, bool], list[tuple[Effect, Effect]]] = {}
+    ranked: dict[tuple[int, int, bool], list[tuple[Effect, Effect]]] = {}
     for odds, hazard in product(_odds_ratios(facts, landmarks), _printed(facts, "PFS", "hazard_ratio")):
-        place = (odds[2] != hazard[2], TRUST.index(_least([*odds[3], *hazard[3]])), len(odds[3]) > 1)
+        cuts = 1 if not (odds[2] and hazard[2]) else 0 if odds[2] == hazard[2] else 2
+        place = (cuts, TRUST.index(_least([*odds[3], *hazard[3]])), len(odds[3]) > 1)
         ranked.setdefault(place, []).append((odds, hazard))
     return ranked[min(ranked)] if ranked else []
 
@@ -125,7 +123,8 @@ def _odds_ratios(facts: list[Fact], landmarks: bool) -> list[Effect]:
     arms = {role: [fact for fact in facts if (fact.arm, fact.endpoint, fact.measure) == (role, "MRD", "negative")
                    and fact.n and (landmarks or fact.time is None)] for role in ARMS}  # fmt: skip
     for experimental, control in product(*(arms[role] for role in ARMS)):
-        like = all(getattr(experimental, name) == getattr(control, name) for name in ("cut", "time", "sensitivity"))
+        alike = ("time", "sensitivity", "cut" if experimental.cut or control.cut else "source")
+        like = all(getattr(experimental, name) == getattr(control, name) for name in alike)
         cells = [*_cells(experimental), *_cells(control)]
         if like and min(cells) > 0:
             log_ratio = math.log(cells[0] * cells[3] / (cells[1] * cells[2]))
@@ -148,13 +147,14 @@ def _used(odds: Effect, hazard: Effect) -> tuple[Fact, ...]:
 
 def _pair(name: str, odds: Effect, hazard: Effect, setting: str) -> TrialPair:
     used = _used(odds, hazard)
-    same = odds[2] == hazard[2]
+    cuts = odds[2], hazard[2]
     notes = [fact.note for fact in used if fact.note]
-    if not same:
+    if all(cuts) and odds[2] != hazard[2]:
         notes.insert(0, f"odds ratio of the cut {odds[2]!r}, hazard ratio of {hazard[2]!r}")
     return TrialPair(
-        name, *odds[:2], *hazard[:2], _least(used), setting, same, tuple(fact.id for fact in used),
+        name, *odds[:2], *hazard[:2], _least(used), setting, cuts, tuple(fact.id for fact in used),
         "; ".join(dict.fromkeys(fact.source for fact in used)), "; ".join(dict.fromkeys(notes)),
+        tuple(fact.trust for fact in used),
     )  # fmt: skip
 
 
@@ -167,6 +167,6 @@ def _reason(everything: list[Fact], held: list[Fact], trust: str) -> str:
         found.append(f"{bare} has no interval, so no standard error" if bare else "no hazard ratio with an interval")
     if not _odds_ratios(held, landmarks=True):
         found.append("no odds ratio of negativity and no fractions of both arms")
-    less = sorted({fact.trust for fact in everything if not _trusted(fact, trust)}, key=TRUST.index)
+    less = sorted({fact.trust for fact in everything if not may_enter(fact.trust, trust)}, key=TRUST.index)
     ending = f" among facts trusted as {trust} or better (others are {', '.join(less)})" if less else ""
     return (" and ".join(found) or "its fractions are at a landmark; name them by their ids") + ending

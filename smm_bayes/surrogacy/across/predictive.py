@@ -42,6 +42,11 @@ class Predicted:
         value = np.asarray(value, float)
         return ndtr((value[..., None] - self.means) / self.sds) @ self.weights
 
+    def pdf(self, value: np.ndarray | float) -> np.ndarray:
+        """Density at ``value``, of any shape."""
+        z = (np.asarray(value, float)[..., None] - self.means) / self.sds
+        return (np.exp(-0.5 * z**2) / self.sds) @ self.weights / math.sqrt(2 * math.pi)
+
     def quantile(self, p: np.ndarray | float) -> np.ndarray:
         """Value that is not exceeded with probability ``p`` between 0 and 1, by bisection."""
         p = np.asarray(p, float)

@@ -10,6 +10,7 @@ import numpy as np
 
 from smm_bayes.errors import Problems, SpecificationError
 from smm_bayes.evidence.facts import Fact, Facts
+from smm_bayes.evidence.vocabulary import PRIMARY, TRUST, may_enter
 from smm_bayes.priors.normal import Normal, SDPrior
 
 
@@ -68,7 +69,7 @@ class PublishedRegression:
     @classmethod
     def from_facts(
         cls, facts: Facts, *, trials: int, slope: str, r_squared: str | None = None, odds_ratio: str | None = None,
-        hazard_ratio: str | None = None,
+        hazard_ratio: str | None = None, trust: str = PRIMARY,
     ) -> PublishedRegression:  # fmt: skip
         """Read a regression from facts, named by their ids.
 
@@ -81,11 +82,14 @@ class PublishedRegression:
             Id of the slope of the log hazard ratio on the log odds ratio.
         r_squared, odds_ratio, hazard_ratio : str, optional
             Ids of R squared and of the pooled ratios.
+        trust : str
+            The lowest trust that is let in.
 
         Raises
         ------
         SpecificationError
-            For an id that is missing, quarantined or of another measure, and a pooled ratio without an interval.
+            For an id that is missing, quarantined, trusted less or of another measure, and a pooled ratio without an
+            interval.
         """
         wanted = {"slope": (slope, "slope_log_hr_on_log_or"), "r_squared": (r_squared, "r_squared"),
                   "odds_ratio": (odds_ratio, "odds_ratio"), "hazard_ratio": (hazard_ratio, "hazard_ratio")}  # fmt: skip
@@ -95,6 +99,9 @@ class PublishedRegression:
                 if key is None:
                     continue
                 (found[name],) = facts.require(key)
+                known = found[name].trust
+                if not may_enter(known, trust):
+                    problems.add(f"{name}: {key} is {known}; give trust={known!r} to use it all the same")
                 if found[name].measure != measure:
                     problems.add(f"{name}: {key} is a {found[name].measure}; name a {measure}")
                 if name.endswith("ratio") and _error(found[name], log=True) is None:
@@ -103,8 +110,9 @@ class PublishedRegression:
         assert line.value is not None
         limits = None if share is None or share.lower is None or share.upper is None else (share.lower, share.upper)
         odds, hazard = (_pooled(found.get(name)) for name in ("odds_ratio", "hazard_ratio"))
+        least = max((fact.trust for fact in found.values()), key=TRUST.index)
         return cls(line.trial, trials, line.value, _error(line, log=False), None if share is None else share.value,
-                   limits, odds, hazard, line.source, line.trust)  # fmt: skip
+                   limits, odds, hazard, line.source, least)  # fmt: skip
 
     @property
     def standard_error(self) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 LARGEST = math.log(1000)  # log odds ratio beyond which no threshold is looked for
 POINTS = 2001
+PRIOR_SEED, PRIOR_DRAWS = 20261128, 100_000
+QUANTILES = {"median": 0.5, "lower": 0.025, "upper": 0.975}
 
 
 def r_squared(slope: np.ndarray, spread: np.ndarray | float, residual_sd: np.ndarray) -> np.ndarray:
@@ -80,12 +83,17 @@ def _crossing(posterior: AcrossTrials, probability: float, outside: float, insid
 
 @dataclass(frozen=True, eq=False, repr=False)
 class AcrossSummary:
-    """Posterior of what is reported of a regression across trials.
+    """Posterior of what is reported of a regression across trials, beside its prior.
+
+    R squared and threshold are functions of parameters, each with a prior of its own: what these priors say of them
+    together was stated by nobody, and with few trials it is much of the posterior.
 
     Attributes
     ----------
     posterior : AcrossTrials
     draws : Draws
+    prior : mapping of str to numpy.ndarray
+        Draws of every quantity of the table from the prior.
     r_squared : numpy.ndarray, shape (draw,)
     spread_of : str
         Whose spread of log odds ratios the R squared is with.
@@ -99,6 +107,7 @@ class AcrossSummary:
 
     posterior: AcrossTrials
     draws: Draws
+    prior: Mapping[str, np.ndarray]
     r_squared: np.ndarray
     spread_of: str
     threshold: np.ndarray
@@ -113,23 +122,38 @@ class AcrossSummary:
     @property
     def positive_threshold(self) -> float:
         """Posterior probability that the threshold is finite and an odds ratio above 1."""
-        return float((np.isfinite(self.threshold) & (self.threshold > 0)).mean())
+        return _above_one(self.threshold)
+
+    def quantities(self) -> dict[str, np.ndarray]:
+        """Posterior draws of what the table is of."""
+        found = self.draws
+        return _quantities(self.posterior.is_bivariate, vars(found), self.r_squared, self.threshold)
 
     def table(self) -> pd.DataFrame:
-        """Posterior medians and 95 % intervals, one row a quantity; thresholds are log odds ratios."""
+        """Medians and 95 % intervals of posterior and prior, one row a quantity; thresholds are log odds ratios."""
         import pandas as pd
 
-        rows = {"slope": self.draws.slope, "intercept": self.draws.intercept, "residual SD": self.draws.residual_sd}
-        if self.posterior.is_bivariate:
-            rows |= {"mean log odds ratio": self.draws.mean, "spread of log odds ratios": self.draws.spread}
-        rows |= {"R squared": self.r_squared, "threshold": self.threshold}
-        found = {name: np.quantile(values, [0.5, 0.025, 0.975], method="inverted_cdf") for name, values in rows.items()}
-        return pd.DataFrame.from_dict(found, orient="index", columns=["median", "lower", "upper"])
+        rows = {name: [*_limits(values), *_limits(self.prior[name])] for name, values in self.quantities().items()}
+        columns = [*QUANTILES, *(f"prior_{name}" for name in QUANTILES)]
+        return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+
+    def probabilities(self) -> pd.DataFrame:
+        """Probability of what is decided by it, in the posterior and the prior."""
+        import pandas as pd
+
+        before = self.prior
+        rows = {
+            "the slope is negative: a threshold exists": [self.negative_slope, _mean(before["slope"] < 0)],
+            "the threshold is an odds ratio above 1": [self.positive_threshold, _above_one(before["threshold"])],
+            "R squared above 0.5": [_mean(values > 0.5) for values in (self.r_squared, before["R squared"])],
+        }
+        return pd.DataFrame.from_dict(rows, orient="index", columns=["posterior", "prior"])
 
     def words(self) -> str:
         """Say it in sentences."""
-        table = self.table()
+        table, chance = self.table(), self.probabilities()
         slope, share, residual = (table.loc[name] for name in ("slope", "R squared", "residual SD"))
+        exists = chance.loc["the slope is negative: a threshold exists"]
         low, high = (math.exp(limit) if math.isfinite(limit) else math.inf for limit in self.predictive_threshold)
         if math.isinf(low):
             reached = "no odds ratio up to 1000 predicts a hazard ratio below 1"
@@ -138,8 +162,10 @@ class AcrossSummary:
             reached = f"odds ratios {where} predict a new trial's hazard ratio below 1"
         return (
             f"{len(self.posterior.pairs)} trials. Slope {slope['median']:.2f} (95 % {slope['lower']:.2f} to "
-            f"{slope['upper']:.2f}), negative with probability {self.negative_slope:.2f}. R squared with the spread of "
-            f"{self.spread_of} {share['median']:.2f} ({share['lower']:.2f} to {share['upper']:.2f}). "
+            f"{slope['upper']:.2f}), negative, so that a threshold exists, with probability {exists['posterior']:.2f} "
+            f"(prior {exists['prior']:.2f}). R squared with the spread of {self.spread_of} {share['median']:.2f} "
+            f"({share['lower']:.2f} to {share['upper']:.2f}; prior {share['prior_median']:.2f}, "
+            f"{share['prior_lower']:.2f} to {share['prior_upper']:.2f}). "
             f"Residual SD {residual['median']:.2f} ({residual['lower']:.2f} to {residual['upper']:.2f}). Over the "
             f"posterior {reached} with probability {self.probability:g}."
         )
@@ -149,7 +175,28 @@ class AcrossSummary:
         return self.words()
 
     def _repr_html_(self) -> str:
-        return markup.paragraph(self.words()) + markup.frame(self.table())
+        return markup.paragraph(self.words()) + markup.frame(self.table()) + markup.frame(self.probabilities())
+
+
+def _quantities(
+    bivariate: bool, drawn: Mapping[str, np.ndarray], shares: np.ndarray, threshold: np.ndarray
+) -> dict[str, np.ndarray]:  # fmt: skip
+    rows = {"slope": drawn["slope"], "intercept": drawn["intercept"], "residual SD": drawn["residual_sd"]}
+    if bivariate:
+        rows |= {"mean log odds ratio": drawn["mean"], "spread of log odds ratios": drawn["spread"]}
+    return rows | {"R squared": shares, "threshold": threshold}
+
+
+def _limits(values: np.ndarray) -> list[float]:
+    return np.quantile(values, list(QUANTILES.values()), method="inverted_cdf").tolist()
+
+
+def _mean(which: np.ndarray) -> float:
+    return float(which.mean())
+
+
+def _above_one(threshold: np.ndarray) -> float:
+    return _mean(np.isfinite(threshold) & (threshold > 0))
 
 
 def summarise(
@@ -167,11 +214,15 @@ def summarise(
     """
     if not 0 < probability < 1:
         raise SpecificationError(f"the probability of a threshold must be above 0 and below 1; found {probability}")
-    found = posterior.draws(draws, rng=rng)
-    spread = found.spread if posterior.is_bivariate else np.full(draws, posterior.pairs.spread)
+    found, bivariate = posterior.draws(draws, rng=rng), posterior.is_bivariate
+    drawn = posterior.priors.sample(PRIOR_DRAWS, rng=np.random.default_rng(PRIOR_SEED))
+    spread, before = (one if bivariate else np.full(len(one), posterior.pairs.spread)
+                      for one in (found.spread, drawn["spread"]))  # fmt: skip
+    reached = thresholds(drawn["intercept"], drawn["slope"], drawn["residual_sd"], probability)
+    prior = _quantities(bivariate, drawn, r_squared(drawn["slope"], before, drawn["residual_sd"]), reached)
     of = "all such trials" if posterior.is_bivariate else "these trials by the method of moments"
     return AcrossSummary(
-        posterior, found, r_squared(found.slope, spread, found.residual_sd), of,
+        posterior, found, prior, r_squared(found.slope, spread, found.residual_sd), of,
         thresholds(found.intercept, found.slope, found.residual_sd, probability),
         predictive_threshold(posterior, probability), probability,
     )  # fmt: skip

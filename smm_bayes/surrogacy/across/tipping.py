@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from smm_bayes.surrogacy.across.conditional import ConditionalDensity
 from smm_bayes.surrogacy.across.relation import Relation
 from smm_bayes.surrogacy.across.transport import Transport, Transported
 
@@ -19,7 +20,8 @@ TIPPING_DRAWS = 400  # of the relation, in every row of a table
 
 def tipping_table(
     relation: Relation, theta_m: np.ndarray, theta_p: np.ndarray, answer: Callable[[np.ndarray], float], *,
-    scales: Sequence[float], shifts: Sequence[float], extra_sds: Sequence[float], draws: int = TIPPING_DRAWS,
+    scales: Sequence[float], shifts: Sequence[float], extra_sds: Sequence[float], prior: ConditionalDensity,
+    weight: float, draws: int = TIPPING_DRAWS,
 ) -> pd.DataFrame:  # fmt: skip
     """Answer a question under every combination of fixed scale, shift and extra SD.
 
@@ -33,6 +35,10 @@ def tipping_table(
         From the log weights of these draws to the number in question.
     scales, shifts, extra_sds : sequence of float
         Infinity among ``extra_sds`` gives the answer without the relation.
+    prior : ConditionalDensity
+        What the prior of that posterior says of the effect on the event, which the relation replaces.
+    weight : float
+        Prior probability that the relation holds, 0 to 1.
     draws : int
 
     Returns
@@ -47,9 +53,9 @@ def tipping_table(
         for scale in scales:
             for shift in shifts:
                 moved = Transported.of(thin, Transport(scale, shift, extra), rng=np.random.default_rng(0))
-                log_weight = moved.log_density(theta_m, theta_p)
-                weight = np.exp(log_weight - log_weight.max())
-                effective = float(weight.sum() ** 2 / (weight**2).sum())
+                log_weight = moved.log_weight(theta_m, theta_p, prior, weight)
+                each = np.exp(log_weight - log_weight.max())
+                effective = float(each.sum() ** 2 / (each**2).sum())
                 rows.append([scale, shift, extra, float(answer(log_weight)), effective])
     return pd.DataFrame(rows, columns=["scale", "shift", "extra_sd", "answer", "effective_draws"])
 

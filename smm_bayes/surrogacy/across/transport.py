@@ -7,6 +7,9 @@ The relation comes from trials of other disease settings. In the new one
 with a scale k of the slope, a shift s and an extra residual SD g. :math:`\theta_P` is the log of a ratio of hazards: a
 user's horizon h gives :math:`\log(\log S_1(h) / \log S_0(h))`, for which published log hazard ratios stand under
 proportional hazards.
+
+In an analysis the relation REPLACES, with a stated weight w, what the prior says of :math:`\theta_P`; see
+:meth:`Transported.log_weight`.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from smm_bayes.errors import Problems, SpecificationError
 from smm_bayes.priors.clinical import RatioPrior
 from smm_bayes.priors.normal import Normal, SDPrior
 from smm_bayes.priors.spread import HalfNormal
+from smm_bayes.surrogacy.across.conditional import ConditionalDensity
 from smm_bayes.surrogacy.across.predictive import Predicted
 from smm_bayes.surrogacy.across.relation import Relation
 
@@ -175,10 +179,9 @@ class Transported:
     def log_density(self, theta_m: np.ndarray, theta_p: np.ndarray) -> np.ndarray:
         r"""Log of the average over draws of :math:`N(\theta_P; c_r + d_r\theta_M, v_r)`.
 
-        It is the factor by which the relation multiplies a posterior that was made without it, once for each pair of
-        values; draws of :math:`(\theta_M, \theta_P)` are weighted with it, and data on either never enter it again: the
-        trial they are of must not be one of the relation's trials.
-        A transport that carries nothing over gives 0 everywhere.
+        A density of :math:`\theta_P`: its integral is 1. It is no factor of a posterior: that has a prior of
+        :math:`\theta_P` in it already, in whose place it comes by :meth:`log_weight`.
+        A transport that carries nothing over has no density and gives 0 everywhere.
 
         Parameters
         ----------
@@ -202,6 +205,39 @@ class Transported:
             height -= top[:, None]
             found[at] = top + np.log(np.exp(height, out=height).sum(axis=1))
         return found.reshape(theta_m.shape)
+
+    def log_ratio(self, theta_m: np.ndarray, theta_p: np.ndarray, prior: ConditionalDensity) -> np.ndarray:
+        """Log of the relation's density of the effect on events over the prior's; 0 where nothing is carried over."""
+        if not self.transport.is_informative:
+            return np.zeros(np.broadcast_shapes(np.shape(theta_m), np.shape(theta_p)))
+        return self.log_density(theta_m, theta_p) - prior.log_density(theta_m, theta_p)
+
+    def log_weight(
+        self, theta_m: np.ndarray, theta_p: np.ndarray, prior: ConditionalDensity, weight: float
+    ) -> np.ndarray:
+        r"""Log of what turns the prior of the effect on events into a mixture of itself and the relation.
+
+        .. math:: \log\left[(1 - w) + w\, \frac{f(\theta_P \mid \theta_M)}{q(\theta_P \mid \theta_M)}\right]
+
+        Draws of a posterior that was made without the relation are weighted with it, and data never enter it again:
+        the trial they are of must not be one of the relation's trials. Weight 0, and a transport that carries nothing
+        over, give 0 everywhere.
+
+        Parameters
+        ----------
+        theta_m, theta_p : numpy.ndarray
+            Log odds ratios and log hazard ratios of one shape.
+        prior : ConditionalDensity
+            q, the density of :math:`\theta_P` given :math:`\theta_M` before any data, without the relation.
+        weight : float
+            w, the prior probability that the relation holds here, 0 to 1.
+        """
+        if weight == 0:
+            return np.zeros(np.broadcast_shapes(np.shape(theta_m), np.shape(theta_p)))
+        ratio = self.log_ratio(theta_m, theta_p, prior)
+        if weight == 1 or not self.transport.is_informative:
+            return ratio
+        return np.logaddexp(math.log1p(-weight), math.log(weight) + ratio)
 
     def at(self, theta_m: float) -> Predicted:
         """Distribution of the log hazard ratio of a trial whose log odds ratio is known.

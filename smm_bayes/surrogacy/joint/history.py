@@ -69,7 +69,7 @@ def joint_history_model(
 
     elsewhere = Elsewhere(*_cells_of_current(trials, priors), observe)
     model = hierarchical_model(trials.without(trials.current), priors, elsewhere=elsewhere)
-    if factor is not None and parts and factor.transported.transport.is_informative:
+    if factor is not None and parts and factor.is_informative:
         with model:  # in the way that is drawn
             factor.add_effects(parts[0].hazards(model["log_hazard"]), parts[0].status, table.shape)
     return model

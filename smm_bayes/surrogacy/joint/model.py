@@ -58,7 +58,7 @@ def joint_model(
     hazards_of : {"not negative", "everyone"}
         Whose hazards h are (:mod:`smm_bayes.surrogacy.joint.hazards`).
     factor : RelationFactor, optional
-        A relation across trials that multiplies the posterior (:mod:`smm_bayes.surrogacy.joint.factor`).
+        A relation across trials in the place of the prior of the effect (:mod:`smm_bayes.surrogacy.joint.factor`).
 
     Returns
     -------

@@ -41,7 +41,7 @@ def observe_in_two_ways(
 
     data, hazards = added.data, [added.hazards(one) for one in log_hazards]
     weights, before, related = list(log_weights), pt.as_tensor(0.0), [0.0, 0.0]
-    if factor is not None and factor.transported.transport.is_informative:
+    if factor is not None and factor.is_informative:
         related = [factor.log_factor(*factor.effects(one, added.status, added.shape)) for one in hazards]
         weights = [weight + one for weight, one in zip(weights, related, strict=True)]
         before = pt.logaddexp(*weights) - pt.logaddexp(*log_weights)
