@@ -95,8 +95,8 @@ def relation_rows(decision: Decision) -> Rows | None:
     rows = Rows([("relation across trials", found.relation), ("trust", found.trust)])
     rows += [(f"carried over: {name}", words) for name, words in found.transport.items()]
     if found.weight is not None and found.posterior_weight is not None:
-        rows.append(("probability that it holds here", f"{found.weight:g} before the data, {found.posterior_weight:.3f} "
-                     f"± {found.mcse_posterior_weight or 0:.3f} after"))  # fmt: skip
+        after = f"{found.posterior_weight:.3f} ± {found.mcse_posterior_weight or 0:.3f}"
+        rows.append(("probability that it holds here", f"{found.weight:g} before the data, {after} after"))
     rows.append(("extrapolation", found.extrapolation))
     rows.append(("weights", _weights(found)))
     what = f"at {found.horizon:g} months"

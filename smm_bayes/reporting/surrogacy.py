@@ -27,8 +27,8 @@ def plot_pairs(pairs: TrialPairs, relation: Relation, ax: Axes | None = None) ->
     """Draw hazard ratios on odds ratios of negativity with a relation's line.
 
     Areas of bubbles are the information of the hazard ratios; colours and markers are trust; hollow where both ratios
-    are of different data cuts, or of cuts that are not known. The dark band holds the line, the light one a new trial of known odds ratio, each with
-    95 % probability. The threshold is where the light band leaves a hazard ratio of 1.
+    are of different data cuts, or of cuts that are not known. The dark band holds the line, the light one a new trial
+    of known odds ratio, each with 95 % probability. The threshold is where the light band leaves a hazard ratio of 1.
 
     Parameters
     ----------
@@ -94,7 +94,8 @@ def _bubbles(ax: Axes, pairs: TrialPairs, line: np.ndarray) -> None:
                    c=filled, marker=marker, edgecolors=colour, linewidths=1.4, alpha=0.85, zorder=4)  # fmt: skip
         ax.scatter([], [], s=45, c=colour, marker=marker, label=trust)
     if not all(pair.same_cut for pair in pairs.items):
-        ax.scatter([], [], s=45, c="white", marker="o", edgecolors="0.3", linewidths=1.4, label="data cuts differ or are not known")
+        ax.scatter([], [], s=45, c="white", marker="o", edgecolors="0.3", linewidths=1.4,
+                   label="data cuts differ or are not known")  # fmt: skip
     for pair, area, middle in zip(pairs.items, areas, line, strict=True):
         above = pair.log_hazard_ratio > middle
         away = (3 + np.sqrt(area) / 2) * (1 if above else -1)

@@ -159,8 +159,10 @@ def _relation(analysis: MrdAnalysis, law: JointLaw, threshold: float) -> Relatio
     last = analysis.related.prediction if analysis.related.refitted else analysis.prediction
     assert last is not None
     assert last.layout is not None
-    holds, error = factor.posterior_weight(analysis.model.law(analysis.last_fit.posterior),
-                                           inside=analysis.related.refitted, data_sets=last.layout.data_sets)  # fmt: skip
+    inside = analysis.related.refitted
+    posterior = analysis.related.fit.posterior if inside else analysis.fit.posterior
+    holds, error = factor.posterior_weight(analysis.model.law(posterior), inside=inside,
+                                           data_sets=last.layout.data_sets)  # fmt: skip
     return RelationResult(
         relation=repr(relation), trust=relation.trust, transport=factor.transported.transport.statements(),
         visit=analysis.model.table.shape.months[factor.visit], horizon=factor.horizon,
