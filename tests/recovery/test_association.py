@@ -102,7 +102,7 @@ def refitted():
         if not model:
             model.append(global_odds_ratio_model(table, PRIORS))
         return fit(model[0], seed=seed, data=global_odds_ratio_data(table, PRIORS), draws=900, tune=300,
-                   chains=2, target_accept=0.8, log_densities=False).require_convergence()  # fmt: skip
+                   chains=2, log_densities=False).require_convergence()  # fmt: skip
 
     return refit
 

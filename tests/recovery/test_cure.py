@@ -27,7 +27,7 @@ from smm_bayes.trial import Patients, cut_by_date
 GRID, SIZE = TimeGrid((6, 12, 24, 36, 60)), 300
 PRIORS = CurePriors(CuredPrior(0.3, 0.6), LateHazardPrior(15, 40),
                     others=SurvivalPriors({"death": BaselinePrior(150, 600)}))  # fmt: skip
-SHORT = {"draws": 500, "chains": 2, "target_accept": 0.8, "log_densities": False}
+SHORT = {"draws": 500, "chains": 2, "log_densities": False}
 LITTLE = "The data say little about cure; what is shown is mostly the prior."
 
 

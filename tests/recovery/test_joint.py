@@ -39,7 +39,7 @@ TRUTH = {
     "status_persistence": np.array([2.0]), "log_mrd_hazard_ratio": np.array([-1.0]),
 }  # fmt: skip
 SIZES = {name: values.size for name, values in TRUTH.items()}
-SHORT = {"draws": 800, "tune": 400, "chains": 2, "target_accept": 0.8, "log_densities": False}
+SHORT = {"draws": 800, "tune": 400, "chains": 2, "log_densities": False}
 
 
 def law_of(parameters):

@@ -293,7 +293,7 @@ def regressions(breast_cancer):
     grid = smm.TimeGrid((12, 24, 36, 48))
     made = {"no age": Regression.of(breast_cancer, grid, RegressionPriors(survival, {})),
             "age": Regression.of(breast_cancer, grid, priors, covariates=("decade",))}  # fmt: skip
-    return {name: smm.fit(model, seed=1, draws=500, target_accept=0.9).require_convergence() for name, model in made.items()}
+    return {name: smm.fit(model, seed=1).require_convergence() for name, model in made.items()}
 
 
 def test_regressions_are_compared_by_patient(regressions, breast_cancer):
