@@ -1,7 +1,8 @@
 # make interim   set up (once) and run the main job          make test       set up (once) and run every check
-# make lab       open JupyterLab on the notebooks            make validate   long calibrations, resumable
-# make notebooks execute the notebooks in place              make benchmark  speed against the alternatives
-.PHONY: interim test lint unit notebook-test lab notebooks validate benchmark clean
+# make lab       open JupyterLab on the notebooks            make quick      checks that compile no model (a minute)
+# make notebooks execute the notebooks in place              make coverage   share of the lines that tests run
+# make validate  long calibrations, resumable                make benchmark  speed against the alternatives
+.PHONY: interim test lint quick unit coverage notebook-test lab notebooks validate benchmark clean
 .DELETE_ON_ERROR:
 SHELL := /bin/sh
 READY := .venv/.complete
@@ -32,9 +33,20 @@ test: lint unit notebook-test
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/codespell
+
+quick: lint
+	$(BIN)/pytest -q -n 2 --dist loadfile --quick tests/identity tests/unit
+
+# Long files first, so that no worker waits for another at the end.
+UNIT = $(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder --durations=15 --durations-min=5 \
+  tests/recovery tests/unit tests/identity tests/calibration tests/reference
 
 unit: $(READY)
-	$(BIN)/pytest -q -n 2 --dist loadfile
+	$(UNIT)
+
+coverage: $(READY)
+	$(UNIT) --cov --cov-report=term
 
 notebook-test: $(READY)
 	$(BIN)/pytest -q -n 2 --dist loadfile --nbval-lax --nbval-cell-timeout=300 \
@@ -60,4 +72,4 @@ benchmark: $(READY)
 	$(BIN)/python benchmarks/speed.py
 
 clean:
-	rm -rf .venv out .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .coverage out .pytest_cache .mypy_cache .ruff_cache .hypothesis

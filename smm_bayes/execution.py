@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future
+from itertools import starmap
 from typing import Any
 
 
@@ -27,8 +28,7 @@ def run_chunks(
     window : int
     """
     if executor is None:
-        for chunk in chunks:
-            yield function(*chunk)
+        yield from starmap(function, chunks)
         return
     waiting: deque[tuple[tuple[Any, ...], Future[Any] | None]] = deque()
     broken = False

@@ -1,6 +1,7 @@
-"""Things that many tests use: the real patients, and small made-up trials."""
+"""Things that many tests use: the real patients, and small made-up trials; and what ``--quick`` leaves out."""
 
 import datetime
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,35 @@ from smm_bayes.survival import BaselinePrior, SurvivalPriors, TimeGrid
 from smm_bayes.trial import Patients, cut_by_date
 
 ROOT = Path(__file__).parents[1]
+LONG = ROOT / "tests/long.txt"
 ARMS = {"control": "M-protein 1.5 g/dL or more", "experimental": "M-protein below 1.5 g/dL"}
+
+
+def pytest_addoption(parser):
+    parser.addoption("--quick", action="store_true", help="leave out what tests/long.txt names; nothing compiles a model")
+
+
+def pytest_configure(config):
+    """With --quick a test that compiles a PyMC model fails, so that the list of long tests stays complete."""
+    if not config.getoption("--quick"):
+        return
+    from pytensor.compile.maker import FunctionMaker
+
+    def refuse(*_, **__):
+        test = os.environ.get("PYTEST_CURRENT_TEST", "collection").rpartition(" ")[0].partition("[")[0]
+        pytest.fail(f"{test} compiles a model; name it in tests/long.txt, which make quick leaves out", pytrace=False)
+
+    FunctionMaker.__init__ = refuse
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave out the long tests of a quick run: whole files, or single tests of them."""
+    if not config.getoption("--quick"):
+        return
+    named = set(LONG.read_text().split())
+    long = [item for item in items if named & {str(item.path.relative_to(ROOT)), item.nodeid.partition("[")[0]}]
+    config.hook.pytest_deselected(items=long)
+    items[:] = [item for item in items if item not in set(long)]
 
 
 @pytest.fixture(scope="session")

@@ -225,12 +225,25 @@ def broken_rules(values: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 def broken_between(values: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Yield the rules between columns that a row breaks, as :func:`broken_rules` does."""
-    measure, unit = values["measure"], values["unit"]
+    unit = values["unit"]
     if unit in UNITS:
         for name in ("value", "lower", "upper"):
             value = values[name]
             if value is not None and not UNITS[unit].holds(value):
                 yield name, f"{value:g} is not {UNITS[unit]}, as a {unit} has to be", "correct the number or the unit"
+    yield from _broken_by_measure(values)
+    for low, high in ORDERED:
+        if values[low] is not None and values[high] is not None and values[low] > values[high]:
+            yield low, f"{low} {values[low]:g} is above {high} {values[high]:g}", "correct one of them"
+    if values["level"] is not None and values["lower"] is None and values["upper"] is None:
+        yield "level", "a level without an interval", "give lower and upper or leave level empty"
+    if unit == "patients" and None not in (values["value"], values["events"]) and values["value"] != values["events"]:
+        yield "events", "differs from the count in value", "write the same count in both"
+
+
+def _broken_by_measure(values: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Yield the rules that a row breaks of what its measure needs."""
+    measure, unit = values["measure"], values["unit"]
     if measure in MEASURES and unit in UNITS and unit not in MEASURES[measure]:
         yield "unit", f"{measure} in {unit}", f"give it in {' or '.join(MEASURES[measure])}"
     if measure in WITHOUT_VALUE and values["value"] is not None:
@@ -239,13 +252,6 @@ def broken_between(values: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
         yield "value", "no value", f"give the number, or use {WITHOUT_VALUE[0]} for a median that was not reached"
     if measure in AT_A_TIME and values["time"] is None:
         yield "time", f"{measure} without a time", "give the months to the landmark"
-    for low, high in ORDERED:
-        if values[low] is not None and values[high] is not None and values[low] > values[high]:
-            yield low, f"{low} {values[low]:g} is above {high} {values[high]:g}", "correct one of them"
-    if values["level"] is not None and values["lower"] is None and values["upper"] is None:
-        yield "level", "a level without an interval", "give lower and upper or leave level empty"
-    if unit == "patients" and None not in (values["value"], values["events"]) and values["value"] != values["events"]:
-        yield "events", "differs from the count in value", "write the same count in both"
 
 
 def suggest(word: str, words: Sequence[str]) -> str:

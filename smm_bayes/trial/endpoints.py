@@ -111,17 +111,20 @@ class Endpoint:
             problems.add("events: no cause has 'death'; nobody is followed beyond it, so let it count or compete")
         if self.start in named:
             problems.add(f"events: {self.start!r} is where the clock starts; remove it")
+        self._check_new_therapy(named, problems)
+        for cause in sorted(set(self.competing) - {*self.events, NEW_THERAPY}):
+            problems.add(f"competing: {cause!r} is not one of the causes {', '.join(self.events)}; correct it")
+        if not set(self.events) - set(self.competing):
+            problems.add("every cause competes; leave one that counts")
+        problems.raise_if_any()
+
+    def _check_new_therapy(self, named: list[str], problems: Problems) -> None:
         if NEW_THERAPY in named and self.new_therapy != "event":
             problems.add("events: 'new_therapy' is named, so the key new_therapy must be 'event'")
         if NEW_THERAPY in self.events and NEW_THERAPY not in self.events[NEW_THERAPY]:
             problems.add("events: the cause 'new_therapy' lacks the milestone 'new_therapy'; give it another name")
         if AFTER_THERAPY in named and self.new_therapy != "ignored":
             problems.add(f"events: {AFTER_THERAPY!r} comes after a new therapy, so new_therapy must be 'ignored'")
-        for cause in sorted(set(self.competing) - {*self.events, NEW_THERAPY}):
-            problems.add(f"competing: {cause!r} is not one of the causes {', '.join(self.events)}; correct it")
-        if not set(self.events) - set(self.competing):
-            problems.add("every cause competes; leave one that counts")
-        problems.raise_if_any()
 
     @property
     def milestones(self) -> dict[str, tuple[str, ...]]:

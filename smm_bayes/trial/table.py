@@ -12,7 +12,7 @@ import io
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -132,14 +132,7 @@ def read_csv(path: str | Path) -> Table:
 def _parse(text: str, name: str) -> Table:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     problems = Problems(name)
-    header = [label.strip() for label in next((row for row in reader if any(map(str.strip, row))), [])]
-    if not header:
-        raise DataError(f"{name}: there are commas but no header; name the columns in the first row")
-    if len(header) == 1 and any(mark in header[0] for mark in ";\t|"):
-        raise DataError(f"{name}: the header has no comma; separate columns by commas, not semicolons, tabs or bars")
-    _check_header(header, problems)
-    if len(header) > MOST_COLUMNS:
-        problems.raise_if_any()
+    header = _read_header(reader, name, problems)
     values: list[list[str]] = []
     rows: list[int] = []
     ragged: dict[int, list[int]] = {}
@@ -166,6 +159,19 @@ def _parse(text: str, name: str) -> Table:
         problems.add("there is a header but no row; give one row per patient")
     problems.raise_if_any()
     return Table(name, dict(zip(header, map(list, zip(*values, strict=True)), strict=True)), rows)
+
+
+def _read_header(reader: Iterator[list[str]], name: str, problems: Problems) -> list[str]:
+    """Read the names of the columns: the first row that is not empty."""
+    header = [label.strip() for label in next((row for row in reader if any(map(str.strip, row))), [])]
+    if not header:
+        raise DataError(f"{name}: there are commas but no header; name the columns in the first row")
+    if len(header) == 1 and any(mark in header[0] for mark in ";\t|"):
+        raise DataError(f"{name}: the header has no comma; separate columns by commas, not semicolons, tabs or bars")
+    _check_header(header, problems)
+    if len(header) > MOST_COLUMNS:
+        problems.raise_if_any()
+    return header
 
 
 def _swallows(cell: str, columns: int) -> bool:

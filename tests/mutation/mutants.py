@@ -147,6 +147,25 @@ def _functions(tree: ast.Module) -> Iterator[tuple[int, int, str]]:
     yield from walk(tree, "")
 
 
+def _apart(node: ast.AST) -> list[ast.AST | None]:
+    """Parts of one node where nothing is changed."""
+    match node:
+        case ast.FunctionDef():
+            kernels = [decorator for decorator in node.decorator_list if "kernel" in ast.unparse(decorator)]
+            return [node.returns, *kernels, *([node] if node.name in PRINTED else [])]
+        case ast.arg() | ast.AnnAssign():
+            return [node.annotation]
+        case ast.JoinedStr() | ast.Import() | ast.ImportFrom():
+            return [node]
+        case ast.Raise():
+            return [node.exc]
+        case ast.If() if ast.unparse(node.test) == "TYPE_CHECKING":
+            return [node]
+        case ast.keyword(arg="strict"):
+            return [node.value]
+    return []
+
+
 def _left_out(tree: ast.Module) -> Iterator[tuple[tuple[int, int], tuple[int, int]]]:
     """Where nothing is changed: what no number depends on.
 
@@ -154,23 +173,7 @@ def _left_out(tree: ast.Module) -> Iterator[tuple[tuple[int, int], tuple[int, in
     of compiled kernels, whose options are about speed; ``strict`` of ``zip``, a guard that no input of ours trips.
     """
     for node in ast.walk(tree):
-        apart: list[ast.AST | None] = []
-        match node:
-            case ast.FunctionDef():
-                apart = [node.returns, *(d for d in node.decorator_list if "kernel" in ast.unparse(d))]
-                if node.name in PRINTED:
-                    apart.append(node)
-            case ast.arg() | ast.AnnAssign():
-                apart = [node.annotation]
-            case ast.JoinedStr() | ast.Import() | ast.ImportFrom():
-                apart = [node]
-            case ast.Raise():
-                apart = [node.exc]
-            case ast.If() if ast.unparse(node.test) == "TYPE_CHECKING":
-                apart = [node]
-            case ast.keyword(arg="strict"):
-                apart = [node.value]
-        for part in apart:
+        for part in _apart(node):
             if part is not None:
                 # a decorator's "@" is before it
                 start = (part.lineno, max(part.col_offset - 1, 0))

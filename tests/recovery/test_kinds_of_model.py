@@ -2,6 +2,7 @@
 
 import csv
 import datetime
+from functools import cache
 
 import numpy as np
 import pytest
@@ -65,6 +66,14 @@ def table(tmp_path_factory):
     return folder
 
 
+@pytest.fixture
+def built_once(monkeypatch):
+    """A value gives the same PyMC model whenever it is asked, so that interim and fit share what is compiled."""
+    for kind in (smm.Regression, smm.Cure, smm.Visits):
+        monkeypatch.setattr(kind, "build", cache(kind.build))
+
+
+@pytest.mark.usefixtures("built_once")
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_runs_the_whole_interim(table, kind):
     """An answer with its error, the check against the data, a hazard ratio; the fit by itself gives the same answer."""
@@ -79,6 +88,7 @@ def test_every_kind_runs_the_whole_interim(table, kind):
     assert decision.fit_check.verdict in ("passed", "use with caution")
     assert 0.2 < decision.hazard_ratio.median < 1.5
     fitted = smm.fit(inputs.model, seed=3, draws=500, tune=500, chains=2)
+    assert fitted.seconds["compile"] < 5
     alone = smm.probability_of_success(inputs.patients, fitted, final=inputs.final, rule=inputs.spec.rule, seed=3,
                                        replicates=4000)  # fmt: skip
     assert abs(alone.probability - decision.probability_of_success) <= 4 * np.hypot(alone.mcse, decision.mcse)

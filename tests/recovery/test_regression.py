@@ -47,12 +47,12 @@ def fits():
     tables = [tabulated(patients) for patients in trials]
     model = regression_model(tables[0], PRIORS)
     return trials, tables, [fit(model, seed=seed, data=regression_data(table, PRIORS), log_densities=False)
-                            for seed, table in enumerate(tables)]  # fmt: skip
+                            for seed, table in enumerate(tables)], model  # fmt: skip
 
 
 def test_truth_is_recovered_on_average(fits):
     """Bias over twelve trials within four standard errors, for treatment, age, risk and both strata's hazards."""
-    _, tables, found = fits
+    _, tables, found, _ = fits
     assert all(one.convergence.passed for one in found)
     truth = {"age": np.log(1.3), "risk": np.log(1.8), "treatment": np.log(0.6), "early": np.log(0.02), "late": np.log(0.04)}
     estimates = {name: [] for name in truth}
@@ -74,7 +74,7 @@ def test_truth_is_recovered_on_average(fits):
 
 def test_subgroups_that_do_not_differ_shrink_and_those_that_do_stay_apart(fits):
     """Estimates of two subgroups are nearer to each other than subgroups analysed alone, unless they truly differ."""
-    trials, tables, found = fits
+    trials, tables, found, _ = fits
     together, alone = [], []
     for patients, table, one in zip(trials[:12], tables, found, strict=False):
         ratios = np.log(subgroup_hazard_ratios(one.posterior, table, "event")).mean(("chain", "draw")).values
@@ -94,7 +94,7 @@ def test_subgroups_that_do_not_differ_shrink_and_those_that_do_stay_apart(fits):
 
 def test_standardised_difference_covers_the_truth(fits):
     """95 % intervals of the difference at two years hold the truth, computed patient by patient, most of the time."""
-    _, tables, found = fits
+    _, tables, found, _ = fits
     every, inside = np.arange(SIZE), 0
     stratum, high, decade = every // 2 % 2, every // 4 % 3 == 0, every // 12 % 3 - 1
     hazard = np.where(stratum, 0.04, 0.02) * 1.3**decade * np.where(high, 1.8, 1.0)
@@ -108,8 +108,7 @@ def test_standardised_difference_covers_the_truth(fits):
 def test_a_table_of_other_patterns_is_refused(fits):
     from smm_bayes.errors import SpecificationError
 
-    trials, tables, _ = fits
-    model = regression_model(tables[0], PRIORS)
+    trials, tables, _, model = fits
     fewer = tabulated(trials[0].take(np.arange(SIZE) < 30))
     assert len(fewer) < len(tables[0])
     with pytest.raises(SpecificationError, match="shape"):

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+import smm_bayes
+
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "smm_bayes"
 # a room may import the rooms above it in this list
@@ -88,6 +90,23 @@ def test_conda_environment_has_the_same_pins():
     assert "-r requirements.lock" in text
     python = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
     assert python == ">=3.12"
+
+
+def test_the_citation_names_this_version():
+    text = (ROOT / "CITATION.cff").read_text()
+    assert f"\nversion: {smm_bayes.__version__}\n" in text
+
+
+def test_types_are_told_to_whoever_imports_the_package():
+    assert (PACKAGE / "py.typed").is_file()
+
+
+def test_long_tests_are_there():
+    """A test that quick runs leave out was not renamed meanwhile."""
+    for line in (ROOT / "tests/long.txt").read_text().split():
+        path, _, name = line.partition("::")
+        assert not name or f"\ndef {name}(" in (ROOT / path).read_text(), line
+        assert (ROOT / path).is_file(), line
 
 
 def test_adtte_table_is_made_from_the_raw_one(tmp_path):
