@@ -241,14 +241,14 @@ class Answers:
     def _model(self, with_mrd: bool, with_relation: bool) -> Beside[pm.Model]:
         """Build a model, and where it is with MRD compile it too, in a thread of its own; it is done once."""
         from smm_bayes.inference.compiled import compile_model
+        from smm_bayes.inference.values import reused
 
         def build() -> pm.Model:
             if not with_mrd:
-                return self.inputs.model.build()
+                with reused(self.inputs.model) as (model, _):  # compiled by its fit, which says so
+                    return model
             assert self.inputs.joint is not None
-            model = self.inputs.joint.build(with_relation=with_relation)
-            compile_model(model).prepare()
-            return model
+            return compile_model(self.inputs.joint.build(with_relation=with_relation)).prepare().model
 
         key = with_mrd, with_relation
         if key not in self._built:
