@@ -291,11 +291,14 @@ class AnalysisSpec(Section):
         return self._path
 
     @property
+    def is_as_loaded(self) -> bool:
+        """Whether it says what its file said; not where it was changed in Python or never was a file."""
+        return self._loaded[1] == self.model_dump_json()
+
+    @property
     def sha256(self) -> str:
         """Hash of the file's bytes; of what it says now, where it was changed in Python or never was a file."""
-        digest, said = self._loaded
-        now = self.model_dump_json()
-        return digest if said == now else sha256(now.encode())
+        return self._loaded[0] if self.is_as_loaded else sha256(self.model_dump_json().encode())
 
     @property
     def grid(self) -> TimeGrid:

@@ -86,3 +86,12 @@ def test_what_explains_no_number_is_refused(tmp_path, new, words):
 def test_a_fact_that_does_not_exist_is_refused(tmp_path):
     with pytest.raises(SpecificationError, match=r"final\.date: .*nobody-001"):
         check_assumptions(loaded(tmp_path, "[assumed]", '[known]\n"final.date" = ["nobody-001"]\n\n[assumed]'))
+
+
+def test_a_plan_that_is_changed_in_python_need_not_lose_its_arguments():
+    spec = AnalysisSpec.load(ROOT / "models/krd_vs_rd/spec.toml")
+    fewer = spec.model_copy(update={"enrolment": None})
+    assert spec.is_as_loaded
+    assert not fewer.is_as_loaded
+    check_assumptions(fewer)
+    assert not [one.key for one in explained(fewer) if one.key.startswith("enrolment")]
