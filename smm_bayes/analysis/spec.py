@@ -413,7 +413,7 @@ def _parts(rule: SuccessRule) -> Iterator[SuccessRule]:
 def _say(found: Any) -> list[str]:
     """Say in our words what pydantic found; a validator of ours may have found several things."""
     value = found["input"]
-    if isinstance(value, dict) and found["type"] == "float_type":
+    if isinstance(value, dict) and found["type"] == "float_type" and OF_PYDANTIC.match(str(found["loc"][-1])):
         return []  # where a number or a section may stand, and a section does
     where = ".".join(str(part) for part in found["loc"] if not OF_PYDANTIC.match(str(part)))
     if found["type"] == "extra_forbidden":
@@ -422,7 +422,8 @@ def _say(found: Any) -> list[str]:
         return [f"key '{where}' is not known{meant}; correct its spelling or remove it"]
     if found["type"] == "missing":
         return [f"key '{where}' is missing; add it"]
-    shown = f" (found {value!r})" if not isinstance(value, dict | list) else ""
+    of_a_kind = " (found a section)" if isinstance(value, dict) else ""
+    shown = f" (found {value!r})" if not isinstance(value, dict | list) else of_a_kind
     if found["type"] == "literal_error" and isinstance(value, str):
         shown += nearest(value, re.findall("'([^']+)'", found["ctx"]["expected"]))
         shown = shown.replace(") (", "; ")

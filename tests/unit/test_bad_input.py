@@ -390,6 +390,8 @@ SPECS = [
      in_spec("final: at = 'date' needs the key 'date'; add it")),
     ("final with a second trigger", spoil("final.events", 5),
      in_spec("final: at = 'date' does not use 'events'; remove")),
+    ("a section where a number belongs", spoil("model.prior.smoothness.fold_change", {}),
+     in_spec(r"model.prior.smoothness.fold_change: input should be a valid number \(found a section\)")),
     ("final at something else", spoil("final.at", "leisure"),
      in_spec("final.at: input should be 'events', 'date', 'follow_up' or 'primary'")),
     ("final date as a number", spoil("final.date", 20230101),
