@@ -84,7 +84,8 @@ def shown(kind, name):
         Prediction: lambda: Prediction._repr_html_(SimpleNamespace(summary=lambda: rows)),
         TrialPairs: lambda: TrialPairs._repr_html_(SimpleNamespace(
             to_frame=lambda: frame.assign(facts="", source=""), left_out=[(name, name)])),
-        AcrossSummary: lambda: AcrossSummary._repr_html_(SimpleNamespace(words=lambda: name, table=lambda: frame)),
+        AcrossSummary: lambda: AcrossSummary._repr_html_(SimpleNamespace(words=lambda: name, table=lambda: frame,
+                                                                          probabilities=lambda: frame)),
         Mixture: lambda: type(name, (GammaMixture,), {"_summary": lambda _: name})([1.0], [2.0], [3.0])._repr_html_(),
         Facts: lambda: Facts._repr_html_(Listed(name)),
         Fit: lambda: Fit._repr_html_(SimpleNamespace(description={name: name}, summary=lambda: name, seed=1)),
