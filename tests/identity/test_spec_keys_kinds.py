@@ -138,7 +138,7 @@ def test_cure(with_columns) -> None:
     other = {"model.kind": "cure", "model.cure": CURE | {"cause": "death"}, "model.prior.baseline.death": None,
              "model.prior.hazard_ratio.death": None}  # fmt: skip
     assert model(with_columns.inputs(other)).table.curable == "death"
-    with pytest.raises(SpecificationError, match=r"model\.cure\.cause: 'relapse' is none"):
+    with pytest.raises(SpecificationError, match=r"model\.cure\.cause: 'relapse' is not one"):
         with_columns.load({"model.kind": "cure", "model.cure": CURE | {"cause": "relapse"}})
 
 
@@ -173,7 +173,7 @@ def test_visits(with_columns) -> None:
         with_columns.inputs({"model.kind": "visits", "model.visits": {"every": [[3, 48]]}})
     death = {"model.kind": "visits", "model.visits": {"every": [[3, 48]], "cause": "death"}}
     assert model(with_columns.inputs(death)).table.count.sum() == 0
-    with pytest.raises(SpecificationError, match=r"model\.visits\.cause: 'relapse' is none"):
+    with pytest.raises(SpecificationError, match=r"model\.visits\.cause: 'relapse' is not one"):
         with_columns.load({"model.kind": "visits", "model.visits": {"every": [[3, 48]], "cause": "relapse"}})
     with pytest.raises(SpecificationError, match="does not end at a visit"):
         with_columns.load({"model.kind": "visits", "model.visits": {"every": [[5, 48]]}})

@@ -144,8 +144,10 @@ def test_what_is_interrupted_says_so_unless_the_command_line_does(error):
 
 def test_an_interim_analysis_that_is_interrupted_says_so():
     class Pressed:
+        others = ()
+
         @property
-        def spec(self):
+        def final(self):
             raise KeyboardInterrupt
 
     with pytest.raises(Interrupted, match="The interim analysis was interrupted; there is no result of it"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -112,8 +113,9 @@ class TrialPairs:
             if len(self.items) < 2:
                 why = "".join(f"; {trial}: {reason}" for trial, reason in self.left_out)
                 problems.add(f"a relation needs two trials at least, found {len(self.items)}; add trials{why}")
-            for name in sorted({name for name in self.trials if self.trials.count(name) > 1}):
-                problems.add(f"trial {name!r} is there {self.trials.count(name)} times; keep one pair a trial")
+            for name, times in sorted(Counter(self.trials).items()):
+                if times > 1:
+                    problems.add(f"trial {name!r} is there {times} times; keep one pair a trial")
             for pair in self.items:
                 for name in NUMBERS:
                     value = getattr(pair, name)
