@@ -88,7 +88,8 @@ def _numbers(inputs: InterimInputs) -> str:
     said = f"{len(every)} in the plan: {facts} by published facts, {len(every) - facts - len(alone)} assumed"
     if not alone:
         return said
-    return f"{said}, {len(alone)} with neither ({', '.join(alone)}): say why in [assumed], or name facts"
+    first = ", ".join(alone[:3]) + (f" and {len(alone) - 3} more" if len(alone) > 3 else "")
+    return f"{said}, {len(alone)} with neither ({first}): say why in [assumed], or name facts"
 
 
 def _patients(inputs: InterimInputs) -> Rows:
