@@ -1,5 +1,5 @@
 # make interim   set up (once) and run the main job          make test       set up (once) and run every check
-# make lab       open JupyterLab on the notebooks            make quick      checks that compile no model (a minute)
+# make lab       open JupyterLab on the notebooks            make quick      checks that compile no model
 # make notebooks execute the notebooks in place              make coverage   share of the lines that tests run
 # make validate  long calibrations, resumable                make benchmark  speed against the alternatives
 .PHONY: interim test lint quick unit coverage notebook-test lab notebooks validate benchmark clean
