@@ -73,7 +73,7 @@ def probability_of_success(
     known : numpy.ndarray, shape (patient, component), optional
         Of a law that is a mixture: log probability of what is known of each patient, given the component. 0 for a
         component that agrees with it and minus infinity for one that does not, where it is observed without error; 0
-        for all where nothing is known, as by default. A component is drawn for every patient who is followed or to
+        for all where nothing is known, as by default. A component is drawn for every patient still followed or to
         come, given what the patient survived, then the remaining time with its hazards. Components have random numbers
         of their own: where hazards do not differ between them the answer is that of one component, to the last bit.
     visits : FoundAtVisits, optional

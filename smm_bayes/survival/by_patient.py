@@ -124,7 +124,7 @@ def regression_by_patient(
 def cure_by_patient(parameters: Mapping[str, np.ndarray], patients: Patients, table: CureTable) -> np.ndarray:
     r"""Log likelihood by patient of a mixture cure model, shape (..., patient).
 
-    Who has the curable event at t adds :math:`\log(1-\pi) + \log\lambda(t) - H(t)`, everyone else :math:`\log S(t)`
+    The curable event at t adds :math:`\log(1-\pi) + \log\lambda(t) - H(t)`, anything else :math:`\log S(t)`
     with :math:`S = \pi + (1-\pi)e^{-H}`; who entered at u adds :math:`-\log S(u)`. Other causes add their own.
 
     Parameters

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class CureTable:
     r"""Sufficient statistics of a mixture cure model of one cause.
 
-    Made by :meth:`of`. Who has the curable event at t adds :math:`\log(1-\pi) + \log\lambda(t) - H(t)`: events and
+    Made by :meth:`of`. The curable event at t adds :math:`\log(1-\pi) + \log\lambda(t) - H(t)`: events and
     exposure do. Everyone else adds :math:`\log S(t)`, who enters at u subtracts :math:`\log S(u)`, and with
     :math:`S = \pi + (1-\pi)e^{-H}` that is not linear in the exposure: each unique time is a row with a count.
 

@@ -26,16 +26,9 @@ from smm_bayes.reporting.by_source import (
 )
 from smm_bayes.surrogacy import ConditionalDensity, Relation, Transport, Transported
 from smm_bayes.surrogacy.joint.factor import RelationFactor
+from tests import grounds
 
-GROUNDS = {
-    "trial": "now", "data": "simulated", "data_cutoff": "2024-01-01", "probability_of_success": 0.5, "mcse": 0.005,
-    "success_rule": "rule", "final_analysis": "at 40 events", "probability_reached": 0.9,
-    "hazard_ratio": {"median": 0.8, "lower": 0.3, "upper": 1.9},
-    "events": {"observed": 17, "planned": 40, "predicted": {"median": 40, "lower": 38, "upper": 40}},
-    "information_fraction": 0.4, "sources": [],
-    "diagnostics": {"max_rhat": 1.0, "min_ess_bulk": 900, "min_ess_tail": 900, "divergences": 0, "passed": True},
-    "endpoint": "PFS", "status": "primary", "fingerprint": "0", "inputs": {"sha256": {}, "seed": 1, "versions": {}},
-}  # fmt: skip
+GROUNDS = grounds.GROUNDS | {"probability_of_success": 0.5}
 RATIO = {"median": 0.6, "lower": 0.3, "upper": 1.1}
 
 

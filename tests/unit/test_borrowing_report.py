@@ -5,16 +5,9 @@ import pytest
 
 from smm_bayes.analysis.decision import ConflictEntry, Decision, Source
 from smm_bayes.reporting.borrowing import borrowing_rows, borrowing_table, plot_conflict
+from tests import grounds
 
-GROUNDS = {
-    "trial": "now", "data": "simulated", "data_cutoff": "2024-01-01", "probability_of_success": 0.3, "mcse": 0.005,
-    "success_rule": "rule", "final_analysis": "at 40 events", "probability_reached": 0.9,
-    "hazard_ratio": {"median": 0.8, "lower": 0.3, "upper": 1.9},
-    "events": {"observed": 17, "planned": 40, "predicted": {"median": 40, "lower": 38, "upper": 40}},
-    "information_fraction": 0.4,
-    "diagnostics": {"max_rhat": 1.0, "min_ess_bulk": 900, "min_ess_tail": 900, "divergences": 0, "passed": True},
-    "endpoint": "PFS", "status": "primary", "fingerprint": "0", "inputs": {"sha256": {}, "seed": 1, "versions": {}},
-}  # fmt: skip
+GROUNDS = {name: said for name, said in grounds.GROUNDS.items() if name != "sources"}
 
 
 def entry(trial, interval, p, events=5.0):

@@ -17,18 +17,11 @@ from smm_bayes.reporting.words import answer, condition_rows, fit_to_data, with_
 from smm_bayes.survival import GammaHazards, TimeGrid
 from smm_bayes.survival.replicated import predictive_check
 from smm_bayes.trial import cut_by_date
+from tests import grounds
 
 MISFIT = FitVerdict(verdict="use with caution", checked="event times", p_values={"events": 0.003}, least_p_value=0.05,
                     cells=16, cells_inside=11, sentence="The model does not fit events (p 0.003).")  # fmt: skip
-GROUNDS = {
-    "trial": "now", "data": "simulated", "data_cutoff": "2024-01-01", "probability_of_success": 0.3, "mcse": 0.0066,
-    "mcse_within": 0.0045, "success_rule": "rule", "final_analysis": "at 40 events", "probability_reached": 0.9,
-    "hazard_ratio": {"median": 0.8, "lower": 0.3, "upper": 1.9},
-    "events": {"observed": 17, "planned": 40, "predicted": {"median": 40, "lower": 38, "upper": 40}},
-    "information_fraction": 0.4, "sources": [],
-    "diagnostics": {"max_rhat": 1.0, "min_ess_bulk": 900, "min_ess_tail": 900, "divergences": 0, "passed": True},
-    "endpoint": "PFS", "status": "primary", "fingerprint": "0", "inputs": {"sha256": {}, "seed": 1, "versions": {}},
-}  # fmt: skip
+GROUNDS = grounds.GROUNDS | {"mcse": 0.0066, "mcse_within": 0.0045}
 GRID = TimeGrid((6, 12, 18))
 
 

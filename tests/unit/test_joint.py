@@ -160,7 +160,7 @@ def test_table_and_priors_say_what_they_are(trial):
                        missing_log_odds=math.log(2)).statements()  # fmt: skip
     assert said["hazard ratio of progression, MRD-negative over not"] == (
         "95 % of prior hazard ratios between 0.17 and 1.5, median 0.5")
-    assert said["MRD-negative of control at a visit, who was not before"] == (
+    assert said["MRD-negative at a visit in control, of patients not negative before"] == (
         "95 % of prior shares between 0.026 and 0.7, median 0.2")
     assert said["odds ratio of MRD-negativity between the arms"].endswith("between 0.067 and 15, median 1")
     assert said["odds ratio of MRD-negativity by the visit before"].endswith("between 1 and 4e+02, median 20")

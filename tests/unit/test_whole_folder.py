@@ -31,8 +31,8 @@ def write(out, tag, seconds=0.0, say=lambda _: None):
         say(b"last")
 
 
-def child(out, tag, seconds, pipe):
-    """Write a folder in a process of its own; its exit code is that of the command line."""
+def forked(work):
+    """Do work that gives an exit code in a process of its own; an interruption ends it as the command line."""
     number = os.fork()
     if number:
         return number
@@ -40,14 +40,22 @@ def child(out, tag, seconds, pipe):
     try:
         with listening() as heard:
             try:
-                os.write(pipe, b"begun")
-                write(out, tag, seconds, lambda text: os.write(pipe, text))
-                code = 0
+                code = work()
             except KeyboardInterrupt:
                 code = 130 if "nothing" in heard.words else 131
             os._exit(code)
     finally:
         os._exit(code)
+
+
+def child(out, tag, seconds, pipe):
+    """Write a folder in a process of its own."""
+    def work():
+        os.write(pipe, b"begun")
+        write(out, tag, seconds, lambda text: os.write(pipe, text))
+        return 0
+
+    return forked(work)
 
 
 def tag_of(out):
@@ -229,9 +237,6 @@ def test_an_interruption_waits_for_what_must_be_whole_and_is_not_forgotten():
 
 def interrupted_at(step, out):
     """Write a folder in a process of its own that has a signal before the step-th line of the modules that do it."""
-    number = os.fork()
-    if number:
-        return os.waitstatus_to_exitcode(os.waitpid(number, 0)[1])
     counted, modules = 0, (module.__file__, interruption.__file__, contextlib.__file__)
 
     def trace(frame, event, _):
@@ -243,18 +248,12 @@ def interrupted_at(step, out):
             os.kill(os.getpid(), signal.SIGTERM)
         return trace
 
-    code = 70
-    try:
-        with listening() as heard:
-            sys.settrace(trace)
-            try:
-                write(out, "new")
-                code = 0 if counted < step else 70
-            except KeyboardInterrupt:
-                code = 130 if "nothing" in heard.words else 131
-            os._exit(code)
-    finally:
-        os._exit(code)
+    def work():
+        sys.settrace(trace)
+        write(out, "new")
+        return 0 if counted < step else 70
+
+    return os.waitstatus_to_exitcode(os.waitpid(forked(work), 0)[1])
 
 
 def test_interrupted_before_any_line_nothing_is_left_and_what_is_said_is_true(tmp_path):

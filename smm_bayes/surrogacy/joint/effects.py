@@ -146,9 +146,10 @@ class Fading(TimedEffect):
 class Lost(TimedEffect):
     r"""Of the patients who were negative at the visit half are no longer so after each half-life T.
 
-    Who has lost negativity has the hazard of who never was negative, so the hazard of those who were is multiplied by
-    :math:`1 - q(u) + q(u) e^{\gamma}` with :math:`q(u) = 2^{-u/T}`; within a cell q is replaced by its mean there.
-    (That who lost it leaves by events sooner, so that q falls a little more slowly, is left out.)
+    Patients who lost negativity have the hazard of those never negative, so the hazard of those who were is
+    multiplied by :math:`1 - q(u) + q(u) e^{\gamma}` with :math:`q(u) = 2^{-u/T}`; within a cell q is
+    replaced by its mean there. (Patients who lost it leave by events sooner, so that q falls a little more slowly;
+    that is left out.)
     """
 
     def log_ratio(self, log_ratio: Any, log_time: Any, since: np.ndarray, until: np.ndarray, xp: Any = np) -> Any:

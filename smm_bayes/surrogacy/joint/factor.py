@@ -20,9 +20,9 @@ The data move w: Bayes's factor is the mean of f/q over the posterior without th
 the data then speak for the model's own prior; an infinite one is the analysis without the relation, whatever w.
 
 :math:`\theta_M` is not quite what the pairs of published trials are of. These mostly count patients who were negative
-at any time, a few who was at a landmark; progression afterwards does not count, and patients who were not assessed are
-not negative. Here a patient counts who is negative at the visit and event-free until then, and the status of who was
-not assessed is inferred. Scale and extra SD of the transport have to cover the difference.
+at any time, a few at a landmark; progression afterwards does not count, and patients who were not assessed are
+not negative. Here patients count who are negative at the visit and event-free until then, and the status of
+those not assessed is inferred. Scale and extra SD of the transport have to cover the difference.
 
 The weight 0.5 by default. Where one of the two priors is right, the other costs the log score of the data at most
 :math:`-\log w` or :math:`-\log(1 - w)`, whatever the data are: the larger of the two is least, log 2, at one half. In

@@ -291,7 +291,7 @@ def _mean_log_ratio(log: Any, status: Any, log_ratio: Any, shape: JointShape) ->
     widths, visits = np.diff(shape.cells.starts), len(shape.months)
     arm, cause = _axes((arms, causes))
     each = np.arange(arms)
-    negative: Any = np.zeros(arms)  # share negative among who is still event-free
+    negative: Any = np.zeros(arms)  # share negative among patients still event-free
     shifts = []
     for cell, period in enumerate(shape.period):
         if not period:

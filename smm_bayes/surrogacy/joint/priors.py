@@ -29,9 +29,9 @@ class MrdOddsRatioPrior(RatioPrior):
 
 @dataclass(frozen=True)
 class PersistencePrior(RatioPrior):
-    """Prior of the odds ratio of being negative at a visit, who was negative at the one before over who was not.
+    """Prior of the odds ratio of being negative at a visit, between patients negative and not at the one before.
 
-    The default, 20 and 400, has 95 % between 1 and 400: who was negative mostly stays so.
+    The default, 20 and 400, has 95 % between 1 and 400: patients who were negative mostly stay so.
     """
 
     median: float = 20.0
@@ -65,7 +65,7 @@ class StatusPriors:
     def statements(self) -> dict[str, str]:
         """Every prior in words."""
         return {
-            "MRD-negative of control at a visit, who was not before": str(self.share),
+            "MRD-negative at a visit in control, of patients not negative before": str(self.share),
             "odds ratio of MRD-negativity between the arms": str(self.odds_ratio),
             "odds ratio of MRD-negativity by the visit before": str(self.persistence),
         }
@@ -153,4 +153,4 @@ class JointPriors:
         return found
 
 
-MISSING_MEAN, MISSING_SD = math.log(0.15 / 0.85), 1.5  # of the log odds of a missing result, who is not negative
+MISSING_MEAN, MISSING_SD = math.log(0.15 / 0.85), 1.5  # of the log odds of a missing result of patients not negative

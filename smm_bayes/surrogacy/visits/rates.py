@@ -116,7 +116,7 @@ def mrd_rates(
     - ``randomised``: all patients; who has no valid result is not negative;
     - ``at_risk``: of them, event-free and followed beyond the visit (the later of two, the first of several); who has
       no valid result is not negative;
-    - ``assessed``: valid result within the window (within both; within any), also of who had the event by the visit;
+    - ``assessed``: valid result within the window (within both; within any), also after an event by the visit;
     - ``subset``: of the randomised those named, for example in complete response; left out without a ``subset``.
 
     Each counts only patients whose window has passed at the data cut-off (the last window, where there are several),

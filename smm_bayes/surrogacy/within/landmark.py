@@ -127,7 +127,7 @@ def landmark_patients(
 ) -> Landmark:
     """Take the patients event-free and followed beyond a landmark, and count time from there.
 
-    Who has an event at the landmark itself had it before, as in ``(a, b]``. Who is left out says what the analysis is
+    An event at the landmark itself is before it, as in ``(a, b]``. The patients left out say what the analysis is
     not about: patients with early events, and in an interim analysis those enrolled late.
 
     Parameters

@@ -29,8 +29,8 @@ def naive_responder_hazard_ratio(patients: Patients, *causes: str, negative: np.
 
     It is wrong whether or not MRD matters. To be found negative a patient must be event-free until an assessment, so
     the months before it are event-free by construction, and they are counted as months of a negative patient: immortal
-    time. Who has an event before the first assessment counts as never negative. The ratio is therefore below 1 even
-    where MRD status has nothing to do with the hazard. Use
+    time. A patient with an event before the first assessment counts as never negative. The ratio is therefore below 1
+    even where MRD status has nothing to do with the hazard. Use
     :func:`~smm_bayes.surrogacy.within.landmark.landmark_patients`, or a model in which the hazard follows the
     status at the latest visit.
 
