@@ -46,7 +46,8 @@ class EarlierTrial:
         """Arms under reconstruction ``number`` (from 0); the same under all where the patients are the trial's own."""
         patients = self.patients[number if self.reconstructed else 0]
         section, table = self.section, grid.tabulate(patients)
-        return cohorts_of(section.name, table, section.patient_arms, section.counts, section.endpoint)
+        return cohorts_of(section.name, table, section.patient_arms, section.counts, section.endpoints,
+                          section.population)  # fmt: skip
 
 
 def read_earlier(spec: AnalysisSpec) -> tuple[EarlierTrial, ...]:

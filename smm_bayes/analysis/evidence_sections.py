@@ -49,8 +49,12 @@ class HistoricalTrialSection(Section):
     ignores: list[Word] = Field(
         default_factory=list, description="Causes of its table that end the time at risk and do not count"
     )
-    endpoint: str = Field(
-        "", description="Which of evidence.endpoint its progression is; empty: defined as in this trial"
+    endpoint: str | dict[Literal["control", "experimental", "single"], Word] = Field(
+        "", description="Which of evidence.endpoint its progression is, in all arms or by arm; empty: defined as in "
+        "this trial"
+    )  # fmt: skip
+    population: str = Field(
+        "", description="Which of evidence.population its patients are; empty: as likely to progress as in this trial"
     )
     provenance: Literal["real", "reconstructed", "simulated"] | None = Field(
         None, description="What the patients of a file without a record are"
@@ -67,6 +71,12 @@ class HistoricalTrialSection(Section):
             raise ValueError("the key facts is no more: trust and sources are read from the record beside the table of "
                              "reconstructions; remove it")  # fmt: skip
         return given
+
+    @property
+    def endpoints(self) -> dict[str, str]:
+        """Name of the definition of progression by the role that patients have; none where it is this trial's."""
+        named = dict.fromkeys(self.arms, self.endpoint) if isinstance(self.endpoint, str) else self.endpoint
+        return {role: name for role, name in patient_arms({str(role): n for role, n in named.items()}).items() if name}
 
     @field_validator("arms")
     @classmethod
@@ -87,6 +97,8 @@ class HistoricalTrialSection(Section):
             problems.append("provenance and source belong together, for a file without a record beside it; give both")
         elif self.table is not None:
             problems += self._table_problems(self.table)
+        if not isinstance(self.endpoint, str) and (unknown := sorted(set(self.endpoint) - set(self.arms))):
+            problems.append(f"endpoint names {', '.join(unknown)}; the arms are {', '.join(self.arms)}")
         if problems:
             raise ValueError(*problems)
         return self
@@ -210,6 +222,10 @@ class EvidenceSection(Section):
         default_factory=dict,
         description="Hazard of progression as this trial defines it, over that by another definition; a ratio each",
     )
+    population: dict[Word, LogNormalSection] = Field(
+        default_factory=dict,
+        description="Hazard of progression of patients like this trial's, over that of other patients; a ratio each",
+    )
     between: BetweenTrialsSection = Field(BetweenTrialsSection(), description="How far trials differ, beforehand")
     borrowing: BorrowingSection = Field(BorrowingSection(), description="The method of borrowing and its settings")
     reconstructions: Annotated[Whole, Field(ge=1)] = Field(20, description="Reconstructions of each trial to use")
@@ -236,10 +252,12 @@ class EvidenceSection(Section):
             problems.append(f"regimen '{regimen}' has no contrast{nearest(regimen, known)}; give one, against "
                             f"{self.reference} for example")  # fmt: skip
         for trial in self.trial:
-            if trial.endpoint and trial.endpoint not in self.endpoint:
-                meant = nearest(trial.endpoint, self.endpoint)
-                problems.append(f"trial '{trial.name}': endpoint '{trial.endpoint}' has no prior{meant}; add "
-                                f"evidence.endpoint.{trial.endpoint} with median and upper")  # fmt: skip
+            named = {"endpoint": list(dict.fromkeys(trial.endpoints.values())), "population": [trial.population]}
+            for kind, names_of_kind in named.items():
+                stated = getattr(self, kind)
+                problems += [f"trial '{trial.name}': {kind} '{name}' has no prior{nearest(name, stated)}; add "
+                             f"evidence.{kind}.{name} with median and upper"
+                             for name in names_of_kind if name and name not in stated]  # fmt: skip
         for name in self.borrowing.powers or {}:
             if name not in names:
                 problems.append(f"borrowing.powers: no trial '{name}'{nearest(name, names)}; there are "
@@ -261,5 +279,6 @@ class EvidenceSection(Section):
             reference=self.reference,
             between=BetweenTrials(SpreadPrior(self.between.hazard), SpreadPrior(self.between.effect)),
             endpoints={name: HazardRatioPrior(p.median, p.upper) for name, p in self.endpoint.items()},
+            populations={name: HazardRatioPrior(p.median, p.upper) for name, p in self.population.items()},
             relation=self.borrowing.relation,
         )

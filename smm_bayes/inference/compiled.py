@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     import pymc as pm
     import xarray as xr
 
+
+# Of how a large model is compiled, not of what it computes.
+warnings.filterwarnings("ignore", "Loop fusion failed because the resulting node would exceed", UserWarning)
 
 PACKED = "packed_data"
 _COMPILING = threading.RLock()  # PyTensor's settings are those of the whole process

@@ -172,7 +172,8 @@ def _earlier(inputs: InterimInputs) -> Rows:
     rows = Rows()
     for source, trial in zip(model.sources, section.trial, strict=True):
         arms = [_arm(cohort) for cohort in model.trials[0].cohorts if cohort.trial == source.name]
-        defined = f"; progression as in '{trial.endpoint}'" if trial.endpoint else ""
+        defined = "".join(f"; progression as in '{name}'" for name in dict.fromkeys(trial.endpoints.values()))
+        defined += f"; patients of population '{trial.population}'" if trial.population else ""
         rows.append((source.name, f"{'; '.join(arms)}{defined}; {source.provenance}, trust: {source.trust}"))
     rows.append(("how they are related", model.statements()["borrowing"]))
     number = len(model.trials)

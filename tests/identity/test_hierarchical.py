@@ -23,9 +23,9 @@ GRID = TimeGrid((6, 12, 24, 36))
 APART, TOGETHER = (("progression",), ("death",)), (("progression", "death"),)
 
 
-def cohort(trial, regimen, role, size, series=APART, endpoint="", grid=GRID):
+def cohort(trial, regimen, role, size, series=APART, endpoint="", grid=GRID, population=""):
     exposure = size * np.array([5.5, 5.0, 8.0, 7.0, 4.0])[: len(grid)]
-    return Cohort(trial, regimen, role, series, np.zeros((len(series), len(grid))), exposure, endpoint)
+    return Cohort(trial, regimen, role, series, np.zeros((len(series), len(grid))), exposure, endpoint, population)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,11 @@ def priors():
         Contrast("A", "B", HazardRatioPrior(1.2, 3)),
         Contrast("C", "B"),
     )
-    return TrialsPriors(survival, contrasts, "none", endpoints={"end-organ": HazardRatioPrior(1.3, 1.6)})
+    return TrialsPriors(
+        survival, contrasts, "none",
+        endpoints={"end-organ": HazardRatioPrior(1.3, 1.6), "on treatment": HazardRatioPrior(3, 9)},
+        populations={"mixed": HazardRatioPrior(1.8, 4)},
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +52,8 @@ def trials(priors):
         (
             cohort("first", "none", "control", 62, endpoint="end-organ"),
             cohort("first", "B", "experimental", 57, endpoint="end-organ"),
-            cohort("second", "none", "control", 90, TOGETHER, "end-organ"),
-            cohort("second", "A", "experimental", 92, TOGETHER, "end-organ"),
+            cohort("second", "none", "control", 90, TOGETHER, "end-organ", population="mixed"),
+            cohort("second", "A", "experimental", 92, TOGETHER, "on treatment", population="mixed"),
             cohort("pilot", "C", "single", 54, (("progression",),)),
             cohort("now", "B", "control", 30),
             cohort("now", "C", "experimental", 60),

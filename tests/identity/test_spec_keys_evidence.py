@@ -80,6 +80,39 @@ def test_offset_of_a_definition_of_progression(model_of) -> None:
     assert_quantile(more, 0.975, 1.7)
 
 
+def test_definition_of_progression_by_arm(model_of) -> None:
+    """Patients on Rd were rescued before they had symptoms; those observed were not."""
+    told = {"experimental": "end-organ"}
+    _, found = hazards(model_of(borrowing={"method": "pooled"}, trial=[EVIDENCE["trial"][0] | {"endpoint": told}]))
+    more = np.exp(found["T", "control"] - found["QuiRedex", "experimental"])[:, 2]
+    assert_quantile(more, 0.5, 1.3)
+    drawn, found = hazards(model_of(borrowing={"method": "pooled"}, trial=[EVIDENCE["trial"][0] | {"endpoint": told}]))
+    np.testing.assert_allclose(found["QuiRedex", "control"], drawn["log_baseline"][:, 0], rtol=1e-12)
+
+
+def test_an_arm_that_a_trial_has_not_has_no_endpoint(model_of) -> None:
+    with pytest.raises(SpecificationError, match="endpoint names single; the arms are control, experimental"):
+        model_of(trial=[EVIDENCE["trial"][0] | {"endpoint": {"single": "end-organ"}}])
+    with pytest.raises(SpecificationError, match=r"endpoint 'end organ' has no prior \(did you mean 'end-organ'"):
+        model_of(trial=[EVIDENCE["trial"][0] | {"endpoint": {"control": "end organ"}}])
+
+
+@checks("evidence.population.median", "evidence.population.upper", "evidence.trial.population")
+def test_offset_of_a_population(model_of) -> None:
+    """Patients like those of this trial progress 1.8 times as often (at most 4 times), whatever they are given."""
+    mixed = [EVIDENCE["trial"][0] | {"endpoint": "", "population": "mixed"}]
+    stated = {"mixed": {"median": 1.8, "upper": 4.0}}
+    _, found = hazards(model_of(borrowing={"method": "pooled"}, trial=mixed, population=stated))
+    more = np.exp(found["T", "control"] - found["QuiRedex", "experimental"])[:, 2]
+    assert_quantile(more, 0.5, 1.8)
+    assert_quantile(more, 0.975, 4.0)
+    drawn, found = hazards(model_of(borrowing={"method": "pooled"}, trial=mixed, population=stated))
+    offset = drawn["population_offset"]
+    np.testing.assert_allclose(found["QuiRedex", "control"], drawn["log_baseline"][:, 0] - offset, rtol=1e-12)
+    with pytest.raises(SpecificationError, match="population 'mixed' has no prior; add evidence.population.mixed"):
+        model_of(trial=mixed)
+
+
 @checks("evidence.trial.name", "evidence.trial.file", "evidence.trial.arms", "evidence.trial.counts",
         "evidence.reconstructions")  # fmt: skip
 def test_events_of_earlier_trials_are_those_of_the_table(model_of) -> None:

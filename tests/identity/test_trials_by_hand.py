@@ -21,21 +21,24 @@ EXPOSURE = np.array([300.0, 250.0, 0.0])  # nobody reached the last interval, bu
 LATE = np.array([0.0, 0.0, 90.0])  # regimens with a letter
 
 
-def cohort(trial, regimen, role, events, series=APART, endpoint=""):
-    return Cohort(trial, regimen, role, series, np.array(events, float), EXPOSURE + LATE * (len(regimen) == 1), endpoint)
+def cohort(trial, regimen, role, events, series=APART, endpoint="", population=""):
+    exposure = EXPOSURE + LATE * (len(regimen) == 1)
+    return Cohort(trial, regimen, role, series, np.array(events, float), exposure, endpoint, population)
 
 
 TRIALS = Trials((
     cohort("first", "none", "control", [[9, 7, 0], [1, 2, 0]], endpoint="end-organ"),
-    cohort("first", "B", "experimental", [[4, 3, 2], [0, 2, 1]], endpoint="end-organ"),
-    cohort("second", "none", "control", [[11, 6, 0]], TOGETHER), cohort("second", "A", "experimental", [[5, 6, 3]], TOGETHER),
+    cohort("first", "B", "experimental", [[4, 3, 2], [0, 2, 1]], endpoint="on treatment"),
+    cohort("second", "none", "control", [[11, 6, 0]], TOGETHER, population="mixed"),
+    cohort("second", "A", "experimental", [[5, 6, 3]], TOGETHER, "on treatment", "mixed"),
     cohort("pilot", "C", "single", [[1, 0, 2]], (("progression",),)),
     cohort("now", "B", "control", [[3, 2, 1], [1, 0, 0]]), cohort("now", "C", "experimental", [[2, 2, 2], [0, 1, 0]]),
 ), GRID, ("progression", "death"), "now")  # fmt: skip
 PRIORS = TrialsPriors(
     SurvivalPriors({"progression": BaselinePrior(24, 96), "death": BaselinePrior(400, 3000)}, {"death": HazardRatioPrior(1, 3)}),
     (Contrast("B", "none", HazardRatioPrior(0.4, 1.2)), Contrast("A", "B", HazardRatioPrior(1.2, 3)), Contrast("C", "B")),
-    "none", endpoints={"end-organ": HazardRatioPrior(1.3, 1.6)},
+    "none", endpoints={"end-organ": HazardRatioPrior(1.3, 1.6), "on treatment": HazardRatioPrior(3, 9)},
+    populations={"mixed": HazardRatioPrior(1.8, 4)},
 )  # fmt: skip
 STEPS = {"none": [], "B": [0], "A": [0, 1], "C": [0, 2]}  # contrasts that lead from the reference to a regimen
 
@@ -53,7 +56,9 @@ def plain(parameters, priors, draw, cohort):
     if cohort.role == "experimental":
         values[1] += parameters["other_effect"][draw, ["first", "second", "now"].index(cohort.trial), 0]
     if cohort.endpoint:
-        values[0] -= parameters["endpoint_offset"][draw, 0]
+        values[0] -= parameters["endpoint_offset"][draw, ["end-organ", "on treatment"].index(cohort.endpoint)]
+    if cohort.population:
+        values[0] -= parameters["population_offset"][draw, 0]
     return values
 
 

@@ -70,8 +70,8 @@ def test_current_counts_that_cannot_be():
         prior.update([1], [3])
 
 
-def arm(trial, regimen, role, series, events, endpoint=""):
-    return Cohort(trial, regimen, role, series, np.array(events, float), np.array([30.0, 40.0]), endpoint)
+def arm(trial, regimen, role, series, events, endpoint="", population=""):
+    return Cohort(trial, regimen, role, series, np.array(events, float), np.array([30.0, 40.0]), endpoint, population)
 
 
 def trials(*cohorts):
@@ -102,6 +102,17 @@ def test_history_that_counts_something_else_is_refused():
         ArmHistory.of(given, "A")
     assert "'joint' does not count event by itself" in str(caught.value)
     assert "'other' counts another definition" in str(caught.value)
+
+
+def test_patients_of_another_risk_need_a_ratio():
+    given = trials(
+        arm("mixed", "A", "single", (("event",),), [[3, 4]], "", "mixed risk"),
+        arm("high", "A", "single", (("event",),), [[3, 4]]),
+    )
+    with pytest.raises(SpecificationError, match="'mixed' has patients of mixed risk; say in populations how many times"):
+        ArmHistory.of(given, "A")
+    history = ArmHistory.of(given, "A", populations={"mixed risk": 2.0})
+    np.testing.assert_allclose(2 * history.exposure[0], history.exposure[1])
 
 
 def test_what_a_prior_says_of_itself():

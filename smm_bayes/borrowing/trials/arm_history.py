@@ -60,7 +60,10 @@ class ArmHistory:
         problems.raise_if_any()
 
     @classmethod
-    def of(cls, trials: Trials, regimen: str, *, endpoints: Mapping[str, float] | None = None) -> ArmHistory:
+    def of(
+        cls, trials: Trials, regimen: str, *, endpoints: Mapping[str, float] | None = None,
+        populations: Mapping[str, float] | None = None,
+    ) -> ArmHistory:  # fmt: skip
         """Gather the earlier arms that were given ``regimen``: events of the first cause.
 
         An experimental arm's deviation counts once: that of its trial and that of its hazard ratio are not told apart.
@@ -69,9 +72,9 @@ class ArmHistory:
         ----------
         trials : Trials
         regimen : str
-        endpoints : mapping of str to float, optional
-            By definition of the event: how many times as frequent that of the analysis is. The arm's exposure is
-            divided by it; how uncertain it is does not count.
+        endpoints, populations : mapping of str to float, optional
+            By definition of the event, and by population: how many times as frequent the event is in the analysis. The
+            arm's exposure is divided by it; how uncertain it is does not count.
 
         Raises
         ------
@@ -79,7 +82,7 @@ class ArmHistory:
             When there is no such arm, or one counts its events together with other causes or by another definition,
             which :func:`~smm_bayes.borrowing.hierarchical_model` can allow for.
         """
-        ratios = endpoints or {}
+        ratios = {"endpoint": {"": 1.0, **(endpoints or {})}, "population": {"": 1.0, **(populations or {})}}
         arms = [c for c in trials.cohorts if c.trial != trials.current and c.regimen == regimen]
         if not arms:
             given = dict.fromkeys(c.regimen for c in trials.cohorts if c.trial != trials.current)
@@ -88,11 +91,11 @@ class ArmHistory:
             for arm in arms:
                 if (trials.causes[0],) not in arm.series:
                     problems.add(f"'{arm.trial}' does not count {trials.causes[0]} by itself; leave it out")
-                if arm.endpoint and not ratios.get(arm.endpoint, 0.0) > 0:
-                    problems.add(f"'{arm.trial}' counts {arm.endpoint}, not what the analysis counts; say in endpoints "
-                                 "how many times as frequent that is, or leave it out")
+                for words in _unlike(arm, ratios):
+                    problems.add(words)
         return cls(trials.grid, tuple(c.trial for c in arms), np.array([_counted(c, trials.causes[0]) for c in arms]),
-                   np.array([c.exposure / ratios.get(c.endpoint, 1.0) for c in arms]))  # fmt: skip
+                   np.array([c.exposure / (ratios["endpoint"][c.endpoint] * ratios["population"][c.population])
+                             for c in arms]))  # fmt: skip
 
     def silent(self) -> ArmHistory:
         """Give the same trials without events and exposure."""
@@ -102,6 +105,14 @@ class ArmHistory:
         said = [f"{name} {events:g} events in {exposure:,.0f} patient-months" for name, events, exposure in zip(
             self.names, self.events.sum(axis=1), self.exposure.sum(axis=1), strict=True)]  # fmt: skip
         return f"ArmHistory: {'; '.join(said)}"
+
+
+def _unlike(arm: Cohort, ratios: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Say what of an arm is unlike the analysis, where no ratio allows for it."""
+    said = {"endpoint": "counts {0}, not what the analysis counts", "population": "has patients of {0}"}
+    return [f"'{arm.trial}' {said[kind].format(getattr(arm, kind))}; say in {kind}s how many times as frequent the "
+            "event of the analysis is, or leave it out"
+            for kind, known in ratios.items() if not known.get(getattr(arm, kind), 0.0) > 0]  # fmt: skip
 
 
 def _counted(arm: Cohort, cause: str) -> np.ndarray:

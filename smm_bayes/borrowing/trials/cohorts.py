@@ -31,6 +31,8 @@ class Cohort:
         Patient-months at risk.
     endpoint : str
         Name of the offset of its definition of progression; empty where it is that of the analysis.
+    population : str
+        Name of the offset of its patients' risk; empty where they are like those of the analysis.
     """
 
     trial: str
@@ -40,6 +42,7 @@ class Cohort:
     events: np.ndarray
     exposure: np.ndarray
     endpoint: str = ""
+    population: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what no arm could give."""
@@ -170,7 +173,8 @@ def cohorts_of(
     table: EventTable,
     regimens: Mapping[str, str],
     counts: Sequence[Sequence[str]] | None = None,
-    endpoint: str = "",
+    endpoint: str | Mapping[str, str] = "",
+    population: str = "",
 ) -> tuple[Cohort, ...]:
     """Arms of a trial from its table.
 
@@ -184,13 +188,17 @@ def cohorts_of(
     counts : sequence of sequence of str, optional
         Series of causes that are counted together; every cause of the table apart if not given. A cause of a series
         that the table does not know adds nothing to it.
-    endpoint : str
+    endpoint : str or mapping of str to str
+        As in :class:`Cohort`, of both arms or by arm of the table.
+    population : str
         As in :class:`Cohort`.
     """
     series = tuple((cause,) for cause in table.causes) if counts is None else tuple(tuple(causes) for causes in counts)
     member = np.array([[cause in causes for cause in table.causes] for causes in series], dtype=float)
     roles = table.arms if len(table.arms) > 1 else ("single",)
+    of_arm = dict.fromkeys(table.arms, endpoint) if isinstance(endpoint, str) else endpoint
     return tuple(
-        Cohort(trial, regimens[arm], role, series, member @ table.events[index], table.exposure[index], endpoint)
+        Cohort(trial, regimens[arm], role, series, member @ table.events[index], table.exposure[index],
+               of_arm.get(arm, ""), population)
         for index, (arm, role) in enumerate(zip(table.arms, roles, strict=True))
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -27,13 +27,14 @@ def hierarchical_model(trials: Trials, priors: TrialsPriors, *, elsewhere: Elsew
 
     In arm a of trial t, with regimen r, cause c (the first is progression) and interval j,
 
-    .. math:: \log\lambda_{acj} = h_{cj} + \delta_{tc} + 1_{c=1}(\theta_{a} - \delta_{e(a)}) + 1_{c>1}\beta_{tc} x_a
+    .. math:: \log\lambda_{acj} = h_{cj} + \delta_{tc} + 1_{c=1}(\theta_{a} - \delta_{e(a)} - \delta_{p(t)})
+              + 1_{c>1}\beta_{tc} x_a
 
     with h the smooth log hazards of the reference regimen (:mod:`smm_bayes.survival.walk`), :math:`\delta_{tc}` the
     deviation of the trial under the relation of ``priors`` (:mod:`smm_bayes.borrowing.trials.relations`; by default
     :math:`\tau_c z_{tc}`, :math:`z \sim N(0, 1)`, :math:`\tau_c` half-normal), :math:`\delta_e` the offset of the
-    trial's definition of progression, and :math:`x_a = 1` in an experimental arm. A control or single arm has the sum
-    of the contrasts that lead to its regimen, :math:`\theta_a = \theta_r`; an experimental arm has
+    arm's definition of progression, :math:`\delta_p` that of the trial's population, and :math:`x_a = 1` in an
+    experimental arm. A control or single arm has the sum of the contrasts that lead to its regimen, :math:`\theta_a = \theta_r`; an experimental arm has
     :math:`\theta_a = \theta_r + u_t`, the trial's own hazard ratio, which deviates under the same relation.
     A series of events counts the sum of the hazards of its causes. Where a trial may deviate in two ways, which one
     is summed out of its likelihood.
@@ -66,8 +67,8 @@ def hierarchical_model(trials: Trials, priors: TrialsPriors, *, elsewhere: Elsew
     -------
     pymc.Model
         Free variables ``log_baseline``, ``smoothness``, ``log_contrast`` (contrast), ``other_effect`` (randomised,
-        other), ``endpoint_offset`` (endpoint) and those of the relation: ``between_hazard``, ``between_effect``,
-        ``trial_hazard`` (trial, cause), ``trial_effect`` (randomised); with two ways these and ``apart_hazard``,
+        other), ``endpoint_offset`` (endpoint), where there are populations ``population_offset`` (population), and
+        those of the relation: ``between_hazard``, ``between_effect``, ``trial_hazard`` (trial, cause), ``trial_effect`` (randomised); with two ways these and ``apart_hazard``,
         ``apart_effect`` are deterministic functions of ``hazard_coordinate`` and ``effect_coordinate``
         (:mod:`smm_bayes.borrowing.trials.membership`).
         Deterministic ``level`` and, of the current trial, ``log_hazard`` (arm, cause, interval) per month and
@@ -80,7 +81,7 @@ def hierarchical_model(trials: Trials, priors: TrialsPriors, *, elsewhere: Elsew
     Raises
     ------
     SpecificationError
-        When a regimen or an endpoint has no prior.
+        When a regimen, an endpoint or a population has no prior.
 
     References
     ----------
@@ -106,9 +107,11 @@ def hierarchical_model(trials: Trials, priors: TrialsPriors, *, elsewhere: Elsew
             log_hazard = log_hazard + effect_deviation(only, trials, priors, index)
         if len(trials.causes) > 1 and index.over.compared(trials):
             log_hazard = log_hazard + _add_other_effects(trials, priors, index)
-        if priors.endpoints:
-            offset = _normals("endpoint_offset", list(priors.endpoints.values()), "endpoint")
-            log_hazard = log_hazard - offset[index.endpoint] * index.offset * index.progression
+        for kind, stated in priors.offsets.items():
+            if stated:
+                offset = _normals(f"{kind}_offset", list(stated.values()), kind)
+                place, has = index.offset(kind, list(stated))
+                log_hazard = log_hazard - offset[place] * has * index.progression
         if change.walk is not None:
             log_hazard = log_hazard + change.walk.ravel()[index.cell] * index.walk
         mine = observe(trials, priors, log_hazard, index, elsewhere)
@@ -181,9 +184,9 @@ def _built_for(trials: Trials, priors: TrialsPriors) -> dict[str, Any]:
     how = (relation.layers(priors.between), relation.first, relation.around_current, relation.interval_by_interval)
     causes = [priors.survival.for_cause(cause) for cause in trials.causes]
     effect = priors.survival.effect
-    more = () if isinstance(effect, Proportional) else (effect,)
+    more = [effect] * (not isinstance(effect, Proportional)) + [priors.populations] * bool(priors.populations)
     stated = causes, priors.survival.smoothness, priors.contrasts, priors.endpoints, priors.reference, how, *more
-    arms = [(c.trial, c.regimen, c.role, c.series, c.endpoint) for c in trials.cohorts]
+    arms = [(c.trial, c.regimen, c.role, c.series, c.endpoint, *filter(None, [c.population])) for c in trials.cohorts]
     return {"priors": stated, "intervals": trials.grid.cuts, "causes": trials.causes, "arms": arms}
 
 
@@ -235,8 +238,9 @@ def _typical(
         rows[:, 1:] += other * change.weights[:, None] if waned else other
         if change.walk is not None:
             rows[:, 1:] += over.within(cohort) * change.walk[:, 1:]
-    if cohort.endpoint:
-        rows[:, 0] -= parameters["endpoint_offset"][:, list(priors.endpoints).index(cohort.endpoint), None]
+    for kind, stated in priors.offsets.items():
+        if name := getattr(cohort, kind):
+            rows[:, 0] -= parameters[f"{kind}_offset"][:, list(stated).index(name), None]
     return rows
 
 
@@ -287,7 +291,7 @@ class Index:
         self.over = over = OverTime.of(trials, priors)
         self.left: Any = None  # of what is a trial's own in its experimental arm, in the model being built; None is all
         trial = of_arm([trials.names.index(cohort.trial) for cohort in cohorts])
-        ends, compared = list(priors.endpoints), over.compared(trials)
+        compared = over.compared(trials)
         self.trial, self.cause, self.cell = trial, cause, cause * size + interval
         self.baseline = self.cell + of_arm([causes * size * over.is_own(cohort) for cohort in cohorts])
         self.trial_hazard = trial * causes + cause
@@ -298,17 +302,22 @@ class Index:
         self.randomised = of_arm(randomised)
         place = of_arm([compared.index(c.trial) if c.trial in compared else 0 for c in cohorts])
         self.other = place * (causes - 1) + np.maximum(cause - 1, 0)
-        self.endpoint = of_arm([ends.index(cohort.endpoint) if cohort.endpoint else 0 for cohort in cohorts])
         self.progression = (cause == 0).astype(float)
         self.experimental = of_arm([int(cohort.role == "experimental") for cohort in cohorts]).astype(float)
         self.compared = self.experimental * part_of_arm([float(cohort.trial in compared) for cohort in cohorts])
         self.within = part_of_arm([over.within(cohort) for cohort in cohorts])
         self.walk = np.where(cause == 0, part_of_arm([over.of_regimen(cohort) for cohort in cohorts]), self.within)
-        self.offset = of_arm([int(bool(cohort.endpoint)) for cohort in cohorts]).astype(float)
         self.is_current = of_arm([int(cohort.trial == trials.current) for cohort in cohorts]).astype(float)
         self.current = np.flatnonzero(self.is_current)
+        self.arm, self.cohorts = arm, cohorts
         flat = np.arange(arm.size).reshape(shape)
         self.cells = [np.array([flat[a, c, j] for a, _, j in trials.rows]) for c in range(causes)]
+
+    def offset(self, kind: str, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Position of every arm's offset of a kind among those named, and whether it has one, 0 or 1."""
+        given = [getattr(cohort, kind) for cohort in self.cohorts]
+        place = np.array([names.index(name) if name else 0 for name in given])
+        return place[self.arm], np.array([float(bool(name)) for name in given])[self.arm]
 
     def step(self, by_interval: bool) -> np.ndarray:
         """Flat positions in (trial, cause) or (trial, cause, interval)."""
@@ -324,6 +333,8 @@ def _coords(trials: Trials, priors: TrialsPriors) -> dict[str, list[Any]]:
         more["compared"] = list(over.compared(trials))
     if isinstance(over.effect, Varying):
         more["step"] = labels[1:]
+    if priors.populations:
+        more["population"] = list(priors.populations)
     return more | {
         "arm": roles if len(roles) > 1 else ["experimental"],
         "cause": list(trials.causes), "other": list(trials.causes[1:]), "interval": list(trials.grid.labels),

@@ -17,7 +17,8 @@ def read_cohorts(
     counts: Sequence[Sequence[str]],
     grid: TimeGrid,
     *,
-    endpoint: str = "",
+    endpoint: str | Mapping[str, str] = "",
+    population: str = "",
     ignores: Sequence[str] = (),
 ) -> list[tuple[Cohort, ...]]:
     """Tabulate the reconstructed patients of one earlier trial.
@@ -33,7 +34,10 @@ def read_cohorts(
     counts : sequence of sequence of str
         Series of causes that are counted. A series without events is information: its patients were at risk.
     grid : TimeGrid
-    endpoint : str
+    endpoint : str or mapping of str to str
+        Name of the offset of its definition of progression, or by role.
+    population : str
+        Name of the offset of its patients' risk.
     ignores : sequence of str
         Causes that end a patient's time at risk and are not counted.
 
@@ -48,7 +52,8 @@ def read_cohorts(
         With every problem of the table, a cause that is neither counted nor ignored among them.
     """
     patients = read_reconstructions(path, arms=patient_arms(arms), by="regimen", counts=counts, ignores=ignores)
-    return [cohorts_of(trial, grid.tabulate(one), patient_arms(arms), counts, endpoint) for one in patients]
+    of_arm = endpoint if isinstance(endpoint, str) else patient_arms(endpoint)
+    return [cohorts_of(trial, grid.tabulate(one), patient_arms(arms), counts, of_arm, population) for one in patients]
 
 
 def patient_arms(arms: Mapping[str, str]) -> dict[str, str]:

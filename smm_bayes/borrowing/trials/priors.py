@@ -63,6 +63,8 @@ class TrialsPriors:
     between : BetweenTrials
     endpoints : mapping of str to HazardRatioPrior
         By name: how many times more often progression of the analysis happens than that of the trial.
+    populations : mapping of str to HazardRatioPrior
+        By name: how many times more often patients of the analysis progress than those of the trial.
     relation : Relation
         How trials relate: the method of borrowing.
     """
@@ -72,6 +74,7 @@ class TrialsPriors:
     reference: str
     between: BetweenTrials = field(default_factory=BetweenTrials)
     endpoints: Mapping[str, HazardRatioPrior] = field(default_factory=dict)
+    populations: Mapping[str, HazardRatioPrior] = field(default_factory=dict)
     relation: Relation = field(default_factory=Exchangeable)
 
     def __post_init__(self) -> None:
@@ -98,8 +101,13 @@ class TrialsPriors:
             found[index + 1, index] = 1
         return found
 
+    @property
+    def offsets(self) -> dict[str, Mapping[str, HazardRatioPrior]]:
+        """Ratios by which trials may differ from the analysis, by kind: ``endpoint`` and ``population``."""
+        return {"endpoint": self.endpoints, "population": self.populations}
+
     def check(self, trials: Trials) -> None:
-        """Refuse trials with a regimen or an endpoint that has no prior, or an effect that they cannot have.
+        """Refuse trials whose regimen, endpoint or population has no prior, or with an effect that they cannot have.
 
         Raises
         ------
@@ -114,8 +122,9 @@ class TrialsPriors:
             raise SpecificationError(f"regimen '{own}' has hazards of its own with separate arms; it can be neither "
                                      "the reference nor have a contrast")  # fmt: skip
         missing = [f"regimen '{name}' has no contrast" for name in trials.regimens if name not in (*self.regimens, own)]
-        ends = dict.fromkeys(cohort.endpoint for cohort in trials.cohorts if cohort.endpoint)
-        missing += [f"endpoint '{name}' has no prior" for name in ends if name not in self.endpoints]
+        for kind, stated in self.offsets.items():
+            named = dict.fromkeys(getattr(cohort, kind) for cohort in trials.cohorts if getattr(cohort, kind))
+            missing += [f"{kind} '{name}' has no prior" for name in named if name not in stated]
         if missing:
             raise SpecificationError(f"{'; '.join(missing)}; give each one, with median and upper")
 
@@ -126,6 +135,8 @@ class TrialsPriors:
         said |= {f"{c.regimen} v {c.versus}": str(c.prior) for c in self.contrasts}
         said |= {f"endpoint {name}": f"progression of this analysis {prior.median:.3g} times as frequent, at most "
                  f"{prior.upper:.3g} times" for name, prior in self.endpoints.items()}  # fmt: skip
+        said |= {f"population {name}": f"patients of this analysis progress {prior.median:.3g} times as frequently, at "
+                 f"most {prior.upper:.3g} times" for name, prior in self.populations.items()}  # fmt: skip
         return said | self.relation.statements(self.between)
 
     def sample(self, trials: Trials, draws: int, *, rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -147,6 +158,8 @@ class TrialsPriors:
             "other_effect": normal(others, len(over.compared(trials))),
             "endpoint_offset": normal(list(self.endpoints.values())),
         }  # fmt: skip
+        if self.populations:
+            drawn["population_offset"] = normal(list(self.populations.values()))
         if isinstance(over.effect, Waning):
             drawn["log_half_life"] = found["log_half_life"]
         elif isinstance(over.effect, Varying):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pymc as pm
 
 SUMMARIES = ("level", "log_hazard_ratio", "smoothness", "ratio_smoothness", "log_half_life", "between_hazard",
-             "between_effect", "log_contrast", "endpoint_offset")  # fmt: skip
+             "between_effect", "log_contrast", "endpoint_offset", "population_offset")  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pymc as pm
 
 MISSING = 0.1  # of the results of patients at risk
-OF_EVENTS = ("between_", "log_contrast", "endpoint_offset", "rmst:")  # ranked in the calibration without MRD
+OF_EVENTS = ("between_", "log_contrast", "endpoint_offset", "population_offset", "rmst:")  # ranked without MRD too
 STATUS = ("log_mrd_hazard_ratio", "status_level", "status_log_odds_ratio", "status_persistence")
 
 
