@@ -72,6 +72,15 @@ class ConflictEntry(Part):
     p_value_error: float | None = Field(default=None, description="Monte Carlo standard error of it")
 
 
+class ContrastEntry(Part):
+    """What a source adds to what is known of the hazard ratio that decides (of the first cause)."""
+
+    events: float = Field(description="Events of both arms that it is worth, by the variance of the log hazard ratio")
+    events_error: float = Field(description="Monte Carlo standard error of it")
+    shift: float = Field(description="How far it moves the log hazard ratio, in posterior standard deviations")
+    shift_error: float = Field(description="Monte Carlo standard error of it")
+
+
 class Source(Part):
     """A piece of outside evidence that entered the model; the last is all of it together."""
 
@@ -83,6 +92,9 @@ class Source(Part):
     )
     effective_events_error: dict[str, float] = Field(
         default_factory=dict, description="Monte Carlo standard error of them"
+    )
+    contrast: ContrastEntry | None = Field(
+        default=None, description="What it adds to the hazard ratio of the first cause; null in a trial of one arm"
     )
     probability_exchangeable: float | None = Field(
         default=None, description="Posterior probability that the trial is exchangeable; null unless the method asks"

@@ -10,7 +10,7 @@ from smm_bayes.analysis.answers import EVERYTHING, TRIAL, Answers, earlier_trial
 from smm_bayes.borrowing.trials.with_earlier_trials import WithEarlierTrials
 
 if TYPE_CHECKING:
-    from smm_bayes.analysis.decision import ConflictEntry, Source
+    from smm_bayes.analysis.decision import ConflictEntry, ContrastEntry, Source
     from smm_bayes.analysis.interim import InterimInputs
     from smm_bayes.inference.sampling import Fit
 
@@ -40,6 +40,7 @@ def source_entries(inputs: InterimInputs, answers: Answers | None = None) -> lis
         update: dict[str, object] = {
             "effective_events": effective_events(inputs, fitted, without),
             "effective_events_error": effective_events_error(inputs, fitted, without),
+            "contrast": _contrast(inputs, fitted, without),
         }
         if source.name != EVERYTHING:
             update["conflict"] = _conflict(model, without, source.name, answers.seed)
@@ -90,6 +91,19 @@ def effective_events_error(inputs: InterimInputs, fitted: Fit, without: Fit) -> 
         by_chain = drawn.reshape(one.posterior.sizes["chain"], -1, *drawn.shape[1:])
         errors.append(information_error(by_chain, inputs.table.exposure, _origin(one)["data_sets"]))
     return dict(zip(inputs.patients.arms, np.hypot(*errors).tolist(), strict=True))
+
+
+def _contrast(inputs: InterimInputs, fitted: Fit, without: Fit) -> ContrastEntry | None:
+    """What a source adds to the hazard ratio of the first cause; nothing in a trial of one arm."""
+    from smm_bayes.analysis.decision import ContrastEntry
+    from smm_bayes.borrowing.trials.conflict import contrast_gain
+
+    if "log_hazard_ratio" not in fitted.posterior:
+        return None
+    with_it, alone = (one.posterior["log_hazard_ratio"].isel(cause=0).transpose("chain", "draw").values
+                      for one in (fitted, without))  # fmt: skip
+    data_sets = _origin(fitted)["data_sets"], _origin(without)["data_sets"]
+    return ContrastEntry(**vars(contrast_gain(with_it, alone, inputs.patients.arm.mean(), data_sets=data_sets)))
 
 
 def _origin(fitted: Fit) -> dict[str, int]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from smm_bayes.survival.grid import TimeGrid
 
 WHOLE = "all"
+OF_RATIO, SHIFT = "effective events, hazard ratio", "shift of its logarithm (SD)"
 
 
 def borrowing_table(decision: Decision) -> pd.DataFrame | None:
@@ -38,8 +39,8 @@ def borrowing_table(decision: Decision) -> pd.DataFrame | None:
     for source in decision.sources:
         gained = {f"effective events, {arm}": words.removeprefix("+") for arm, words in _gained(source).items()}
         share = source.probability_exchangeable
-        rows[source.name] = {**gained, **({} if share is None else {"exchangeable": f"{share:.2f}"}),
-                             **_conflict(source.conflict)}  # fmt: skip
+        exchangeable = {} if share is None else {"exchangeable": f"{share:.2f}"}
+        rows[source.name] = {**gained, **_contrast(source), **exchangeable, **_conflict(source.conflict)}
     rows[f"{decision.trial} (this trial)"] = _conflict(decision.conflict)
     return pd.DataFrame.from_dict(rows, orient="index").fillna("")
 
@@ -51,7 +52,9 @@ def borrowing_rows(decision: Decision) -> Rows | None:
     rows = Rows()
     for source in decision.sources:
         gained = ", ".join(f"{words} {arm}" for arm, words in _gained(source).items())
-        rows.append((source.name, f"effective events {gained}{_p(source.conflict)}"))
+        said = _contrast(source)
+        ratio = f"; of the hazard ratio {said[OF_RATIO]}, which it moves by {said[SHIFT]} SD" if said else ""
+        rows.append((source.name, f"effective events {gained}{ratio}{_p(source.conflict)}"))
     rows.append((f"{decision.trial} (this trial)", _p(decision.conflict).removeprefix("; ")))
     return rows
 
@@ -60,6 +63,15 @@ def _gained(source: Source) -> dict[str, str]:
     """Effective events of each arm with their Monte Carlo errors."""
     errors = source.effective_events_error
     return {arm: with_error(value, errors.get(arm), places=1) for arm, value in source.effective_events.items()}
+
+
+def _contrast(source: Source) -> dict[str, str]:
+    """Events that it is worth for the hazard ratio, and how far it moves that, with their Monte Carlo errors."""
+    if source.contrast is None:
+        return {}
+    found = source.contrast
+    return {OF_RATIO: with_error(found.events, found.events_error, places=1),
+            SHIFT: with_error(found.shift, found.shift_error, places=2)}  # fmt: skip
 
 
 def _p_value(entry: ConflictEntry) -> str:

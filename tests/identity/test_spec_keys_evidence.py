@@ -109,7 +109,7 @@ def test_offset_of_a_population(model_of) -> None:
     drawn, found = hazards(model_of(borrowing={"method": "pooled"}, trial=mixed, population=stated))
     offset = drawn["population_offset"]
     np.testing.assert_allclose(found["QuiRedex", "control"], drawn["log_baseline"][:, 0] - offset, rtol=1e-12)
-    with pytest.raises(SpecificationError, match="population 'mixed' has no prior; add evidence.population.mixed"):
+    with pytest.raises(SpecificationError, match="population 'mixed' has no prior; add evidence"):
         model_of(trial=mixed)
 
 

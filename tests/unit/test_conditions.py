@@ -11,7 +11,7 @@ import xarray as xr
 from smm_bayes.analysis.conditions import assumptions, fit_verdict
 from smm_bayes.analysis.decision import ConflictEntry, Decision, FitVerdict, Source
 from smm_bayes.borrowing.trials.cohorts import Cohort
-from smm_bayes.borrowing.trials.conflict import _compare, information, information_error
+from smm_bayes.borrowing.trials.conflict import _compare, contrast_gain, information, information_error
 from smm_bayes.reporting.borrowing import borrowing_rows, borrowing_table
 from smm_bayes.reporting.words import answer, condition_rows, fit_to_data, with_error
 from smm_bayes.survival import GammaHazards, TimeGrid
@@ -125,6 +125,25 @@ def test_noise_is_called_noise():
     assert table["effective events, experimental"] == "3.0 ± 0.8"
     assert table["p"] == "0.040 ± 0.012"
     assert "with reconstructions of earlier trials 0.007" in dict(condition_rows(decision))["probability of success"]
+
+
+@pytest.mark.parametrize("data_sets", [1, 8])
+def test_what_a_source_adds_to_the_hazard_ratio_and_its_errors(data_sets):
+    """Draws of a log hazard ratio of 30 events at 2:1 without a source, of 50 with it, which moves it by 0.3."""
+    rng, share = np.random.default_rng(data_sets), 2 / 3
+    sd = [1 / np.sqrt(events * share * (1 - share)) for events in (50, 30)]
+    found = []
+    for _ in range(300):
+        shift = rng.normal(0, 0.1 * (data_sets > 1), (2, data_sets)).repeat(2, axis=1)[..., None]
+        with_it, without = (one * rng.normal(size=(2 * data_sets, 500)) + moved for one, moved in zip(sd, shift, strict=True))
+        found.append(contrast_gain(with_it + 0.3, without, share, data_sets=(data_sets, data_sets)))
+    for name, wanted in {"events": 20.0, "shift": 0.3 / sd[0]}.items():
+        values, errors = (np.array([getattr(one, name + end) for one in found]) for end in ("", "_error"))
+        if data_sets == 1:
+            assert abs(values.mean() - wanted) < 4 * values.std() / np.sqrt(300)
+        assert 0.82 < np.sqrt(np.mean(errors**2)) / values.std() < 1.22
+    nothing = contrast_gain(with_it, with_it, share)
+    assert (nothing.events, nothing.shift) == (0, 0)
 
 
 @pytest.mark.parametrize("data_sets", [1, 8])
