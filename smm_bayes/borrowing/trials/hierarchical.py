@@ -32,12 +32,12 @@ def hierarchical_model(trials: Trials, priors: TrialsPriors, *, elsewhere: Elsew
 
     with h the smooth log hazards of the reference regimen (:mod:`smm_bayes.survival.walk`), :math:`\delta_{tc}` the
     deviation of the trial under the relation of ``priors`` (:mod:`smm_bayes.borrowing.trials.relations`; by default
-    :math:`\tau_c z_{tc}`, :math:`z \sim N(0, 1)`, :math:`\tau_c` half-normal), :math:`\delta_e` the offset of the
-    arm's definition of progression, :math:`\delta_p` that of the trial's population, and :math:`x_a = 1` in an
-    experimental arm. A control or single arm has the sum of the contrasts that lead to its regimen,
-    :math:`\theta_a = \theta_r`; an experimental arm has :math:`\theta_a = \theta_r + u_t`, the trial's own hazard ratio, which deviates under the same relation.
-    A series of events counts the sum of the hazards of its causes. Where a trial may deviate in two ways, which one
-    is summed out of its likelihood.
+    :math:`\tau_c z_{tc}`, :math:`z \sim N(0, 1)`, :math:`\tau_c` half-normal), :math:`\delta_e` the offset of the arm's
+    definition of progression, :math:`\delta_p` that of the trial's population, and :math:`x_a = 1` in an experimental
+    arm. A control or single arm has the sum of the contrasts that lead to its regimen, :math:`\theta_a = \theta_r`; an
+    experimental arm has :math:`\theta_a = \theta_r + u_t`, the trial's own hazard ratio, which deviates under the same
+    relation. A series of events counts the sum of the hazards of its causes. Where a trial may deviate in two ways,
+    which one is summed out of its likelihood.
 
     So it is where effects are proportional. For others (:mod:`smm_bayes.borrowing.trials.over_time`), let :math:`K_a`
     be the contrasts that lead to the regimen of arm a, D those by which the current trial's arms differ, and
@@ -69,8 +69,8 @@ def hierarchical_model(trials: Trials, priors: TrialsPriors, *, elsewhere: Elsew
         Free variables ``log_baseline``, ``smoothness``, ``log_contrast`` (contrast), ``other_effect`` (randomised,
         other), ``endpoint_offset`` (endpoint), where there are populations ``population_offset`` (population), and
         those of the relation: ``between_hazard``, ``between_effect``, ``trial_hazard`` (trial, cause), ``trial_effect``
-        (randomised); with two ways these and ``apart_hazard``, ``apart_effect`` are deterministic functions of ``hazard_coordinate`` and ``effect_coordinate``
-        (:mod:`smm_bayes.borrowing.trials.membership`).
+        (randomised); with two ways these and ``apart_hazard``, ``apart_effect`` are deterministic functions of
+        ``hazard_coordinate`` and ``effect_coordinate`` (:mod:`smm_bayes.borrowing.trials.membership`).
         Deterministic ``level`` and, of the current trial, ``log_hazard`` (arm, cause, interval) per month and
         ``log_hazard_ratio`` (cause); with two ways ``first_layer_probability`` (trial), that it deviates in the first
         given everything else, and ``first_layer`` (trial), a draw of it. An effect that wanes adds ``log_half_life``;
