@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
     import pymc as pm
+
+
+@contextmanager
+def without_traces(outputs: Sequence[Any]) -> Iterator[None]:
+    """Compile without the record of where in the source each variable was made.
+
+    Rewriting a graph joins these records, and in a model with several ways for trials to deviate their length grows
+    exponentially: minutes are spent on them.
+    """
+    from pytensor import config
+    from pytensor.graph.traversal import ancestors
+
+    for variable in ancestors(outputs):
+        variable.tag.trace = []
+    with config.change_flags(traceback__limit=0, traceback__compile_limit=0):
+        yield
 
 
 class Densities:
@@ -36,7 +53,8 @@ class Densities:
         }
         batched = vectorize_graph(terms, replace=replace)
         mode = Mode(linker="py", optimizer="fast_compile")
-        self._function = pytensor.function(list(replace.values()), batched, mode=mode, on_unused_input="ignore")
+        with without_traces(batched):
+            self._function = pytensor.function(list(replace.values()), batched, mode=mode, on_unused_input="ignore")
         self._free = [variable.name for variable in values]
         self._names = [variable.name for variable in (*values, *observed)]
 
