@@ -192,7 +192,7 @@ def expected_events(accrual: Accrual, law: PiecewiseExponential, at: float, *, d
         accrual.by(at - edges[1:]),
     )  # who is there falls linearly from one to the other
     each = hazard * still * width * (last * exprel(-leave * width) + (first - last) * _second(leave * width))
-    return np.bincount(interval, each, minlength=len(law.grid))
+    return np.bincount(interval, each, minlength=len(law.grid)).astype(float)  # of no piece it is whole numbers
 
 
 def time_of_events(accrual: Accrual, laws: Any, events: float, *, dropout: float = 0.0) -> float:

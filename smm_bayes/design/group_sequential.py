@@ -88,14 +88,19 @@ class GroupSequential:
         return crossing_probabilities(self.information, self.lower, self.upper, theta)
 
     def power(self, theta: Any) -> Any:
-        """Probability of rejecting at an effect, in either direction if two-sided; of the shape of ``theta``."""
-        found = self.crossing(theta)
-        total = found.upper.sum(axis=-1) + (found.lower.sum(axis=-1) if self.sides == 2 else 0.0)
+        """Probability of crossing the upper bound at an effect, of the shape of ``theta``.
+
+        To reject in the wrong direction, as a two-sided design may, is no success.
+        """
+        total = self.crossing(theta).upper.sum(axis=-1)
         return float(total) if np.ndim(total) == 0 else total
 
     def type_one_error(self) -> float:
-        """Probability of rejecting at 0; as if futility bounds were not obeyed unless they are binding."""
-        return self.for_errors().power(0.0)
+        """Probability of rejecting at 0, on either side if two-sided.
+
+        It is as if futility bounds were not obeyed, unless they are binding.
+        """
+        return self.sides * self.for_errors().power(0.0)
 
     def for_errors(self) -> GroupSequential:
         """Give the design by which errors, p-values and intervals are counted: without futility if not binding."""
@@ -125,6 +130,14 @@ class GroupSequential:
             raise SpecificationError(f"power must be above the type I error and below 1; got {power}")
         drift = brentq(lambda x: self.power(x / math.sqrt(self.information[-1])) - power, 0, FARTHEST, xtol=1e-13)
         return float(drift / math.sqrt(self.information[-1]))
+
+    def repeated_interval(self, look: int, z: float) -> tuple[float, float]:
+        r"""Interval of the effect at a look (from 1), whether the trial stops there or not: :math:`(z \mp b_k)/\sqrt{I_k}`.
+
+        Of all of them together one misses the effect with the type I error (twice that of a one-sided design).
+        """
+        root, bound = math.sqrt(self.information[look - 1]), self.upper[look - 1]
+        return (z - bound) / root, (z + bound) / root
 
     def inflation(self, power: float) -> float:
         """Largest information over that of a trial with one look of the same error and power."""
@@ -229,7 +242,8 @@ def as_observed(information: Sequence[float], planned: float, *, last: bool, **s
     Raises
     ------
     SpecificationError
-        As for :func:`spending_design`; and when a look before the last one has all of the planned information.
+        As for :func:`spending_design`; when a look before the last one has all of the planned information; and when
+        futility is asked for without ``theta``, the effect of the plan.
 
     Examples
     --------
@@ -239,6 +253,8 @@ def as_observed(information: Sequence[float], planned: float, *, last: bool, **s
     looks = check_information(information)
     if not 0 < planned < math.inf:
         raise SpecificationError(f"the planned information must be finite and above 0; got {planned}")
+    if settings.get("futility") is not None and settings.get("theta") is None:
+        raise SpecificationError("futility at observed looks needs theta, the effect at which the plan spends beta")
     spent_at = looks / planned
     if np.any(spent_at[: -1 if last else None] >= 1):
         raise SpecificationError(
@@ -336,9 +352,9 @@ def _scaled(
 
     if alpha is None:
         return design(0.0)
-    if design(FARTHEST).power(0.0) > alpha:
+    if design(FARTHEST).type_one_error() > alpha:
         raise SpecificationError(f"the looks before the last spend more than alpha {alpha:g}; raise their bound")
-    return design(brentq(lambda c: design(c).power(0.0) - alpha, 0.0, FARTHEST, xtol=1e-13))
+    return design(brentq(lambda c: design(c).type_one_error() - alpha, 0.0, FARTHEST, xtol=1e-13))
 
 
 def _two_sided(looks: np.ndarray, spend: np.ndarray) -> np.ndarray:

@@ -102,7 +102,7 @@ class SharingBaskets:
 
     @cached_property
     def _weights(self) -> np.ndarray:
-        """w by two states."""
+        """Give w by two states."""
         from scipy.special import betaln, log_expit, xlogy
 
         edges = np.linspace(-FAR, FAR, PANELS + 1)
