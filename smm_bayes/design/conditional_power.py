@@ -16,7 +16,7 @@ from smm_bayes.numerics.adaptive import pieces
 if TYPE_CHECKING:
     from smm_bayes.priors.mixtures import NormalMixture
 
-STEP = 0.5  # widest panel of an effect, in its standard deviations or in standard errors still to come
+STEP = 1.0  # half the width of a panel of effects, in their standard deviations or in standard errors still to come
 
 
 def conditional_power(design: GroupSequential, *, look: int, z: float, theta: Any) -> Any:
@@ -136,20 +136,25 @@ def predictive_power(
     """
     if belief is None:
         belief = posterior_effect(design, look=look, z=z, prior=prior)
-    ahead = _remaining(design, look, z)[0]
+    information, *bounds = _remaining(design, look, z)
+    farthest = np.abs(np.concatenate(bounds))
+    farthest = farthest[np.isfinite(farthest)].max(initial=0.0)
+    sure = (farthest + REACH) / math.sqrt(information[0])  # effects beyond it fail or succeed for certain
     total = 0.0
-    mean, sd = belief.parameters.values()
-    for weight, centre, spread in zip(belief.weights, mean, sd, strict=True):
-        width = min(1.0, 1 / (spread * math.sqrt(ahead[-1])))
-        x, w = (each.ravel() for each in _panels(STEP * 4 * width))
-        density = np.exp(-(x**2) / 2) / math.sqrt(2 * math.pi)
-        total += weight * float(w @ (density * conditional_power(design, look=look, z=z, theta=centre + spread * x)))
+    for weight, centre, spread in zip(belief.weights, *belief.parameters.values(), strict=True):
+        low, high = max(-REACH, (-sure - centre) / spread), min(REACH, (sure - centre) / spread)
+        total += weight * 0.5 * math.erfc(max(high, -REACH) / math.sqrt(2))
+        if low < high:
+            x, mass = _standard_normal(low, high, 2 * STEP * min(1.0, 1 / (spread * math.sqrt(information[-1]))))
+            total += weight * float(mass @ conditional_power(design, look=look, z=z, theta=centre + spread * x))
     return float(total)
 
 
-def _panels(width: float) -> tuple[np.ndarray, np.ndarray]:
-    edges = np.linspace(-REACH, REACH, 1 + math.ceil(2 * REACH / width))
-    return pieces(edges[:-1], edges[1:])
+def _standard_normal(low: float, high: float, width: float) -> tuple[np.ndarray, np.ndarray]:
+    """Points of a standard normal variable between two limits, and their probabilities."""
+    edges = np.linspace(low, high, 1 + math.ceil((high - low) / width))
+    x, weight = (each.ravel() for each in pieces(edges[:-1], edges[1:]))
+    return x, weight * np.exp(-(x**2) / 2) / math.sqrt(2 * math.pi)
 
 
 @dataclass(frozen=True)

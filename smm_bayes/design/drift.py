@@ -124,19 +124,9 @@ def operating_characteristics(
             success, mcse = share(count, replicates)
             bias, square, fourth = (float(total) / replicates for total in powers)
             rmse = np.sqrt(square)
-            found.append(
-                {
-                    "method": name,
-                    "drift": drift,
-                    "hazard_ratio": hazard_ratio,
-                    "success": success,
-                    "mcse": mcse,
-                    "bias": bias,
-                    "bias_mcse": np.sqrt((square - bias**2) / replicates),
-                    "rmse": rmse,
-                    "rmse_mcse": np.sqrt((fourth - square**2) / replicates) / (2 * rmse),
-                }
-            )
+            found.append({"method": name, "drift": drift, "hazard_ratio": hazard_ratio, "success": success,
+                          "mcse": mcse, "bias": bias, "bias_mcse": np.sqrt((square - bias**2) / replicates),
+                          "rmse": rmse, "rmse_mcse": np.sqrt((fourth - square**2) / replicates) / (2 * rmse)})
     return pd.DataFrame(found)
 
 

@@ -132,9 +132,10 @@ class GroupSequential:
         return float(drift / math.sqrt(self.information[-1]))
 
     def repeated_interval(self, look: int, z: float) -> tuple[float, float]:
-        r"""Interval of the effect at a look (from 1), whether the trial stops there or not: :math:`(z \mp b_k)/\sqrt{I_k}`.
+        r"""Interval of the effect at a look (from 1), whether the trial stops there or not.
 
-        Of all of them together one misses the effect with the type I error (twice that of a one-sided design).
+        It is :math:`(z \mp b_k)/\sqrt{I_k}`. That one of them misses the effect has at most the probability of the
+        type I error (twice that of a one-sided design).
         """
         root, bound = math.sqrt(self.information[look - 1]), self.upper[look - 1]
         return (z - bound) / root, (z + bound) / root

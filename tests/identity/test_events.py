@@ -107,7 +107,7 @@ def test_assurance_is_the_mean_over_simulated_programmes():
     later = centre + tau3 * rng.normal(size=draws) + 0.1 * rng.normal(size=draws)
     share = weight @ (later < -0.2) / weight.sum()
     found = float(assurance_after(prior, estimate=-0.5, standard_error=0.2, between=(0.15, 0.05), final_errors=0.1, bounds=-0.2))
-    error = math.sqrt((weight**2 @ ((later < -0.2) - share) ** 2)) / weight.sum()
+    error = math.sqrt(weight**2 @ ((later < -0.2) - share) ** 2) / weight.sum()
     assert abs(found - share) < 4 * error
 
 

@@ -230,6 +230,15 @@ def test_predictive_power_in_closed_form_with_one_look_to_come():
     assert predictive_power(design, look=1, z=z, belief=belief) == pytest.approx(closed, abs=1e-11)
 
 
+@pytest.mark.parametrize("sd", [1e-6, 1e-2, 1.0, 1e3, 1e8])
+@pytest.mark.parametrize("mean", [-3.0, 0.7, 40.0])
+def test_assurance_in_closed_form_however_wide_the_prior(mean, sd):
+    design = spending_design([1.0])
+    closed = stats.norm.sf((design.upper[0] - mean) / math.hypot(1, sd))
+    found = predictive_power(design, look=0, z=0, prior=NormalMixture([1.0], [mean], [sd]))
+    assert found == pytest.approx(closed, abs=1e-11)
+
+
 def test_predictive_power_is_the_mean_of_conditional_power_over_draws():
     rng, draws = np.random.default_rng(2), 200_000
     theta = rng.normal(1.2 / math.sqrt(0.4), 1 / math.sqrt(0.4), draws)

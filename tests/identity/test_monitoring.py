@@ -8,7 +8,15 @@ from scipy import stats
 
 from smm_bayes.errors import SpecificationError
 from smm_bayes.priors.mixtures import BetaMixture
-from smm_bayes.response.exact import BinaryArm, OneSampleDesign, OneSampleRule, TwoSampleRule, above, below, probability_of_difference
+from smm_bayes.response.exact import (
+    BinaryArm,
+    OneSampleDesign,
+    OneSampleRule,
+    TwoSampleRule,
+    above,
+    below,
+    probability_of_difference,
+)
 from smm_bayes.response.monitoring import (
     MonitoringDesign,
     posterior_monitoring,

@@ -7,7 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from smm_bayes.design import GroupSequential, Spending, conditional_power, predictive_power, spending_design, wang_tsiatis
+from smm_bayes.design import (
+    GroupSequential,
+    Spending,
+    conditional_power,
+    predictive_power,
+    spending_design,
+    wang_tsiatis,
+)
 from smm_bayes.priors.mixtures import NormalMixture
 from smm_bayes.response.exact import OneSampleRule, above
 from smm_bayes.response.monitoring import predictive_monitoring, predictive_probabilities
