@@ -267,7 +267,7 @@ def average_hazard_ratio(
 
     References
     ----------
-    Mukhopadhyay P et al. Statistics in Biopharmaceutical Research 2020;12:424-432.
+    Mukhopadhyay P et al. Journal of Biopharmaceutical Statistics 2020;30:1130-1146.
     """
     if control.grid != experimental.grid:
         raise SpecificationError("both arms must have the same cuts; give the experimental hazard on those of control")

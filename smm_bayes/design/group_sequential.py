@@ -136,7 +136,14 @@ class GroupSequential:
 
         It is :math:`(z \mp b_k)/\sqrt{I_k}`. That one of them misses the effect has at most the probability of the
         type I error (twice that of a one-sided design).
+
+        Raises
+        ------
+        SpecificationError
+            When there is no such look.
         """
+        if not 1 <= look <= len(self.upper):
+            raise SpecificationError(f"look must be from 1 to {len(self.upper)}; got {look}")
         root, bound = math.sqrt(self.information[look - 1]), self.upper[look - 1]
         return (z - bound) / root, (z + bound) / root
 

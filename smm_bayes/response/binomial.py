@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 
 TIE = 1e-12  # a probability that meets a limit exactly is below or above it by rounding
 
 
-@lru_cache(maxsize=16)
 def pmf_table(size: int, p: float) -> np.ndarray:
     r"""Give :math:`P(X = x)` of Binomial(m, p) for m = 0 to ``size``, shape (m, x), 0 where x > m.
 
@@ -21,16 +18,13 @@ def pmf_table(size: int, p: float) -> np.ndarray:
     for m in range(size):
         table[m + 1, : m + 2] = (1 - p) * table[m, : m + 2]
         table[m + 1, 1 : m + 2] += p * table[m, : m + 1]
-    table.setflags(write=False)
     return table
 
 
-@lru_cache(maxsize=16)
-def above_table(size: int, p: float) -> np.ndarray:
-    """Give P(X > x) of Binomial(m, p) for m = 0 to ``size`` and x = -1 to ``size``, shape (m, x + 1)."""
-    table = np.zeros((size + 1, size + 2))
-    table[:, :-1] = np.cumsum(pmf_table(size, p)[:, ::-1], axis=1)[:, ::-1]
-    table.setflags(write=False)
+def above_table(mass: np.ndarray) -> np.ndarray:
+    """Give P(X > x) for x = -1, 0, ..., shape (..., x + 1), of probabilities of 0, 1, ... in the last dim."""
+    table = np.zeros((*mass.shape[:-1], mass.shape[-1] + 1))
+    table[..., :-1] = np.cumsum(mass[..., ::-1], axis=-1)[..., ::-1]
     return table
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smm_bayes.errors import Problems, SpecificationError
-from smm_bayes.response.binomial import pmf
+from smm_bayes.response.binomial import above_table, pmf
 from smm_bayes.response.exact.arms import BinaryArm
 from smm_bayes.response.exact.designs import OneSampleDesign, TwoSampleDesign
 from smm_bayes.response.exact.regions import SuccessRegion
@@ -314,7 +314,7 @@ success with 14 or more of 30
 
 def _least(region: SuccessRegion, n: int) -> int:
     """Fewest responders of a region; one more than there are patients if it has none."""
-    return n + 1 if region.lowest > region.highest else max(int(max(float(region.lowest), 0.0)), 0)
+    return n + 1 if region.lowest > region.highest else int(max(float(region.lowest), 0.0))
 
 
 def _most(region: SuccessRegion, n: int) -> int:
@@ -361,7 +361,7 @@ def predictive_design(
                          f"{every} and {largest}")  # fmt: skip
     for n in range(first + 1, largest + 1):
         looks = (*range(first, n, every), n)
-        tail = np.cumsum(pmf(n, np.array([p0, p1]))[:, ::-1], axis=1)[:, ::-1]  # of s or more, without looks
+        tail = above_table(pmf(n, np.array([p0, p1])))  # of s or more, without looks
         found = [design for s in np.flatnonzero(tail[1] >= 1 - beta)[-3:]
                  if (design := _strictest(looks, prior, int(s), p0, p1, alpha, beta)) is not None]  # fmt: skip
         if found:

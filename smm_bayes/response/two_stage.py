@@ -15,7 +15,8 @@ from smm_bayes.response.binomial import TIE, above_table, pmf, pmf_table
 
 LARGEST = 1000  # patients of a design that is looked for, unless told otherwise
 READ = ("Read r1/n1 as: stop after r1 or fewer responses of n1 patients; and r/n as: otherwise treat n in all, and "
-        "succeed with more than r responses.")  # fmt: skip
+        "succeed with more than r responses; for weights q in its last column a "
+        "design has the least q n + (1 - q) E(N|p0) of all.")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -89,8 +90,7 @@ class TwoStageDesign:
         """Probability of going on and of more than ``r`` responses with ``second`` patients in the second stage."""
         rates = _rates(p)
         first = pmf(self.n1, rates)[..., self.r1 + 1 :]
-        tail = np.cumsum(pmf(second, rates)[..., ::-1], axis=-1)[..., ::-1]  # at least 0, 1, ..., second
-        tail = np.concatenate([tail, np.zeros((*tail.shape[:-1], 1))], axis=-1)
+        tail = above_table(pmf(second, rates))  # at least 0, 1, ..., second + 1
         least = np.clip(r + 1 - np.arange(self.r1 + 1, self.n1 + 1), 0, second + 1)
         return (first * tail[..., least]).sum(axis=-1)
 
@@ -220,7 +220,8 @@ def _best_by_n(p0: float, p1: float, alpha: float, beta: float, largest: int) ->
         n += 1
         if n > size:
             size = min(max(2 * size, 64), largest)
-            mass, tail = (np.stack([f(size, p) for p in (p0, p1)]) for f in (pmf_table, above_table))
+            mass = np.stack([pmf_table(size, p) for p in (p0, p1)])
+            tail = above_table(mass)
             stop = _most_stopped(mass, beta)
             stage = np.arange(len(stop))
         if not math.isfinite(least) and not _most_powerful(mass[:, n, : n + 1], tail[:, n], alpha, beta):
@@ -247,7 +248,7 @@ def _most_stopped(mass: np.ndarray, beta: float) -> np.ndarray:
 def _settled(stop: np.ndarray, n: int, least: float) -> bool:
     """Whether no design of more than n patients can expect fewer than ``least``."""
     stage = np.arange(1, min(n, math.ceil(least)) + 1)
-    return least <= n and bool(np.all(stage + (1 - stop[stage]) * (n + 1 - stage) >= least))
+    return bool(np.all(stage + (1 - stop[stage]) * (n + 1 - stage) >= least))
 
 
 def _most_powerful(mass: np.ndarray, tail: np.ndarray, alpha: float, beta: float) -> bool:
@@ -315,8 +316,8 @@ def check_errors(p0: float, p1: float, alpha: float, beta: float, largest: int) 
         for name, value in (("alpha", alpha), ("beta", beta)):
             if not 0 < value < 0.5:
                 problems.add(f"{name} must be above 0 and below 0.5, such as 0.05; got {value:g}")
-        if not (is_count(largest) and 2 <= largest <= 5000):
-            problems.add(f"the largest n must be a whole number from 2 to 5000; got {largest}")
+        if not (is_count(largest) and 2 <= largest <= 2000):
+            problems.add(f"the largest n must be a whole number from 2 to 2000; got {largest}")
 
 
 def _rates(p: Any) -> np.ndarray:

@@ -296,6 +296,7 @@ def test_unadjusted_haybittle_peto_spends_a_little_more():
     (lambda: GroupSequential((0.5, 1), (2, 2), (-2, -1), 2), "minus its upper ones"),
     (lambda: GroupSequential((0.5, 1), (2, 2), (3, 2)), "must not be above"),
     (lambda: GroupSequential((0.5, 1), (2, 2), (2,)), "for each look"),
+    (lambda: FUTILE.repeated_interval(0, 1.0), "look must be from 1 to 3"),
     (lambda: FUTILE.effect_for_power(0.01), "power must be above the type I error"),
     (lambda: SequentialResult(FUTILE, 4, 2.0), "look must be a whole number from 1 to 3"),
     (lambda: SequentialResult(FUTILE, 1, 1.0), "the trial goes on"),

@@ -74,5 +74,5 @@ def test_the_largest_number_of_patients_is_kept():
     """Where the optimal design is larger than allowed, the best allowed one ends the list."""
     found = two_stage_designs(0.1, 0.3, largest=27)
     assert [each.n for each in found.admissible] == [25, 26, 27]
-    with pytest.raises(SpecificationError, match="whole number from 2 to 5000"):
+    with pytest.raises(SpecificationError, match="whole number from 2 to 2000"):
         two_stage_designs(0.1, 0.3, largest=27.5)
