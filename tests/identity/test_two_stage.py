@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from smm_bayes.errors import SpecificationError
+from smm_bayes.response.binomial import above_table, pmf, pmf_table
 from smm_bayes.response.two_stage import TwoStageDesign, two_stage_designs
 from smm_bayes.response.two_stage_result import TwoStageResult
 
@@ -25,6 +26,16 @@ def outcomes(design):
         return found
 
     return at
+
+
+@pytest.mark.parametrize("p", [0.0, 1e-6, 0.3, 0.999, 1.0])
+def test_tables_of_binomials(p):
+    size, x = np.arange(61)[:, None], np.arange(61)
+    mass, above = pmf_table(60, p), above_table(pmf_table(60, p))
+    assert mass == pytest.approx(stats.binom.pmf(x, size, p), rel=1e-11, abs=1e-300)
+    assert above[:, 1:] == pytest.approx(stats.binom.sf(x, size, p), rel=1e-11, abs=1e-300)
+    assert above[:, 0] == pytest.approx(np.ones(61), abs=1e-14)
+    assert pmf(60, np.array([0.5, p]))[1] == pytest.approx(mass[60], rel=1e-13, abs=1e-300)
 
 
 @pytest.mark.parametrize("p", [0.0, 0.05, 0.2, 0.4, 1.0])
