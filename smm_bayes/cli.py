@@ -244,6 +244,26 @@ def reconstruct(
         typer.echo(command.listing() if name is None else command.from_summaries(name, seed, number, out))
 
 
+@app.command()
+def simon(
+    p0: Annotated[float, typer.Option(help="Response rate that is too low to go on with.")],
+    p1: Annotated[float, typer.Option(help="Response rate that is worth going on with.")],
+    alpha: Annotated[float, typer.Option(help="Largest probability of success at p0.")] = 0.05,
+    beta: Annotated[float, typer.Option(help="Largest probability of no success at p1.")] = 0.2,
+    largest_n: Annotated[int, typer.Option(help="Most patients a design may have.")] = 1000,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the table.")] = False,
+) -> None:
+    """Find Simon's two-stage designs for a response rate: optimal, minimax, and every admissible one between.
+
+    Exit code 0: found; 2: the numbers are out of range, or no design is that small.
+    """
+    from smm_bayes.files import as_json
+    from smm_bayes.response.two_stage import READ, two_stage_designs
+
+    found = two_stage_designs(p0, p1, alpha=alpha, beta=beta, largest=largest_n)
+    typer.echo(as_json(found.numbers()).rstrip() if json else f"{found}\n\n{READ}")
+
+
 def _check_parent(out: Path) -> None:
     """Refuse an output folder that could not be made, before anything is computed for it."""
     parent = next(folder for folder in out.absolute().parents if folder.exists())
