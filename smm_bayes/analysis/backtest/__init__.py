@@ -1,6 +1,7 @@
 """Published results forecast from what was published before them, by variants of one model, and scored."""
 
-from smm_bayes.analysis.backtest.declared import Backtest, load_backtest
-from smm_bayes.analysis.backtest.run import backtest, by_variant
+from smm_bayes.analysis.backtest.declared import Backtest, Variant, load_backtest
+from smm_bayes.analysis.backtest.run import backtest
+from smm_bayes.analysis.backtest.summary import against, by_axis, by_variant, chosen, group
 
-__all__ = ["Backtest", "backtest", "by_variant", "load_backtest"]
+__all__ = ["Backtest", "Variant", "against", "backtest", "by_axis", "by_variant", "chosen", "group", "load_backtest"]

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from smm_bayes.analysis.backtest.baselines import BASELINES, FLAT, LAST, PROPORTIONAL, flat, last, proportional
 from smm_bayes.analysis.backtest.declared import ENDPOINTS, Backtest, Endpoint, ResultSection, Variant
-from smm_bayes.analysis.backtest.estimates import RATIO, Estimate, estimate
+from smm_bayes.analysis.backtest.estimates import Estimate, estimate
 from smm_bayes.analysis.backtest.joint import Row, joint, spreads
 from smm_bayes.analysis.backtest.pairs import pair_forecasts
+from smm_bayes.analysis.backtest.summary import AXES, MODEL
 from smm_bayes.analysis.scores import Forecast, score
 from smm_bayes.borrowing.meta_analysis.linear import predicted
 from smm_bayes.errors import SpecificationError
@@ -21,7 +22,6 @@ from smm_bayes.evidence.vocabulary import TRUST
 if TYPE_CHECKING:
     import pandas as pd
 
-AXES = ("relation", "offsets", "population", "combination")
 NO_VARIANT = "-"
 
 
@@ -115,7 +115,7 @@ def backtest(declared: Backtest, facts: Facts | None = None) -> pd.DataFrame:
             if key not in alike:
                 alike[key] = forecasts(declared, task, variant)
             for target, made in zip(task.targets, alike[key], strict=True):
-                rows.append(_said(task, target) | {"method": "model"} | asdict(variant) | {"made": made})
+                rows.append(_said(task, target) | {"method": MODEL} | asdict(variant) | {"made": made})
         for target, name in product(task.targets, BASELINES):
             found = baseline(name, declared, task, target)
             if found is not None:
@@ -151,26 +151,3 @@ def _said(task: Task, target: Row) -> dict[str, Any]:
 def least_trust(estimates: Sequence[Estimate]) -> str:
     """Least of the trusts of some estimates."""
     return max((one.trust for one in estimates), key=TRUST.index)
-
-
-def by_variant(table: pd.DataFrame, *, by_trial: bool = True) -> pd.DataFrame:
-    """Coverage, sharpness, log score and CRPS of every variant and baseline.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        From :func:`backtest`.
-    by_trial : bool
-        Whether each trial counts once (means of its means, so that a trial with many milestones is not counted many
-        times), or each number.
-    """
-    axes = ["method", *AXES]
-    measures = ["in_50", "in_80", "in_95", "width_80", "log_score", "crps"]
-    numbers = table.assign(**{name: table[name].astype(float) for name in measures})
-    counted = numbers.groupby(axes, sort=False).size().rename("forecasts")
-    if by_trial:
-        numbers = numbers.groupby([*axes, "study"], sort=False)[measures].mean().reset_index()
-    return numbers.groupby(axes, sort=False)[measures].mean().join(counted).reset_index()
-
-
-__all__ = ["AXES", "RATIO", "Task", "backtest", "baseline", "by_variant", "forecasts", "tasks"]

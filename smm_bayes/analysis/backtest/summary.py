@@ -1,0 +1,99 @@
+"""What the scores of a backtest say: by variant and baseline, by axis, and against one variant, trial by trial."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from smm_bayes.analysis.backtest.declared import Variant
+from smm_bayes.errors import SpecificationError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+AXES = ("relation", "offsets", "population", "combination")
+MODEL = "model"
+MEASURES = ["in_50", "in_80", "in_95", "width_80", "log_score", "crps"]
+GROUPS = {
+    "progression": "endpoint == 'progression' and kind != 'hazard ratio given MRD'",
+    "progression, published before": "endpoint == 'progression' and kind != 'hazard ratio given MRD' "
+    "and from_ == 'earlier'",
+    "death": "endpoint == 'death'",
+    "hazard ratio given MRD": "kind == 'hazard ratio given MRD'",
+    "all": "published == published",
+}
+
+
+def group(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Forecasts of one kind; see :data:`GROUPS`."""
+    if name not in GROUPS:
+        raise SpecificationError(f"no group {name!r}; take one of {', '.join(GROUPS)}")
+    return table.rename(columns={"from": "from_"}).query(GROUPS[name]).rename(columns={"from_": "from"})
+
+
+def by_variant(table: pd.DataFrame, *, by_trial: bool = True) -> pd.DataFrame:
+    """Coverage, sharpness, log score and CRPS of every variant and baseline.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        From :func:`backtest`.
+    by_trial : bool
+        Whether each trial counts once (means of its means, so that a trial with many milestones is not counted many
+        times), or each number.
+    """
+    axes = ["method", *AXES]
+    numbers = table.assign(**{name: table[name].astype(float) for name in MEASURES})
+    counted = numbers.groupby(axes, sort=False).size().rename("forecasts")
+    if by_trial:
+        numbers = numbers.groupby([*axes, "study"], sort=False)[MEASURES].mean().reset_index()
+    return numbers.groupby(axes, sort=False)[MEASURES].mean().join(counted).reset_index()
+
+
+def by_axis(table: pd.DataFrame) -> pd.DataFrame:
+    """Means over all other choices, of every choice of every axis; each trial counts once."""
+    import pandas as pd
+
+    every = by_variant(table[table["method"] == MODEL])
+    rows = []
+    for axis in AXES:
+        means = every.groupby(axis, sort=False)[MEASURES].mean()
+        rows.append(means.assign(axis=axis).rename_axis("choice").reset_index())
+    return pd.concat(rows, ignore_index=True)[["axis", "choice", *MEASURES]]
+
+
+def chosen(table: pd.DataFrame, variant: Variant | Mapping[str, str] | str) -> pd.DataFrame:
+    """Rows of one variant, or of a baseline by its name."""
+    if isinstance(variant, str):
+        found = table[table["method"] == variant]
+    else:
+        names = vars(variant) if isinstance(variant, Variant) else variant
+        found = table[table["method"] == MODEL]
+        for axis, name in names.items():
+            found = found[found[axis] == name]
+    if found.empty or found["fact"].duplicated().any():
+        raise SpecificationError(f"{variant} is no baseline and no variant of the backtest")
+    return found
+
+
+def against(
+    table: pd.DataFrame, one: Variant | Mapping[str, str] | str, other: Variant | Mapping[str, str] | str
+) -> dict[str, float]:
+    """Compare two ways of forecasting on the forecasts that both made, trial by trial.
+
+    Returns
+    -------
+    dict
+        ``trials``, ``forecasts``, the mean ``difference`` in log score (each trial once; above 0 the first is better),
+        its standard error over trials, and ``better``, the trials in which the first is better.
+    """
+    columns = ["fact", "study", "log_score"]
+    both = chosen(table, one)[columns].merge(chosen(table, other)[columns], on=["fact", "study"])
+    both["difference"] = both["log_score_x"] - both["log_score_y"]
+    trials = both.groupby("study")["difference"].mean()
+    return {
+        "trials": len(trials), "forecasts": len(both), "difference": float(trials.mean()),
+        "se": float(trials.std(ddof=1) / math.sqrt(len(trials))) if len(trials) > 1 else math.nan,
+        "better": int((trials > 0).sum()),
+    }  # fmt: skip
