@@ -52,7 +52,7 @@ class Forecast:
         """Refuse what is no distribution."""
         good = len(self.weights) == len(self.means) == len(self.sds) > 0
         if not (good and np.isfinite(self.means).all() and (self.sds > 0).all() and (self.weights >= 0).all()):
-            raise SpecificationError("a forecast needs weights of 0 or more, finite means and SDs above 0, as many of each")
+            raise SpecificationError("a forecast needs as many weights of 0 or more, finite means and SDs above 0")
         if not math.isclose(float(self.weights.sum()), 1.0, abs_tol=1e-9):
             raise SpecificationError(f"a forecast's weights must sum to 1; got {self.weights.sum():.6g}")
 

@@ -1,9 +1,9 @@
 """The stored backtest: what forecasts of published results were worth.
 
-``python -P -m smm_bayes.validation.backtest models/backtest`` reads ``backtest.toml`` there and writes ``published.csv``
-(what was forecast, and from which facts), ``scores.csv`` (a row a forecast and a variant or baseline), ``variants.csv``
-(coverage, sharpness and scores of each, by group of forecasts) and ``backtest.json`` (hashes of the declaration, of
-every fact used and of the numbers, and versions).
+``python -P -m smm_bayes.validation.backtest models/backtest`` reads ``backtest.toml`` there and writes
+``published.csv`` (what was forecast, and from which facts), ``scores.csv`` (a row a forecast and a variant or
+baseline), ``variants.csv`` (coverage, sharpness and scores of each, by group of forecasts) and ``backtest.json``
+(hashes of the declaration, of every fact used and of the numbers, and versions).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ OF_A_FORECAST = ["fact", "trial", "study", "reported", "from", "endpoint", "kind
 
 def as_csv(table: pd.DataFrame) -> str:
     """Give the one text of a table."""
-    whole = table.assign(**{name: table[name].astype(int) for name in table if table[name].dtype == bool})
+    whole = table.assign(**{str(name): table[name].astype(int) for name in table if table[name].dtype == bool})
     return str(whole.to_csv(index=False, float_format=DIGITS, lineterminator="\n"))
 
 

@@ -28,8 +28,8 @@ def flat(target: Estimate, limits: Sequence[float]) -> Forecast:
 def last(target: Row, reported: Sequence[Row], reference: str) -> Forecast | None:
     """Repeat the last number of the kind, with its own standard error and that of the number forecast.
 
-    For an arm, the last arm that was treated (or not) as it is, at a constant hazard. For an update, the cut before, with
-    its own standard error only: most of the patients are the same.
+    For an arm, the last arm that was treated (or not) as it is, at a constant hazard. For an update, the cut before,
+    with its own standard error only: most of the patients are the same.
     """
     result, one = target
     if one.kind == RATIO:

@@ -134,11 +134,11 @@ class Backtest(Section):
         """
         found: dict[str, ResultSection] = {}
         for one in self.result:
-            own = one.trial == target.trial
-            earlier = one.reported < target.reported
-            if one.facts(endpoint) and (earlier or (target.from_ == OTHERS and not own)) and (target.update or not own):
-                if one.trial not in found or found[one.trial].reported < one.reported:
-                    found[one.trial] = one
+            own, earlier = one.trial == target.trial, one.reported < target.reported
+            may = (earlier and target.update) if own else (earlier or target.from_ == OTHERS)
+            latest = one.trial not in found or found[one.trial].reported < one.reported
+            if may and latest and one.facts(endpoint):
+                found[one.trial] = one
         return sorted(found.values(), key=lambda one: one.reported)
 
 

@@ -102,9 +102,10 @@ def _from_limits(lower: float, upper: float, survival: float) -> float:
     hazard = -math.log(survival)
     if upper >= 1:  # cut off at 1: only the lower half says something
         return (survival - lower) / (survival * hazard)
-    sides = [
+    sides: list[tuple[float, float]] = [
         ((upper - survival) / (survival * hazard), (survival - lower) / (survival * hazard)),
         (math.log(upper / survival) / hazard, math.log(survival / lower) / hazard),
         (math.log(hazard / -math.log(upper)), math.log(-math.log(lower) / hazard)),
     ]
-    return sum(min(sides, key=lambda both: abs(math.log(both[0] / both[1])))) / 2
+    high, low = min(sides, key=lambda both: abs(math.log(both[0] / both[1])))
+    return (high + low) / 2

@@ -4,9 +4,9 @@ The log cumulative hazard of an arm at t months is
 
 .. math:: \log H(t) = b + a\log(t/36) + \sum_k c_k - o_d - p + u_t + v_{t,arm}
 
-with the reference regimen's level b and shape a, the contrasts :math:`c_k` on the way from it to the arm's regimen, the
-offset :math:`o_d` of the definition of progression, that of a mixed population, and the trial's deviations of hazard and
-effect. A log hazard ratio is the difference between two arms of a trial.
+with the reference regimen's level b and shape a, the contrasts :math:`c_k` on the way from it to the arm's regimen,
+the offset :math:`o_d` of the definition of progression, that of a mixed population, and the trial's deviations of
+hazard and effect. A log hazard ratio is the difference between two arms of a trial.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def joint(
     design = np.array([_design(declared, endpoint, variant, shared, row) for row in rows])
     prior = np.array([parameter.sd**2 for parameter in shared])
     mean = design @ np.array([parameter.mean for parameter in shared])
-    covariance = (design * prior) @ design.T + _errors(rows, len(known), declared.endpoint(endpoint).reference)
+    covariance = (design * prior) @ design.T + _errors(rows, len(known))
     trials = list(dict.fromkeys(result.trial for result, _ in rows))
     hazard, effect = np.zeros((2, len(trials), len(rows), len(rows)))
     reference = declared.endpoint(endpoint).reference
@@ -147,12 +147,13 @@ def _offset(declared: Backtest, endpoint: Endpoint, variant: Variant, result: Re
     return by_arm if by_arm in offsets else result.definition if result.definition in offsets else ""
 
 
-def _errors(rows: Sequence[Row], known: int, reference: str) -> np.ndarray:
+def _errors(rows: Sequence[Row], known: int) -> np.ndarray:
     r"""Covariance of sampling errors, within each trial.
 
-    Of one arm's milestones at s < t it is :math:`v_s H_s/H_t`, the variance of H(s) over H(s)H(t). A hazard ratio shares
-    with its control arm's milestones what the last of them knows: minus their smallest variance. A later estimate of a
-    hazard ratio shares with an earlier one of the same patients its own variance, as with independent increments.
+    Of one arm's milestones at s < t it is :math:`v_s H_s/H_t`, the variance of H(s) over H(s)H(t). A hazard ratio
+    shares with its control arm's milestones what the last of them knows: minus their smallest variance. A later
+    estimate of a hazard ratio shares with an earlier one of the same patients its own variance, as with independent
+    increments.
     Estimates to be predicted are scored one by one: what they share with each other is left out.
     """
     found = np.diag([one.se**2 for _, one in rows])

@@ -31,7 +31,7 @@ def pair_forecasts(declared: Backtest, facts: Facts) -> list[dict[str, Any]]:
                    if one.trial == pair.trial and one.measure == "hazard_ratio")  # fmt: skip
         target = Estimate(fact.id, pair.trial, "experimental", "control", RATIO, 0.0, pair.log_hazard_ratio,
                           pair.hazard_ratio_se, fact.trust)  # fmt: skip
-        said = _said(target, declared, every)
+        said = _said(target, every, [one.id for one in facts.require(declared.pairs.facts) if one.id != fact.id])
         relations = {name: _related(others, pair, residual) for name, residual in (("pooled", False), ("free", True))}
         for variant in declared.variants():
             prior = declared.combination[variant.combination]
@@ -67,15 +67,10 @@ def _forecast(declared: Backtest, relation: str, alone: Forecast, relations: dic
                     np.concatenate([related.means, alone.means]), np.concatenate([related.sds, alone.sds]))  # fmt: skip
 
 
-def _said(target: Estimate, declared: Backtest, every: TrialPairs) -> dict[str, Any]:
+def _said(target: Estimate, every: TrialPairs, used: list[str]) -> dict[str, Any]:
     return {
         "fact": target.fact, "trial": target.trial, "study": target.trial, "reported": 0, "from": "all others",
         "endpoint": "progression", "kind": "hazard ratio given MRD", "month": 0.0, "arm": target.arm,
         "published": target.value, "se": target.se, "trust": every.trust,
-        "used": " ".join(name for name in declared.pairs.facts if not _of(name, target)) + f" {target.fact[:-3]}003",
+        "used": " ".join(used),
     }  # fmt: skip
-
-
-def _of(name: str, target: Estimate) -> bool:
-    """Whether a fact is of the trial forecast."""
-    return name.rpartition("-")[0] == target.fact.rpartition("-")[0]

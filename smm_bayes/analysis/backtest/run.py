@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from smm_bayes.analysis.backtest.baselines import BASELINES, FLAT, LAST, PROPORTIONAL, flat, last, proportional
+from smm_bayes.analysis.backtest.baselines import BASELINES, FLAT, LAST, flat, last, proportional
 from smm_bayes.analysis.backtest.declared import ENDPOINTS, Backtest, Endpoint, ResultSection, Variant
 from smm_bayes.analysis.backtest.estimates import Estimate, estimate
 from smm_bayes.analysis.backtest.joint import Row, joint, spreads
@@ -52,7 +52,7 @@ class Task:
             raise SpecificationError(f"{self.result.name} is forecast from its own numbers ({', '.join(sorted(own))})")
         for held, one in self.known:
             if self.result.from_ == "earlier" and held.reported >= self.result.reported:
-                raise SpecificationError(f"{self.result.name} is forecast from {one.fact}, which was not reported before")
+                raise SpecificationError(f"{self.result.name} is forecast from {one.fact}, not reported before it")
             if held.trial == self.result.trial and not self.result.update:
                 raise SpecificationError(f"{self.result.name} is forecast from {one.fact}, of its own trial")
 
