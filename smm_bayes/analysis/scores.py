@@ -30,6 +30,7 @@ LEVELS = (0.5, 0.8, 0.95)
 FAR = 8.0  # standard deviations beyond which a component has no probability
 LEFT_OUT = 1e-7  # of a mixture's weight, its smallest components
 FEW, ALIKE = 50, 0.08  # components of a mixture that is kept as it is; SDs within which two are merged
+SMOOTH = 0.7  # SD of a component in cells: their sum is flat to 1 in 7,000
 STEPS = 60  # to a quantile, at most
 ROOT_TAU = math.sqrt(2 * math.pi)
 
@@ -85,7 +86,7 @@ class Forecast:
             raise SpecificationError(f"a flat forecast needs low < high; got {low} and {high}")
         width = (high - low) / components
         means = low + width * (np.arange(components) + 0.5)
-        return cls(np.full(components, 1 / components), means, np.full(components, width / math.sqrt(12)))
+        return cls(np.full(components, 1 / components), means, np.full(components, SMOOTH * width))
 
     @classmethod
     def of_quantiles(cls, chances: Sequence[float], values: Sequence[float], components: int = 400) -> Forecast:
@@ -101,7 +102,7 @@ class Forecast:
         piece = np.clip(np.searchsorted(score, at) - 1, 0, len(slope) - 1)
         means = value[piece] + slope[piece] * (at - score[piece])
         gaps = np.gradient(means)
-        return cls(np.full(components, 1 / components), means, np.maximum(gaps, 1e-8) / math.sqrt(12))
+        return cls(np.full(components, 1 / components), means, np.maximum(SMOOTH * gaps, 1e-8))
 
     def of_estimate(self, se: float) -> Forecast:
         """Forecast of a published estimate with this standard error: the truth and its sampling error."""

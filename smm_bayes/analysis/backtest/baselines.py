@@ -9,7 +9,7 @@ import numpy as np
 
 from smm_bayes.analysis.backtest.estimates import MILESTONE, RATIO, Estimate
 from smm_bayes.analysis.backtest.joint import Row
-from smm_bayes.analysis.scores import Forecast
+from smm_bayes.analysis.scores import SMOOTH, Forecast
 
 FLAT, LAST, PROPORTIONAL = "flat", "last trial repeated", "proportional hazards"
 BASELINES = (FLAT, LAST, PROPORTIONAL)
@@ -22,7 +22,7 @@ def flat(target: Estimate, limits: Sequence[float]) -> Forecast:
         return Forecast.flat(math.log(limits[0]), math.log(limits[1]), CELLS).of_estimate(target.se)
     edges = np.log(-np.log1p(-(np.arange(CELLS + 1) / CELLS).clip(1e-6, 1 - 1e-6)))
     means, widths = (edges[1:] + edges[:-1]) / 2, np.diff(edges)
-    return Forecast.mixture(np.ones(CELLS), means, widths / math.sqrt(12)).of_estimate(target.se)
+    return Forecast.mixture(np.ones(CELLS), means, SMOOTH * widths).of_estimate(target.se)
 
 
 def last(target: Row, reported: Sequence[Row], reference: str) -> Forecast | None:

@@ -12,14 +12,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 
 import numpy as np
 
 from smm_bayes.errors import SpecificationError
 
-NODES = 6  # of each spread
-REACH = 4.0  # a half-normal's probability beyond so many scales is left out (1 in 16,000)
+NODES, SMALL = (6, 8), 0.3  # of each spread, fewer where its scale is small
+REACH = 8.0  # a half-normal's probability beyond so many scales is left out (1 in 10^15)
 
 
 @dataclass(frozen=True)
@@ -71,14 +72,29 @@ class Joint:
     known: np.ndarray
 
 
+@cache
+def _rule(nodes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Gauss's points and weights for the half-normal density, by Stieltjes' recursion and Golub and Welsch."""
+    x, w = np.polynomial.legendre.leggauss(200)
+    at = REACH * (1 + x) / 2
+    mass = w * np.exp(-0.5 * at**2)
+    mass /= mass.sum()
+    diagonal, squares = [], []
+    before, now, norm = np.zeros(len(at)), np.ones(len(at)), 1.0
+    for _ in range(nodes):
+        diagonal.append(float(mass @ (at * now**2)) / norm)
+        before, now = now, (at - diagonal[-1]) * now - (squares[-1] if squares else 0.0) * before
+        norm, last = float(mass @ now**2), norm
+        squares.append(norm / last)
+    beside = np.sqrt(squares[:-1])
+    points, vectors = np.linalg.eigh(np.diag(diagonal) + np.diag(beside, 1) + np.diag(beside, -1))
+    return points, vectors[0] ** 2
+
+
 def _nodes(scale: float) -> tuple[np.ndarray, np.ndarray]:
     """Variances and weights of a half-normal standard deviation."""
-    if scale == 0:
-        return np.zeros(1), np.ones(1)
-    x, w = np.polynomial.legendre.leggauss(NODES)
-    at = REACH * (1 + x) / 2
-    weights = w * np.exp(-0.5 * at**2)
-    return (scale * at) ** 2, weights / weights.sum()
+    points, weights = _rule(NODES[scale > SMALL])
+    return (np.zeros(1), np.ones(1)) if scale == 0 else ((scale * points) ** 2, weights)
 
 
 def _variances(spreads: Spreads, trials: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
