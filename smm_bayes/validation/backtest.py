@@ -2,8 +2,9 @@
 
 ``python -P -m smm_bayes.validation.backtest models/backtest`` reads ``backtest.toml`` there and writes
 ``published.csv`` (what was forecast, and from which facts), ``scores.csv`` (a row a forecast and a variant or
-baseline), ``variants.csv`` (coverage, sharpness and scores of each, by group of forecasts) and ``backtest.json``
-(hashes of the declaration, of every fact used and of the numbers, and versions).
+baseline), ``variants.csv`` (coverage, sharpness and scores of each, by group of forecasts), ``compared.csv`` (those
+that are shown, against the one specified today) and ``backtest.json`` (hashes of the declaration, of every fact used
+and of the numbers, and versions).
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from smm_bayes.analysis.backtest import Backtest, backtest, by_variant, group, load_backtest
+from smm_bayes.analysis.backtest import Backtest, backtest, by_variant, compared, group, load_backtest
+from smm_bayes.analysis.backtest.baselines import BASELINES
 from smm_bayes.analysis.backtest.summary import AXES, GROUPS
 from smm_bayes.files import as_json, collecting, sha256, write_whole
 from smm_bayes.inference.fingerprint import versions
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DECLARED, RECORD = "backtest.toml", "backtest.json"
-PUBLISHED, SCORES, VARIANTS = "published.csv", "scores.csv", "variants.csv"
+PUBLISHED, SCORES, VARIANTS, SHOWN = "published.csv", "scores.csv", "variants.csv", "compared.csv"
 DIGITS = "%.4g"
 OF_A_FORECAST = ["fact", "trial", "study", "reported", "from", "endpoint", "kind", "month", "arm", "published", "se",
                  "trust", "used"]  # fmt: skip
@@ -44,7 +46,15 @@ def tables(declared: Backtest) -> dict[str, pd.DataFrame]:
         PUBLISHED: every[OF_A_FORECAST].drop_duplicates("fact"),
         SCORES: scores[["fact", "method", *AXES, *(name for name in scores if name not in ("fact", "method", *AXES))]],
         VARIANTS: pd.concat(groups, ignore_index=True),
+        SHOWN: pd.concat([_shown(group(every, name), declared).assign(group=name) for name in GROUPS]),
     }  # fmt: skip
+
+
+def _shown(table: pd.DataFrame, declared: Backtest) -> pd.DataFrame:
+    """Compare the variants that are shown, and the baselines that say something of this group."""
+    there = set(table["method"])
+    ways = declared.ways | {name: name for name in BASELINES if name in there}
+    return compared(table, ways, next(iter(declared.ways))).rename_axis("way").reset_index()
 
 
 def made(folder: Path) -> dict[str, str]:

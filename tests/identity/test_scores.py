@@ -64,7 +64,7 @@ def test_a_forecaster_who_is_too_sure_or_not_sure_enough_does_not(wrong):
     assert not within(share, 0.8, math.sqrt(0.8 * 0.2 / REPLICATES))
 
 
-@pytest.mark.parametrize("mean, sd", [(-0.6, 0.4), (-0.7, 0.5), (-0.7, 0.32), (-0.9, 0.6)])
+@pytest.mark.parametrize(("mean", "sd"), [(-0.6, 0.4), (-0.7, 0.5), (-0.7, 0.32), (-0.9, 0.6)])
 def test_the_true_density_has_the_best_log_score_and_crps(mean, sd):
     """By the divergence from the truth, known for normal distributions; CRPS by more than 4 Monte Carlo errors."""
     other, values = Forecast.normal(mean, sd), simulated(size=6000)

@@ -116,6 +116,24 @@ class Backtest(Section):
     combination: dict[Word, LogNormalSection]
     result: list[ResultSection]
     pairs: PairsSection
+    today: dict[Word, Word]
+    shown: dict[Word, dict[Word, Word]]
+    not_stated: list[Word] = Field(default_factory=list)
+
+    @property
+    def ways(self) -> dict[str, dict[str, str]]:
+        """Variants that are shown, by name, the first as specified today."""
+        return {name: self.today | changed for name, changed in self.shown.items()}
+
+    def reading(self, definition: str) -> Backtest:
+        """Read the results whose definition of progression is not stated by this one."""
+        results = [one.model_copy(update={"definition": definition}) if one.name in self.not_stated else one
+                   for one in self.result]  # fmt: skip
+        return self.model_copy(update={"result": results})
+
+    def only(self, *relations: str) -> Backtest:
+        """Leave out the variants of other relations."""
+        return self.model_copy(update={"relation": {name: self.relation[name] for name in relations}})
 
     def endpoint(self, name: Endpoint) -> EndpointSection:
         """Priors of an endpoint."""

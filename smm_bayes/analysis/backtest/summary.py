@@ -97,3 +97,36 @@ def against(
         "se": float(trials.std(ddof=1) / math.sqrt(len(trials))) if len(trials) > 1 else math.nan,
         "better": int((trials > 0).sum()),
     }  # fmt: skip
+
+
+def compared(
+    table: pd.DataFrame, ways: Mapping[str, Variant | Mapping[str, str] | str], reference: str
+) -> pd.DataFrame:
+    """Compare some ways of forecasting: coverage, sharpness and scores, and the difference from one of them.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        From :func:`backtest`, all of it or one group.
+    ways : mapping
+        Variants and baselines by the name that is shown.
+    reference : str
+        The one that others are compared with.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row a way; each trial counts once. ``difference`` in mean log score from the reference and its ``se`` are
+        on the forecasts that both made.
+    """
+    import pandas as pd
+
+    rows = {}
+    for name, way in ways.items():
+        held = chosen(table, way)
+        means = held.assign(**{each: held[each].astype(float) for each in MEASURES}).groupby("study")[MEASURES].mean()
+        with_it = against(table, way, ways[reference])
+        rows[name] = {"forecasts": len(held), "trials": len(means), **means.mean(),
+                      **{each: with_it[each] for each in ("difference", "se", "better")}}  # fmt: skip
+    found = pd.DataFrame.from_dict(rows, orient="index")
+    return found.astype({"forecasts": int, "trials": int, "better": int})

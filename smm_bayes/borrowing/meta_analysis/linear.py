@@ -79,7 +79,8 @@ def _rule(nodes: int) -> tuple[np.ndarray, np.ndarray]:
     at = REACH * (1 + x) / 2
     mass = w * np.exp(-0.5 * at**2)
     mass /= mass.sum()
-    diagonal, squares = [], []
+    diagonal: list[float] = []
+    squares: list[float] = []
     before, now, norm = np.zeros(len(at)), np.ones(len(at)), 1.0
     for _ in range(nodes):
         diagonal.append(float(mass @ (at * now**2)) / norm)
