@@ -2,7 +2,7 @@
 
 from smm_bayes.analysis.backtest.declared import Backtest, Variant, load_backtest
 from smm_bayes.analysis.backtest.run import backtest
-from smm_bayes.analysis.backtest.summary import against, by_axis, by_variant, chosen, compared, group
+from smm_bayes.analysis.backtest.summary import against, by_axis, by_variant, chosen, compared, group, selected
 
 __all__ = ["Backtest", "Variant", "against", "backtest", "by_axis", "by_variant", "chosen", "compared", "group",
-           "load_backtest"]  # fmt: skip
+           "load_backtest", "selected"]  # fmt: skip

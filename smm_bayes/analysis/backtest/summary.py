@@ -130,3 +130,20 @@ def compared(
                       **{each: with_it[each] for each in ("difference", "se", "better")}}  # fmt: skip
     found = pd.DataFrame.from_dict(rows, orient="index")
     return found.astype({"forecasts": int, "trials": int, "better": int})
+
+
+def selected(table: pd.DataFrame) -> pd.DataFrame:
+    """Score each trial by the variant that did best on the other trials: what choosing by such a table is worth.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row a trial: the variant chosen without it, and the mean log score of its forecasts by that variant.
+    """
+    import pandas as pd
+
+    rows = table[table["method"] == MODEL]
+    means = rows.groupby([*AXES, "study"], sort=False)["log_score"].mean().unstack()
+    found = {study: means.drop(columns=study).mean(axis=1).idxmax() for study in means}
+    return pd.DataFrame([dict(zip(AXES, one, strict=True)) | {"log_score": means.loc[one, study]}
+                         for study, one in found.items()], index=pd.Index(list(found), name="study"))  # fmt: skip
