@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 CRASHED, PIPE_CLOSED = 70, 141
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+forecasts = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(forecasts, name="forecast", help="Forecasts: made, sealed on record, listed, and scored afterwards.")
 
 
 def _version(asked: bool) -> None:
@@ -181,6 +183,44 @@ def verify(
     typer.echo("\n".join(map(str, found)))
     if not all(one.good for one in found):
         raise typer.Exit(2)
+
+
+@forecasts.command("make")
+def make_forecast(folder: Annotated[Path, typer.Argument(help="Folder with a forecast.toml.")]) -> None:
+    """Compute the forecast that FOLDER declares, as a draft; nothing is put on record."""
+    from smm_bayes.analysis.forecast_draft import draft
+
+    typer.echo(f"Written: {draft(folder, say=lambda said: typer.echo(said, err=True))}")
+
+
+@forecasts.command("seal")
+def seal_forecast(
+    folder: Annotated[Path, typer.Argument(help="Folder with a draft.")],
+    because: Annotated[str, typer.Option(help="Why another is put beside those on record.")] = "",
+) -> None:
+    """Put FOLDER's draft on record under a seal; a record is never edited or replaced."""
+    from smm_bayes.analysis.forecast_draft import seal_draft
+
+    typer.echo(f"On record: {seal_draft(folder, because=because)}")
+
+
+@forecasts.command("list")
+def list_forecasts(folder: Annotated[Path, typer.Argument(help="Folder with forecasts on record.")]) -> None:
+    """List FOLDER's forecasts on record, their seals checked."""
+    from smm_bayes.analysis.forecast_draft import listed
+
+    typer.echo("\n".join(listed(folder)))
+
+
+@forecasts.command("score")
+def score_forecast(
+    folder: Annotated[Path, typer.Argument(help="Folder with forecasts on record and a happened.toml.")],
+    number: Annotated[int | None, typer.Option(min=1, help="Of the record; the newest without it.")] = None,
+) -> None:
+    """Score a forecast on record whose outcome is known: coverage and log score, beside baselines."""
+    from smm_bayes.analysis.forecast_scores import printed_scores, score_record
+
+    typer.echo(printed_scores(score_record(folder, number)))
 
 
 @app.command()
