@@ -56,26 +56,26 @@ def _shifted(what: str, key: str, prior: RatioPrior | LogNormalSection) -> Rows:
     for word, by in SHIFTS.items():
         factor = math.exp(by * width)
         value = {"median": _digits(prior.median * factor), "upper": _digits(prior.upper * factor)}
-        name = f"{what}: median {value['median']:g} for {prior.median:g}"
+        name = f"prior of {what}: median {value['median']:g} (stated {prior.median:g})"
         yield _row(name, f"The prior's median one standard deviation {word}.", key, value)
 
 
 def _widened(what: str, key: str, prior: RatioPrior | LogNormalSection) -> Rows:
     upper = _digits(prior.median * (prior.upper / prior.median) ** WIDER)
     value = {"median": prior.median, "upper": upper}
-    yield _row(f"{what}: {WIDER:g} times as wide", "A prior that says less.", key, value)
+    yield _row(f"prior of {what}: {WIDER:g} times as wide", "A prior that says less.", key, value)
 
 
 def _sceptical(what: str, key: str, prior: RatioPrior | LogNormalSection) -> Rows:
     upper = _digits((prior.upper / prior.median) ** NARROWER)
     value = {"median": 1.0, "upper": upper}
-    yield _row(f"{what}: sceptical", "No effect the most plausible, half the width.", key, value)
+    yield _row(f"prior of {what}: sceptical, median 1 and half as wide", "No effect the most plausible, half the width.", key, value)
 
 
 def _folded(what: str, key: str, fold: float) -> Rows:
     for word, power in (("half as wide", NARROWER), (f"{WIDER:g} times as wide", WIDER)):
         value = _digits(fold**power)
-        yield _row(f"{what}: {value:g}-fold for {fold:g}", f"A prior that is {word}.", key, value)
+        yield _row(f"prior of {what}: {value:g}-fold (stated {fold:g})", f"A prior that is {word}.", key, value)
 
 
 def _effect(inputs: InterimInputs) -> Rows:
@@ -119,9 +119,9 @@ def _baselines(spec: AnalysisSpec) -> Rows:
     prior = spec.model.prior
     if spec.model.baseline == "gamma":
         assert prior.gamma is not None
-        for word, factor in (("half", 0.5), ("twice", 2.0)):
-            value = {"shape": prior.gamma.shape * factor, "rate": prior.gamma.rate * factor}
-            name = f"hazards: the prior worth {word} as much"
+        for word, factor in (("1.5 times", 1.5), ("two thirds", 2 / 3)):  # where nothing was seen Pareto k is a third
+            value = {"shape": _digits(prior.gamma.shape * factor), "rate": _digits(prior.gamma.rate * factor)}
+            name = f"prior of hazards: worth {word} as much"
             yield _row(name, "A prior that says less, or more.", "model.prior.gamma", value)
         return
     for cause, stated in prior.baseline.items():
@@ -137,7 +137,7 @@ def _of_milestone(what: str, key: str, stated: BaselineSection) -> Rows:
     for by in SHIFTS.values():
         factor = math.exp(by * stated.prior.sd)
         value = {"survival": _digits(stated.survival**factor), "upper": _digits(stated.upper**factor)}
-        yield _row(f"{what}: {value['survival']:g} free of it for {stated.survival:g}",
+        yield _row(f"prior of {what}: {value['survival']:g} free of it (stated {stated.survival:g})",
                    "The prior's median one standard deviation away.", key, value)  # fmt: skip
 
 
@@ -213,10 +213,10 @@ def _hazards(*, two_arms: bool) -> Rows:
             yield _future(f"effect gone {when}", "The effect of treatment may not last.", effect_gone_after=months)
         reason = "What patients are given later may change in the control arm alone."
         for factor in (FASTER, SLOWER):
-            yield _future(f"control's hazard × {factor:g}", reason, control_hazard=factor)
+            yield _future(f"control's hazard × {factor:g} from now on", reason, control_hazard=factor)
     reason = "Ascertainment or practice may change with calendar time."
     for factor in (FASTER, SLOWER):
-        yield _future(f"all hazards × {factor:g}", reason, hazard=factor)
+        yield _future(f"all hazards × {factor:g} from now on", reason, hazard=factor)
 
 
 def _losses(patients: Patients) -> Rows:
@@ -224,7 +224,7 @@ def _losses(patients: Patients) -> Rows:
     losses = {"all arms": dict.fromkeys(arms, LOSS)}
     losses |= {f"{role} only": {role: LOSS_OF_ONE_ARM} for role in arms if len(arms) > 1}
     for whose, rates in losses.items():
-        name = f"lost to follow-up {max(rates.values()):.0%} a month, {whose}"
+        name = f"{max(rates.values()):.0%} a month lost to follow-up, {whose}"
         yield _future(name, "Patients may be lost from now on.", dropout=rates)
     if (~patients.event & np.isin(patients.censoring, LOST)).any():
         reason = "Patients may have been lost because of what was to come."

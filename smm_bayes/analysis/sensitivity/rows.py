@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from smm_bayes.analysis.answers import Answer, Answers, predict, primary_sources, steps
+from smm_bayes.analysis.answers import RELATION, Answer, Answers, predict, primary_sources, steps
 from smm_bayes.analysis.decision import SensitivityEntry
 from smm_bayes.analysis.models import ByArm, model_of
 from smm_bayes.analysis.mrd.model import joint_model_of
@@ -109,7 +109,9 @@ class Sensitivity:
     def _difference(self, found: Prediction) -> dict[str, Any]:
         base = self.base.prediction
         assert base is not None
-        if found.layout == base.layout and found.seed == base.seed:
+        if found is base:
+            moved, error = 0.0, 0.0
+        elif found.layout == base.layout and found.seed == base.seed:
             paired = found.difference(base)
             moved, error = paired.difference, paired.mcse
         else:
@@ -117,18 +119,20 @@ class Sensitivity:
         return {"probability": found.probability, "mcse": found.mcse, "moved": moved, "mcse_moved": error}
 
     def _of_sources(self, others: list[AnswerEntry]) -> list[SensitivityEntry]:
-        """Answers of other sources, as they were computed already."""
-        found, sources = [], {step.name: step.sources for step in steps(self.inputs)}
-        primary = primary_sources(self.inputs)
+        """Answers of fewer sources, or of more, as they were computed already: one of each set, no set with both."""
+        primary, sources = primary_sources(self.inputs), {step.name: step.sources for step in steps(self.inputs)}
+        chosen = {}
         for one in others:
-            if sources[one.name] == primary:
-                continue
-            moved, error = self.answers.of(sources[one.name]).moved_from(self.base)
-            name = one.name if one.how == "left out" or one.name.startswith("with ") else f"from {one.name} alone"
+            fewer, more = sources[one.name] < primary, sources[one.name] > primary
+            if (fewer and one.how == "left out") or (more and one.how == "added"):
+                chosen[sources[one.name]] = one
+        found = []
+        for named, one in chosen.items():
+            moved, error = self.answers.of(named).moved_from(self.base)
             found.append(SensitivityEntry(
-                name=name, group=SOURCES, changed=f"from {', '.join(one.sources)}",
-                reason="What one source of information moves.", how="other sources", probability=one.probability,
-                mcse=one.mcse, moved=moved, mcse_moved=error,
+                name=one.name, group=SOURCES, changed=f"from {', '.join(one.sources)}", how="other sources",
+                reason="What a source of information moves.", probability=one.probability, mcse=one.mcse,
+                moved=moved, mcse_moved=error,
             ))  # fmt: skip
         return found
 
@@ -140,12 +144,12 @@ class Sensitivity:
         ends = [min(cells, key=_probability), max(cells, key=_probability)] if cells else []
         base = self.base
         return [SensitivityEntry(
-            name=f"relation across trials, {end} of its gaps", group=SURROGATE,
+            name=f"with {RELATION}, its gap at the {end} end", group=SURROGATE,
             changed=f"slope × {one.scale:g}, shift {one.shift:+g}, extra SD {one.extra_sd:g}",
             reason="That MRD is a surrogate here is not known; the gap to the relation's trials is assumed.",
             how="other sources", probability=one.probability, mcse=one.mcse, moved=one.probability - base.probability,
             mcse_moved=math.hypot(one.mcse, base.mcse),
-        ) for end, one in zip(("lowest", "highest"), ends, strict=False)]  # fmt: skip
+        ) for end, one in zip(("lower", "higher"), ends, strict=False)]  # fmt: skip
 
 
 class _Unreliable(NotByWeightsError):

@@ -35,7 +35,7 @@ class SensitivitySection(Section):
     )
     refit: bool = Field(
         default=False,
-        description="Whether the changed model is fitted anew; without it a change that weights cannot make has no number",
+        description="Whether the changed model is fitted anew; without it what weights cannot change has no number",
     )
     effect_gone_after: Rate | None = Field(
         default=None,
