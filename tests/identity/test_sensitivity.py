@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import xarray as xr
 
-from smm_bayes.analysis.answers import Answer, Answers, predict, primary_sources
-from smm_bayes.analysis.sensitivity.defaults import WIDER, default_rows
-from smm_bayes.analysis.sensitivity.rows import Sensitivity
-from smm_bayes.analysis.sensitivity.section import SensitivitySection
-from smm_bayes.errors import SpecificationError
-from smm_bayes.prediction import Enrolment, EventCount, FinalAnalysis, Future, LogRank, probability_of_success
-from smm_bayes.prediction.completion import Completion
-from smm_bayes.priors.factors import log_ratio
+from smm_bayes.analysis.sensitivity.defaults import WIDER
 from smm_bayes.analysis.sensitivity.weights import prior_factors
+from smm_bayes.errors import SpecificationError
+from smm_bayes.prediction import Enrolment, FinalAnalysis, Future, LogRank, probability_of_success
+from smm_bayes.prediction.completion import Completion
+from smm_bayes.prediction.reweighting import reweight
+from smm_bayes.priors.factors import log_ratio
 from smm_bayes.survival import (
     BaselinePrior,
     GammaPrior,
     HazardRatioPrior,
-
     SmoothnessPrior,
     SurvivalPriors,
     TimeGrid,
@@ -248,5 +243,10 @@ def test_a_prior_weighted_to_itself_has_weights_of_one(old, new) -> None:
 
 
 def test_weights_of_a_wider_prior_can_be_relied_on() -> None:
-    """Without data a normal 1.5 times as wide has weights of Pareto k 1 − 1/1.5²: below 0.7; twice as wide above."""
-    assert 1 - 1 / WIDER**2 < 0.7 < 1 - 1 / 2.0**2
+    """Without data a normal 1.5 times as wide has weights of Pareto k 1 − 1/1.5², below 0.7; three times as wide above."""
+    draws = np.random.default_rng(6).normal(size=(4, 10_000))
+    succeeded = (draws > 0.3)[..., None]
+    for wide, reliable in ((WIDER, True), (3.0, False)):
+        found = reweight(succeeded, 0.5 * draws**2 * (1 - 1 / wide**2))
+        assert found.reliable is reliable
+        assert found.pareto_k == pytest.approx(1 - 1 / wide**2, abs=0.15)

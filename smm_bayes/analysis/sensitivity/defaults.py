@@ -69,7 +69,7 @@ def _widened(what: str, key: str, prior: RatioPrior | LogNormalSection) -> Rows:
 def _sceptical(what: str, key: str, prior: RatioPrior | LogNormalSection) -> Rows:
     upper = _digits((prior.upper / prior.median) ** NARROWER)
     value = {"median": 1.0, "upper": upper}
-    yield _row(f"prior of {what}: sceptical, median 1 and half as wide", "No effect the most plausible, half the width.", key, value)
+    yield _row(f"prior of {what}: sceptical, median 1 and half as wide", "No effect the most plausible.", key, value)
 
 
 def _folded(what: str, key: str, fold: float) -> Rows:
