@@ -121,6 +121,27 @@ class AnswerEntry(Part):
     primary: bool = Field(description="Whether the specification names this one as its answer")
 
 
+class SensitivityEntry(Part):
+    """The answer under another assumption."""
+
+    name: str
+    group: str = Field(description="What kind of assumption it is")
+    reason: str = Field(description="Why it is looked at")
+    changed: str = Field(description="What is other, in words")
+    how: Literal["by weights", "completed anew", "fitted anew", "other sources", "not computed"] = Field(
+        description="How it was computed: by weights of the posterior draws, from the same draws with another future "
+        "or plan, from a fit of its own, or from other sources of information"
+    )
+    probability: float | None = Field(ge=0, le=1, description="Probability of success; null where not computed")
+    mcse: float | None = Field(description="Monte Carlo standard error of it")
+    moved: float | None = Field(description="Probability less that of the primary answer")
+    mcse_moved: float | None = Field(description="Monte Carlo standard error of it, on common random numbers")
+    pareto_k: float | None = Field(
+        default=None, description="Of the weights; above 0.7 they cannot be relied on. Null without weights"
+    )
+    note: str = Field(default="", description="Why it was not computed")
+
+
 class MrdShare(Part):
     """Share MRD-negative of one arm at a visit, as the joint model has it, assessed or not."""
 
@@ -258,6 +279,9 @@ class EndpointResult(Part):
     answers: list[AnswerEntry] = Field(
         default_factory=list,
         description="The answer as sources are added one by one, then with each left out; one where there is one source"
+    )
+    sensitivity: list[SensitivityEntry] = Field(
+        default_factory=list, description="How the answer moves under other assumptions; of the primary endpoint"
     )
     estimates: list[Estimate] = Field(default_factory=list, description="Estimands that the specification asks for")
     mrd: MrdResult | None = None

@@ -303,11 +303,16 @@ def together(primary: Interim, *others: Interim) -> Interim:
 
 def _finished(inputs: InterimInputs, answers: Answers, entries: list[AnswerEntry]) -> Interim:
     """Put the analysis together from its answers."""
+    from smm_bayes.analysis.sensitivity.rows import Sensitivity
+
     primary = answers.of(primary_sources(inputs))
     assert primary.prediction is not None
     mrd = MrdAnalysis.of(inputs, answers)
     decision = decide(inputs, primary.fit, primary.prediction, source_entries(inputs, answers),
                       current_conflict(inputs, answers), entries, mrd)  # fmt: skip
+    if inputs.status == "primary":
+        rows = Sensitivity(inputs, answers).entries(entries, decision.mrd)
+        decision = decision.model_copy(update={"sensitivity": rows})
     return Interim(inputs, primary.fit, primary.prediction, decision, mrd)
 
 

@@ -116,8 +116,10 @@ def _kind(schema: Schema, form: Schema) -> str:
     found = _resolved(schema, form)
     if "enum" in found or "const" in found:
         return " or ".join(_word(word) for word in found.get("enum", [found.get("const")]))
-    if "properties" in found or "anyOf" in found:
+    if "properties" in found:
         return SECTION
+    if "anyOf" in found:
+        return " or ".join(dict.fromkeys(_kind(schema, option) for option in found["anyOf"]))
     if found["type"] == "object":
         inner = _kind(schema, found["additionalProperties"])
         names = found.get("propertyNames", {}).get("enum", [])

@@ -30,6 +30,7 @@ from smm_bayes.analysis.sections import (
     TrialSection,
     Word,
 )
+from smm_bayes.analysis.sensitivity.section import SensitivitySection
 from smm_bayes.analysis.snapshot_section import SnapshotSection
 from smm_bayes.borrowing.trials.priors import TrialsPriors
 from smm_bayes.errors import Problems, SpecificationError, nearest
@@ -70,6 +71,11 @@ class AnalysisSpec(Section):
     )
     endpoint: list[OtherEndpointSection] = Field(
         default_factory=list, description="Further endpoints; the sections above are those of the primary one"
+    )
+    sensitivity: list[SensitivitySection] = Field(
+        default_factory=list,
+        description="Other assumptions that the answer is looked at under; by default a list made from this "
+        "specification",
     )
     assumed: dict[Word, Word] = Field(
         default_factory=dict,
@@ -131,6 +137,10 @@ class AnalysisSpec(Section):
         problems += self._kind_problems(causes) + self._endpoint_problems() + self._effect_problems(arms)
         problems += self._evidence_problems(causes, arms)
         problems += self._mrd_problems(causes, arms) + self._other_endpoint_problems()
+        problems += [text for one in self.sensitivity for text in one.problems(self)] if not problems else []
+        rows = [one.name for one in self.sensitivity]
+        problems += [f"sensitivity '{name}' is named twice; give each row its own name"
+                     for name in sorted({name for name in rows if rows.count(name) > 1})]  # fmt: skip
         if problems:
             raise ValueError(*problems)
         return self
@@ -248,7 +258,7 @@ class AnalysisSpec(Section):
             try:
                 AnalysisSpec.model_validate(one.content(self))
             except ValidationError as error:
-                problems += [f"endpoint '{one.name}': {text}" for found in error.errors() for text in _say(found)]
+                problems += [f"endpoint '{one.name}': {text}" for found in error.errors() for text in say(found)]
         return problems
 
     @property
@@ -278,7 +288,7 @@ class AnalysisSpec(Section):
         except ValidationError as error:
             problems = Problems(str(path), SpecificationError)
             for found in error.errors():
-                for text in _say(found):
+                for text in say(found):
                     problems.add(text)
             problems.raise_if_any()
             raise
@@ -410,7 +420,7 @@ def _parts(rule: SuccessRule) -> Iterator[SuccessRule]:
         yield rule
 
 
-def _say(found: Any) -> list[str]:
+def say(found: Any) -> list[str]:
     """Say in our words what pydantic found; a validator of ours may have found several things."""
     value = found["input"]
     if isinstance(value, dict) and found["type"] == "float_type" and OF_PYDANTIC.match(str(found["loc"][-1])):

@@ -145,7 +145,8 @@ class Completion:
     @cached_property
     def _hazards(self) -> np.ndarray:
         """Hazards with one row for each arm and component, shape (draw, row, cause, interval)."""
-        return np.exp(self.law.log_hazard.reshape(len(self.law.log_hazard), -1, *self.law.log_hazard.shape[-2:]))
+        shaped = self.law.log_hazard.reshape(len(self.law.log_hazard), -1, *self.law.log_hazard.shape[-2:])
+        return np.exp(shaped, order="C")  # alike for all laws: the kernel is compiled once
 
 
 def _spread(dates: np.ndarray | None, size: int) -> np.ndarray | None:

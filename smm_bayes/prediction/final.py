@@ -110,6 +110,8 @@ class Enrolment:
     planned : mapping of str to int
         Patients in all by arm, at most 100,000 together; empty when enrolment is closed.
     prior_rate, prior_months : float
+    pace : float
+        Factor on the rate at which patients to come arrive.
 
     Raises
     ------
@@ -120,6 +122,7 @@ class Enrolment:
     planned: Mapping[str, int] = field(default_factory=dict)
     prior_rate: float = 1.0
     prior_months: float = 1.0
+    pace: float = 1.0
 
     def __post_init__(self) -> None:
         """Refuse what is no plan of a trial."""
@@ -151,7 +154,7 @@ class Enrolment:
             raise SpecificationError("enrolling more patients needs the dates of enrolment so far; give STARTDT")
         first = float(patients.enrolled.min())
         shape = self.prior_rate * self.prior_months + len(patients) - 1
-        return rng.gamma(shape, size=size) / (self.prior_months + patients.data_cutoff - first)
+        return rng.gamma(shape, size=size) / (self.prior_months + patients.data_cutoff - first) * self.pace
 
 
 @dataclass(frozen=True, eq=False)

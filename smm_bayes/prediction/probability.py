@@ -12,6 +12,7 @@ from smm_bayes.errors import Problems, SpecificationError, name_rows
 from smm_bayes.execution import run_chunks
 from smm_bayes.prediction.completion import Completion
 from smm_bayes.prediction.final import Enrolment, FinalAnalysis, FinalData
+from smm_bayes.prediction.future import Course, Future
 from smm_bayes.prediction.monte_carlo import Layout, monte_carlo_error
 from smm_bayes.prediction.result import Prediction
 from smm_bayes.prediction.success import SuccessRule
@@ -41,6 +42,7 @@ def probability_of_success(
     visits: FoundAtVisits | None = None,
     dates: np.ndarray | None = None,
     data_sets: int = 1,
+    future: Future | None = None,
     executor: Executor | None = None,
     chunk: int = 1000,
     progress: Callable[[int, int], None] | bool | None = None,
@@ -84,6 +86,9 @@ def probability_of_success(
     data_sets : int
         Equally likely data sets that the chains were fitted to, one after the other and as many chains of each. How
         much they differ is part of the Monte Carlo error.
+    future : Future, optional
+        What is other from the data cut on than the law has it; nothing by default. With the same seed the replicates
+        are paired with those of another future.
     executor : concurrent.futures.Executor, optional
     chunk : int
         Replicates computed at a time.
@@ -110,9 +115,10 @@ def probability_of_success(
         raise SpecificationError("dates are those of a final analysis with final.at = 'primary'; give both or neither")
     chains, draws = law.lead
     layout = Layout.of(chains, draws, replicates, data_sets)
+    way = Course(patients, law, final, enrolment or Enrolment(), complete, dropout, known, visits).under(future)
     task = Completion.plan(
-        patients, _flat(law), layout.draw, final=final, enrolment=enrolment or Enrolment(), complete=complete,
-        dropout=dropout, seed=seed, final_grid=final_grid, known=known, visits=visits,
+        way.patients, _flat(way.law), layout.draw, final=way.final, enrolment=way.enrolment, complete=way.complete,
+        dropout=way.dropout, seed=seed, final_grid=final_grid or law.grid, known=way.known, visits=visits,
         dates=dates,
     )  # fmt: skip
     size = layout.replicates

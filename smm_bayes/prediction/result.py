@@ -62,7 +62,7 @@ class Prediction:
         """Posterior draw of every replicate as chain * draws + draw, shape (replicate,)."""
         return self._known_layout().draw
 
-    def reweighted(self, log_weight: np.ndarray, *, name: str = "") -> Reweighted:
+    def reweighted(self, log_weight: np.ndarray, *, name: str = "", base: Prediction | None = None) -> Reweighted:
         """Give the probability of success under a posterior with a further factor, from the same completed trials.
 
         Parameters
@@ -72,6 +72,8 @@ class Prediction:
             ignored.
         name : str
             What the factor is.
+        base : Prediction, optional
+            From which the difference is: made from the same draws with the same seed; this one by default.
 
         Returns
         -------
@@ -89,7 +91,8 @@ class Prediction:
                 f"log_weight must have one value a posterior draw, shape {(layout.chains, layout.draws)}; "
                 f"got {log_weight.shape}"
             )
-        return reweight(layout.by_draw(self.success), log_weight[:, layout.used], name, layout.data_sets)
+        from_ = None if base is None else self._paired(base)
+        return reweight(layout.by_draw(self.success), log_weight[:, layout.used], name, layout.data_sets, from_)
 
     def difference(self, other: Prediction) -> Difference:
         """Subtract the probability of success of another prediction made with the same seed and layout.
@@ -102,6 +105,11 @@ class Prediction:
         SpecificationError
             When seed, posterior draws or replicates are not the same.
         """
+        layout = self._known_layout()
+        return paired_difference(layout.by_draw(self.success), self._paired(other), layout.data_sets)
+
+    def _paired(self, other: Prediction) -> np.ndarray:
+        """Give the successes of another prediction (chain, used draw, repeat), of the same random numbers."""
         mine, its = self._known_layout(), other._known_layout()
         if mine != its or self.seed is None or self.seed != other.seed:
             raise SpecificationError(
@@ -109,7 +117,7 @@ class Prediction:
                 f"{other.seed}, {mine} and {its}. Complete both trials with one seed, as many posterior draws and "
                 "replicates"
             )
-        return paired_difference(mine.by_draw(self.success), its.by_draw(other.success), mine.data_sets)
+        return its.by_draw(other.success)
 
     @property
     def error_within(self) -> float:

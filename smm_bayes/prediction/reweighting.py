@@ -129,7 +129,9 @@ def paired_difference(first: np.ndarray, second: np.ndarray, data_sets: int = 1)
     return Difference(mean, max(mean_error(values.mean(axis=2), data_sets), float(floor)), discordant)
 
 
-def reweight(success: np.ndarray, log_weight: np.ndarray, name: str = "", data_sets: int = 1) -> Reweighted:
+def reweight(
+    success: np.ndarray, log_weight: np.ndarray, name: str = "", data_sets: int = 1, base: np.ndarray | None = None
+) -> Reweighted:
     """Weight the trials of every draw by a factor of the posterior, with its Monte Carlo error.
 
     Parameters
@@ -141,6 +143,8 @@ def reweight(success: np.ndarray, log_weight: np.ndarray, name: str = "", data_s
         What the factor is.
     data_sets : int
         That the chains come from.
+    base : numpy.ndarray of bool, shape (chain, draw, repeat), optional
+        What the difference is from: trials completed otherwise from the same draws; ``success`` by default.
 
     Returns
     -------
@@ -156,13 +160,15 @@ def reweight(success: np.ndarray, log_weight: np.ndarray, name: str = "", data_s
     smoothed, pareto_k = _smoothed(log_weight)
     ratio = np.exp(smoothed - smoothed.max())
     ratio /= ratio.mean()
-    plain = float(success.mean())
+    before = success if base is None else base
+    plain = float(before.mean())
     mean = min(float((ratio[..., None] * success).mean()), 1.0)
     share = success.mean(axis=2)
     effective = ratio.size / float(np.mean(ratio**2))
     floor = proportion_error(mean, effective * success.shape[2])
     influence = ratio * (share - mean)
-    error, change = max(mean_error(influence, data_sets), floor), mean_error(influence - (share - plain), data_sets)
+    moved = influence - (before.mean(axis=2) - plain)
+    error, change = max(mean_error(influence, data_sets), floor), mean_error(moved, data_sets)
     if np.ptp(ratio) > 0 and np.ptp(share) == 0:  # all succeed or none does: what would differ was not seen
         change = floor
     return Reweighted(mean, error, mean - plain, change, pareto_k, effective, ratio.size, name)

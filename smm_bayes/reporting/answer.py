@@ -12,6 +12,7 @@ from smm_bayes.analysis.interim import Interim
 from smm_bayes.reporting.borrowing import borrowing_rows
 from smm_bayes.reporting.by_source import answer_rows, relation_rows
 from smm_bayes.reporting.endpoints import endpoint_rows, estimate_rows
+from smm_bayes.reporting.sensitivity import most_rows
 from smm_bayes.reporting.words import Rows, condition_rows, mostly_prior_rows, outcome_rows
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def printed(interim: Interim, *, seed: int) -> str:
     first = condition_rows(decision)
     parts = {
         "": Rows([*first, *interim.inputs.patients.summary(), *prediction_rows(interim)]),
+        "What would change the answer most:": most_rows(decision),
         "Estimated now (median and 95 % credible interval):": estimate_rows(decision),
         "Endpoints:": endpoint_rows(decision),
         "Borrowed, and conflict with what the others predict:": borrowing_rows(decision),

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 NOTEBOOK = "interim_report.ipynb"
 PATIENCE = 10  # seconds that a report has to end when told so
 NEEDED = ("matplotlib.pyplot", "xarray", "h5netcdf", "smm_bayes.analysis.outputs", "smm_bayes.reporting.plots",
-          "smm_bayes.reporting.words", "smm_bayes.reporting.answer", "smm_bayes.survival.check")  # fmt: skip
+          "smm_bayes.reporting.words", "smm_bayes.reporting.answer", "smm_bayes.reporting.sensitivity",
+          "smm_bayes.survival.check")  # fmt: skip
 
 
 def report_notebook() -> Path:
