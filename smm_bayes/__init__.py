@@ -22,7 +22,7 @@ _NAMES = {
     "Courses": "trial.courses:Courses",
     "Endpoint": "trial.endpoints:Endpoint",
     "cut": "trial.shortcuts:cut",
-    "kaplan_meier": "trial.shortcuts:kaplan_meier",
+    "kaplan_meier": "trial.survival_curves:kaplan_meier",
     "TimeGrid": "survival.grid:TimeGrid",
     "EventTable": "survival.grid:EventTable",
     # priors, by their consequence

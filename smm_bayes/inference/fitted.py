@@ -181,11 +181,17 @@ class Fit:
         sizes = self.posterior.sizes
         return f"{sizes['chain']} chains of {sizes['draw']} draws; {self.convergence}."
 
-    def table(self) -> pd.DataFrame:
-        """Give every parameter as a row: mean, standard deviation, interval, effective sample sizes and R-hat."""
+    def table(self, probability: float = 0.95) -> pd.DataFrame:
+        """Give every parameter as a row: mean, standard deviation, interval, effective sample sizes and R-hat.
+
+        Parameters
+        ----------
+        probability : float
+            Inside the equal-tailed credible intervals.
+        """
         import arviz as az
 
-        return az.summary(self.data)
+        return az.summary(self.data, ci_prob=probability, ci_kind="eti")
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Show the ranks of the draws of each chain among all, of the parameter whose R-hat is the largest.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import wraps
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from smm_bayes.prediction.probability import Prediction
+from smm_bayes.results import literal as literal
+from smm_bayes.results import new_axes as new_axes
 from smm_bayes.survival.estimands import Estimands
 from smm_bayes.survival.grid import TimeGrid
 from smm_bayes.survival.law import Law
@@ -25,31 +26,6 @@ if TYPE_CHECKING:
 
 COLOURS = {"control": "#b5541c", "experimental": "#1f5f99"}  # readable by the colour-blind and in grey
 BAND = 0.25
-
-
-def literal[**P, R](draw: Callable[P, R]) -> Callable[P, R]:
-    """Make a plot show every text as it is: a name may hold dollar signs, and is no formula."""
-
-    @wraps(draw)
-    def drawn(*args: P.args, **kwargs: P.kwargs) -> R:
-        from matplotlib.artist import Artist
-        from matplotlib.text import Text
-
-        found = draw(*args, **kwargs)
-        for text in found.findobj(Text) if isinstance(found, Artist) else ():
-            text.set_parse_math(False)
-        return found
-
-    return drawn
-
-
-def new_axes(ax: Axes | None, **size: Any) -> Axes:
-    """Give ``ax``, or axes of a new figure."""
-    if ax is not None:
-        return ax
-    import matplotlib.pyplot as plt
-
-    return plt.subplots(layout="constrained", **size)[1]
 
 
 def kaplan_meier(patients: Patients, arm: int) -> pd.DataFrame:

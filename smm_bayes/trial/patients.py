@@ -231,7 +231,7 @@ class Patients:
         reason = np.where(self.event & ~event, "other", self.censoring)
         return replace(self, cause=new, event=event, censoring=reason, causes=tuple(causes))
 
-    def to_frame(self) -> pd.DataFrame:
+    def table(self) -> pd.DataFrame:
         """Give the patients as a pandas frame, one row a patient."""
         import pandas as pd
 

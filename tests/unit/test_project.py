@@ -16,7 +16,7 @@ import smm_bayes
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "smm_bayes"
 # a room may import the rooms above it in this list
-ROOMS = ["errors", "interruption", "compiling", "files", "reading", "execution", "markup", "progress",
+ROOMS = ["errors", "interruption", "compiling", "files", "reading", "execution", "markup", "results", "progress",
          "numerics", "priors",
          "inference", "trial", "evidence", "survival", "response", "safety", "borrowing", "surrogacy", "prediction",
          "design", "analysis", "reporting", "cli", "validation"]  # fmt: skip
