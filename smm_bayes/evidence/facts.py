@@ -360,6 +360,15 @@ def load_facts(folder: Path | None = None, *, quarantined: Mapping[str, str] | N
         Naming file, row, column and remedy of every problem.
     SpecificationError
         If there is no such folder, or an admission is empty or of something that is not quarantined.
+
+    Examples
+    --------
+    >>> import smm_bayes as smm
+    >>> found = smm.load_facts().select(measure="hazard_ratio")
+    >>> found.table().columns[:5].tolist()
+    ['id', 'trial', 'arm', 'endpoint', 'measure']
+    >>> len(found) > 10
+    True
     """
     folder = FOLDER if folder is None else Path(folder)
     paths = sorted(path for path in folder.glob("*.csv") if path.name not in (TRIALS, REGISTERED, KNOWN))

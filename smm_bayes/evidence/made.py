@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,13 +24,9 @@ from smm_bayes.evidence.pairs import HazardRatioRange
 from smm_bayes.evidence.pseudo import PseudoArm, _shown, check
 from smm_bayes.evidence.reconstruct import reconstruct
 from smm_bayes.files import write_csv, write_whole
-from smm_bayes.results import Result
 from smm_bayes.trial.patients import Patients
 from smm_bayes.trial.readers import read_frame
 from smm_bayes.trial.table import Table, numbers, read_csv, require, texts
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 COLUMNS = ("reconstruction", "patient", "trial", "arm", "regimen", "time", "event", "cause", "censoring", "enrolled",
            "provenance")  # fmt: skip
@@ -49,7 +44,7 @@ ROLES_OF_COLUMNS = {
 
 
 @dataclass(frozen=True, eq=False)
-class Reconstructions(Result):
+class Reconstructions:
     """Reconstructions of the arms of one trial, cut and endpoint.
 
     Attributes
@@ -76,20 +71,7 @@ class Reconstructions(Result):
             return None
         return HazardRatioRange.of(self.arms["control"], self.arms["experimental"])
 
-    def table(self) -> pd.DataFrame:
-        """Give every printed number as a row: arm, what, target, lowest and highest achieved, in how many it is met."""
-        import pandas as pd
-
-        return pd.DataFrame(self._rows(), columns=["arm", "what", "target", "lowest", "highest", "met"])
-
-    def summary(self) -> str:
-        """Say how many reconstructions there are, whether the printed numbers are met, and what is left open."""
-        rows = self._rows()
-        met = sum(row[-1] == self.number for row in rows)
-        return (f"{self.declaration.name}: {self.number} reconstructions, seed {self.seed}; {met} of {len(rows)} "
-                f"printed numbers are met in all; left open: {self.open_counts()}")  # fmt: skip
-
-    def _rows(self) -> list[tuple[str, str, float, float, float, int]]:
+    def rows(self) -> list[tuple[str, str, float, float, float, int]]:
         """Arm, number, target, lowest and highest achieved, and in how many reconstructions it is met."""
         found = []
         for arms in self.arms.values():
@@ -109,7 +91,7 @@ class Reconstructions(Result):
         return "; ".join(parts)
 
     def __repr__(self) -> str:
-        rows = self._rows()
+        rows = self.rows()
         arm, what = max(len(row[0]) for row in rows), max(len(row[1]) for row in rows)
         heads = ("target", "lowest", "highest", "lowest diff", "highest diff")
         lines = [f"{self.declaration.name}: {self.number} reconstructions, seed {self.seed}",
@@ -150,7 +132,7 @@ class Reconstructions(Result):
             "left_open": self.open_counts(),
             "met": [{"arm": arm, "what": what, "target": _finite(target), "lowest": _finite(low),
                      "highest": _finite(high), "within_print": met}
-                    for arm, what, target, low, high, met in self._rows()],
+                    for arm, what, target, low, high, met in self.rows()],
             "hazard_ratio": None if ratios is None else {
                 "published": declared.hazard_ratio.value if declared.hazard_ratio else None,
                 "fact": declared.hazard_ratio.id if declared.hazard_ratio else None, "pairs": ratios.pairs,

@@ -76,6 +76,16 @@ def plot_survival(
     ax : matplotlib.axes.Axes, optional
     horizon : float, optional
         Last month shown.
+
+    Examples
+    --------
+    >>> import pandas as pd, smm_bayes as smm
+    >>> rows = pd.DataFrame({"patient": list("abcd"), "arm": ["old", "old", "new", "new"],
+    ...                      "time": [3.0, 14, 9, 20], "event": [1, 0, 1, 0]})
+    >>> patients = smm.read_patients(rows, arms={"control": "old", "experimental": "new"})
+    >>> ax = smm.plot_survival(patients)
+    >>> ax.get_ylabel()
+    'free of event'
     """
     ax = new_axes(ax, figsize=(7.5, 4.6))
     shown = patients.count_only(*causes) if causes else patients
@@ -162,7 +172,23 @@ def _start(label: str) -> float:
 
 @literal
 def plot_prediction(prediction: Prediction, ax: Axes | None = None, observed: float | None = None) -> Axes:
-    """Draw the predictive distribution of the final hazard ratio (or event count), by success or failure."""
+    """Draw the predictive distribution of the final hazard ratio (or event count), by success or failure.
+
+    Examples
+    --------
+    >>> import pandas as pd, smm_bayes as smm
+    >>> import numpy as np
+    >>> from smm_bayes.prediction import Prediction
+    >>> rows = pd.DataFrame({"patient": list("abcd"), "arm": ["old", "old", "new", "new"],
+    ...                      "time": [3.0, 14, 9, 20], "event": [1, 0, 1, 0]})
+    >>> patients = smm.read_patients(rows, arms={"control": "old", "experimental": "new"})
+    >>> prediction = Prediction(  # as smm.probability_of_success gives it, of three simulated trials
+    ...     2 / 3, 0.27, np.array([True, False, True]), {"hazard_ratio": np.array([0.5, 1.1, 0.6])},
+    ...     smm.LogRank(0.025), smm.FinalAnalysis("events", events=40), patients)
+    >>> ax = smm.plot_prediction(prediction)
+    >>> ax.get_xlabel()
+    'hazard ratio at the final analysis'
+    """
     ax = new_axes(ax, figsize=(7.5, 3.4))
     two_arms = len(prediction.patients.arms) > 1
     values = prediction.columns["hazard_ratio"] if two_arms else prediction.counted_events

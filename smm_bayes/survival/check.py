@@ -226,11 +226,12 @@ def check_fit(
     Examples
     --------
     >>> import pandas as pd, smm_bayes as smm
+    >>> from smm_bayes.survival import exact_fit
     >>> rows = pd.DataFrame({"patient": list("abcd"), "arm": ["old", "old", "new", "new"],
     ...                      "time": [3.0, 14, 9, 20], "event": [1, 0, 1, 0]})
     >>> patients = smm.read_patients(rows, arms={"control": "old", "experimental": "new"})
     >>> model = smm.OneTrial.of(patients, smm.TimeGrid((12,)), smm.GammaPrior(0.5, 50))
-    >>> posterior = smm.fit(model, seed=1)
+    >>> posterior = exact_fit(model, seed=1)  # draws of the exact posterior, in the place of smm.fit(model, seed=1)
     >>> smm.check_fit(posterior, rng=1).passed
     True
     """

@@ -173,13 +173,15 @@ def loo(fit: Fit, patients: Patients | None = None, grid: TimeGrid | None = None
     Examples
     --------
     >>> import pandas as pd, smm_bayes as smm
+    >>> from smm_bayes.survival import exact_fit
     >>> rows = pd.DataFrame({"patient": list("abcd"), "arm": ["old", "old", "new", "new"],
     ...                      "time": [3.0, 14, 9, 20], "event": [1, 0, 1, 0]})
     >>> patients = smm.read_patients(rows, arms={"control": "old", "experimental": "new"})
     >>> model = smm.OneTrial.of(patients, smm.TimeGrid((12,)), smm.GammaPrior(0.5, 50))
-    >>> posterior = smm.fit(model, seed=1)
-    >>> len(smm.loo(posterior))
-    4
+    >>> posterior = exact_fit(model, seed=1)  # draws of the exact posterior, in the place of smm.fit(model, seed=1)
+    >>> found = smm.loo(posterior)
+    >>> len(found), round(found.elpd)
+    (4, -10)
     """
     import arviz as az
     import xarray as xr
@@ -218,13 +220,16 @@ def compare(fits: Mapping[str, Fit | tuple[Fit, Patients, TimeGrid]]) -> Compari
     Examples
     --------
     >>> import pandas as pd, smm_bayes as smm
+    >>> from smm_bayes.survival import exact_fit
     >>> rows = pd.DataFrame({"patient": list("abcd"), "arm": ["old", "old", "new", "new"],
     ...                      "time": [3.0, 14, 9, 20], "event": [1, 0, 1, 0]})
     >>> patients = smm.read_patients(rows, arms={"control": "old", "experimental": "new"})
     >>> model = smm.OneTrial.of(patients, smm.TimeGrid((12,)), smm.GammaPrior(0.5, 50))
-    >>> posterior = smm.fit(model, seed=1)
-    >>> smm.compare({"model": posterior, "the same again": smm.fit(model, seed=2)}).table().shape[0]
-    2
+    >>> posterior = exact_fit(model, seed=1)  # draws of the exact posterior, in the place of smm.fit(model, seed=1)
+    >>> other = exact_fit(smm.OneTrial.of(patients, smm.TimeGrid((6, 12)), smm.GammaPrior(0.5, 50)), seed=1)
+    >>> found = smm.compare({"two intervals": posterior, "three intervals": other})
+    >>> list(found.table().index)
+    ['three intervals', 'two intervals']
     """
     import arviz as az
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
 
+    from smm_bayes.inference.fitted import Fit
     from smm_bayes.trial.patients import Patients
 
 ARMS = ("control", "experimental")
@@ -89,8 +90,7 @@ class Estimands(Result):
     Parameters
     ----------
     law : Law
-        With the leading dims (chain, draw). ``Law.of_draws(fit.posterior["log_hazard"], grid)`` is that of a model of
-        survival; other models have a method ``law``.
+        With the leading dims (chain, draw). :meth:`of` takes that of a fit.
     horizon : float, optional
         Last month that may be asked for, for example :func:`follow_up_horizon`. Needed unless ``extrapolate``.
     causes : tuple of str, optional
@@ -115,6 +115,20 @@ class Estimands(Result):
     ----------
     Uno H, et al. Journal of Clinical Oncology 2014;32:2380-5, doi:10.1200/JCO.2014.55.2208 (measures beside the hazard
     ratio). Royston P, Parmar MKB. BMC Medical Research Methodology 2013;13:152, doi:10.1186/1471-2288-13-152.
+
+    Examples
+    --------
+    >>> import pandas as pd, smm_bayes as smm
+    >>> from smm_bayes.survival import exact_fit
+    >>> rows = pd.DataFrame({"patient": range(40), "arm": ["old", "new"] * 20, "event": 1,
+    ...                      "time": [(10.0 + 7 * i) % 37 + 1 + 6 * (i % 2) for i in range(40)]})
+    >>> patients = smm.read_patients(rows, arms={"control": "old", "experimental": "new"})
+    >>> posterior = exact_fit(smm.OneTrial.of(patients, smm.TimeGrid((12, 24)), smm.GammaPrior(0.5, 50)), seed=1)
+    >>> found = smm.Estimands.of(posterior, horizon=24)
+    >>> found.table((24,), probability=0.8).shape
+    (10, 12)
+    >>> found.milestone_survival(24).dims
+    ('chain', 'draw', 'arm')
     """
 
     law: Law
@@ -134,6 +148,35 @@ class Estimands(Result):
             )
         if self.horizon is not None and not 0 < self.horizon < np.inf:
             raise SpecificationError(f"horizon must be finite months above 0; got {self.horizon}")
+
+    @classmethod
+    def of(
+        cls, fit: Fit, *, horizon: float | None = None, causes: Causes = None, extrapolate: bool = False
+    ) -> Estimands:
+        """Give the estimands of a fit of a model of survival.
+
+        Parameters
+        ----------
+        fit : Fit
+            Of a model value, such as :class:`~smm_bayes.survival.one_trial.OneTrial`.
+        horizon : float, optional
+            :func:`follow_up_horizon` of the model's patients by default, unless ``extrapolate``.
+        causes, extrapolate
+            As of the class.
+
+        Raises
+        ------
+        SpecificationError
+            When the fit does not know a model with a law, or no horizon is known.
+        """
+        model: Any = fit.model
+        if not hasattr(model, "law"):
+            raise SpecificationError("the fit does not know its model of survival; fit a value, such as OneTrial, or "
+                                     "give Estimands(Law.of_draws(fit.posterior['log_hazard'], grid))")  # fmt: skip
+        patients = getattr(model, "patients", None)
+        if horizon is None and patients is not None and not extrapolate:
+            horizon = follow_up_horizon(patients)
+        return cls(model.law(fit.posterior), horizon=horizon, causes=causes, extrapolate=extrapolate)
 
     @property
     def grid(self) -> TimeGrid:

@@ -14,7 +14,6 @@ from smm_bayes.errors import SpecificationError
 from smm_bayes.trial.calendar import on_clock
 
 if TYPE_CHECKING:
-    import pandas as pd
     import xarray as xr
 
     from smm_bayes.trial.patients import Patients
@@ -178,14 +177,6 @@ class EventTable:
              "exposure": (("arm", "interval"), self.exposure, {"unit": "patient-months"})},
             coords={"arm": list(self.arms), "cause": list(self.causes), "interval": list(self.grid.labels)},
         )  # fmt: skip
-
-    def table(self) -> pd.DataFrame:
-        """Give every arm, cause and interval as a row: ``events`` and ``exposure`` in patient-months."""
-        return self.to_dataset().to_dataframe(["arm", "cause", "interval"])
-
-    def summary(self) -> str:
-        """Say events by cause, and patient-months."""
-        return repr(self)
 
     def __repr__(self) -> str:
         parts = [f"{cause} {int(self.events[:, index].sum())}" for index, cause in enumerate(self.causes)]

@@ -59,6 +59,18 @@ def summarise(draws: xr.DataArray, probability: float = 0.95) -> pd.DataFrame:
     ------
     SpecificationError
         When ``probability`` is not between 0 and 1.
+
+    Examples
+    --------
+    >>> import numpy as np, smm_bayes as smm
+    >>> from smm_bayes.survival import labelled
+    >>> draws = np.random.default_rng(1).normal(size=(4, 1000, 2))
+    >>> named = labelled(draws, {"chain": range(4), "draw": range(1000), "arm": ["control", "experimental"]}, "effect")
+    >>> smm.summarise(named, probability=0.8).round(1)
+                  median  lower  upper  mcse
+    arm
+    control         -0.0   -1.3    1.3   0.0
+    experimental    -0.0   -1.3    1.2   0.0
     """
     low, high = tails(probability)
     quantiles = draws.quantile([0.5, low, high], dim=SAMPLE)

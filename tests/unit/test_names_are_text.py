@@ -23,6 +23,8 @@ from smm_bayes import cli, markup
 from smm_bayes.evidence.facts import Facts
 from smm_bayes.inference.fitted import Fit
 from smm_bayes.prediction.result import Prediction
+from smm_bayes.priors.mixtures import GammaMixture
+from smm_bayes.priors.mixtures.mixture import Mixture
 from smm_bayes.progress import _State
 from smm_bayes.reporting import plots
 from smm_bayes.reporting.answer import Section, section
@@ -84,6 +86,7 @@ def shown(kind, name):
             table=lambda: frame.assign(facts="", source=""), left_out=[(name, name)])),
         AcrossSummary: lambda: AcrossSummary._repr_html_(SimpleNamespace(summary=lambda: name, table=lambda: frame,
                                                                           probabilities=lambda: frame)),
+        Mixture: lambda: type(name, (GammaMixture,), {"_summary": lambda _: name})([1.0], [2.0], [3.0])._repr_html_(),
         Facts: lambda: Facts._repr_html_(Listed(name)),
         Fit: lambda: Fit._repr_html_(SimpleNamespace(description={name: name}, summary=lambda: name, seed=1)),
         Result: lambda: Result._repr_html_(SimpleNamespace(summary=lambda: name, table=lambda: frame)),
@@ -111,7 +114,7 @@ class Listed:
         return self.name.replace("\n", " ")
 
 
-KINDS = (Rows, Section, Patients, EventTable, Courses, Prediction, TrialPairs, AcrossSummary, Facts, Fit,
+KINDS = (Rows, Section, Patients, EventTable, Courses, Prediction, TrialPairs, AcrossSummary, Mixture, Facts, Fit,
          Result, _State)  # fmt: skip
 
 

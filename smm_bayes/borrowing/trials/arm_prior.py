@@ -35,7 +35,7 @@ from smm_bayes.errors import SpecificationError
 from smm_bayes.priors.clinical import SpreadPrior
 from smm_bayes.priors.mixtures import MultivariateNormalMixture
 from smm_bayes.priors.mixtures.counts import check_counts
-from smm_bayes.results import Result, plot_intervals
+from smm_bayes.results import Result, plot_intervals, tails
 from smm_bayes.survival.grid import TimeGrid
 
 if TYPE_CHECKING:
@@ -112,8 +112,13 @@ class ArmPrior(Result):
         return MultivariateNormalMixture(weights, means, covariances, self.mixture.labels)
 
     def table(self, probability: float = 0.95) -> pd.DataFrame:
-        """Give the log hazard of every interval as a row, as :meth:`MultivariateNormalMixture.table` does."""
-        return self.mixture.table(probability)
+        """Give the log hazard of every interval as a row: mean, SD, median, and limits that leave out equal tails."""
+        import pandas as pd
+
+        at, mixture = [0.5, *tails(probability)], self.mixture
+        limits = [mixture.marginal(index).quantile(at) for index in range(mixture.dim)]
+        rows = [(mean, sd, *row) for mean, sd, row in zip(mixture.mean, mixture.sd, limits, strict=True)]
+        return pd.DataFrame(rows, index=list(mixture.labels), columns=["mean", "sd", "median", "lower", "upper"])
 
     def summary(self) -> str:
         """Say from whom it is, and mean and standard deviation of every log hazard."""

@@ -8,21 +8,18 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from smm_bayes import markup
 from smm_bayes.errors import Problems, SpecificationError
 from smm_bayes.priors.mixtures import line
 from smm_bayes.priors.mixtures.components import Components, check_weights, vector
-from smm_bayes.results import Result, plot_density
 
 if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-
     from smm_bayes.priors.mixtures.effective_sample_size import Method
 
 SHOWN = 8  # components that are printed one by one
 
 
-class Mixture(Result, Components):
+class Mixture(Components):
     r"""A finite mixture, :math:`p(\theta) = \sum_k w_k\,p(\theta \mid \text{component } k)`.
 
     Attributes
@@ -202,14 +199,7 @@ class Mixture(Result, Components):
     def __hash__(self) -> int:
         return hash((type(self), self.weights.tobytes(), *(v.tobytes() for v in self._parameters.values())))
 
-    def table(self) -> pd.DataFrame:
-        """Give every component as a row: weight and parameters."""
-        import pandas as pd
-
-        return pd.DataFrame({"weight": self.weights, **self._parameters})
-
-    def summary(self) -> str:
-        """Give mean, standard deviation and 95 % interval."""
+    def _summary(self) -> str:
         low, high = self.interval()
         return f"mean {self.mean:.3g}, SD {self.sd:.3g}, 95 % between {low:.3g} and {high:.3g}"
 
@@ -218,9 +208,10 @@ class Mixture(Result, Components):
         parts = [f"{self.FAMILY}({', '.join(f'{value:.4g}' for value in values)})" for values in columns]
         shares = [f"{weight:.3g} {part}" for weight, part in zip(self.weights, parts, strict=True)]
         if len(self) > SHOWN:
-            return f"{len(self)} {self.FAMILY} components: {self.summary()}"
-        return f"{' + '.join(shares) if len(self) > 1 else parts[0]}: {self.summary()}"
+            return f"{len(self)} {self.FAMILY} components: {self._summary()}"
+        return f"{' + '.join(shares) if len(self) > 1 else parts[0]}: {self._summary()}"
 
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the density."""
-        return plot_density(self, ax)
+    def _repr_html_(self) -> str:
+        columns = {"weight": self.weights, **self._parameters}
+        rows = [[f"{value:.4g}" for value in row] for row in zip(*columns.values(), strict=True)]
+        return markup.table(rows, head=list(columns), caption=f"{type(self).__name__}: {self._summary()}", labels=0)

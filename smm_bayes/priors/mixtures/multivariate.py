@@ -11,18 +11,14 @@ import numpy as np
 from smm_bayes.errors import Problems, SpecificationError
 from smm_bayes.priors.mixtures.components import check_weights
 from smm_bayes.priors.mixtures.normal import NormalMixture
-from smm_bayes.results import Result, plot_intervals, tails
 
 if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.axes import Axes
-
     from smm_bayes.priors.mixtures.counts import CountUpdates
 
 SYMMETRY = 1e-8
 
 
-class MultivariateNormalMixture(Result):
+class MultivariateNormalMixture:
     r"""Prior of a vector, :math:`p(\theta) = \sum_k w_k\,\mathrm{N}(\theta \mid m_k, S_k)`.
 
     Parameters
@@ -224,23 +220,6 @@ class MultivariateNormalMixture(Result):
         from smm_bayes.priors.mixtures.counts import update_many
 
         return update_many(self, events, exposure)
-
-    def table(self, probability: float = 0.95) -> pd.DataFrame:
-        """Give every number as a row: mean, standard deviation and the limits that leave out equal tails."""
-        import pandas as pd
-
-        low, high = tails(probability)
-        limits = [self.marginal(index).quantile([0.5, low, high]) for index in range(self.dim)]
-        rows = [(mean, sd, *row) for mean, sd, row in zip(self.mean, self.sd, limits, strict=True)]
-        return pd.DataFrame(rows, index=list(self.labels), columns=["mean", "sd", "median", "lower", "upper"])
-
-    def summary(self) -> str:
-        """Give mean and standard deviation of every number."""
-        return repr(self)
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw median and 95 % interval of every number."""
-        return plot_intervals(self.table(), ax)
 
     def __repr__(self) -> str:
         columns = zip(self.labels, self.mean, self.sd, strict=True)

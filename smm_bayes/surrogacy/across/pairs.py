@@ -102,6 +102,18 @@ class TrialPairs:
     ------
     SpecificationError
         For fewer than two trials, a trial twice, numbers that are not finite or standard errors not above 0.
+
+    Examples
+    --------
+    >>> import numpy as np, smm_bayes as smm
+    >>> odds, hazard = np.log([1.5, 2.0, 3.0, 4.0]), np.log([0.9, 0.7, 0.6, 0.5])
+    >>> pairs = smm.TrialPairs.from_arrays(odds, [0.3] * 4, hazard, [0.15] * 4)
+    >>> pairs.table()[["trial", "log_odds_ratio", "log_hazard_ratio"]].round(2)
+      trial  log_odds_ratio  log_hazard_ratio
+    0     1            0.41             -0.11
+    1     2            0.69             -0.36
+    2     3            1.10             -0.51
+    3     4            1.39             -0.69
     """
 
     items: tuple[TrialPair, ...]

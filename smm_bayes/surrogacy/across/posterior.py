@@ -58,6 +58,19 @@ class AcrossTrials(Result):
     ----------
     Daniels MJ, Hughes MD. Statistics in Medicine 1997;16:1965-1982. Bujkiewicz S et al. NICE DSU Technical Support
     Document 20, 2019.
+
+    Examples
+    --------
+    >>> import numpy as np, smm_bayes as smm
+    >>> odds, hazard = np.log([1.5, 2.0, 3.0, 4.0]), np.log([0.9, 0.7, 0.6, 0.5])
+    >>> pairs = smm.TrialPairs.from_arrays(odds, [0.3] * 4, hazard, [0.15] * 4)
+    >>> posterior = smm.AcrossTrials(pairs)
+    >>> posterior.table().round(2)
+                 mean    sd
+    slope       -0.52  0.36
+    residual SD  0.14  0.11
+    >>> print(posterior.predict(np.log(2.5)).summary())
+    predicted hazard ratio 0.65 (95 % 0.40 to 1.05), below 1 with probability 0.968
     """
 
     pairs: TrialPairs
