@@ -12,38 +12,33 @@ __version__ = "0.1.0"
 
 find_a_home()
 
-# name: module and attribute; the modules are those of the rooms, which offer more
+# name: module and attribute; the rooms offer more
 _NAMES = {
     # patients
     "read_patients": "trial.readers:read_frame",
     "read_adtte": "trial.readers:read_adtte",
     "Patients": "trial.patients:Patients",
-    "MrdAssessments": "trial.mrd:MrdAssessments",
-    "Courses": "trial.courses:Courses",
-    "Endpoint": "trial.endpoints:Endpoint",
     "cut": "trial.shortcuts:cut",
-    "kaplan_meier": "trial.shortcuts:kaplan_meier",
+    "kaplan_meier": "trial.survival_curves:kaplan_meier",
     "TimeGrid": "survival.grid:TimeGrid",
-    "EventTable": "survival.grid:EventTable",
     # priors, by their consequence
     "BaselinePrior": "priors.clinical:BaselinePrior",
     "HazardRatioPrior": "priors.clinical:HazardRatioPrior",
-    "SmoothnessPrior": "priors.clinical:SmoothnessPrior",
-    "SpreadPrior": "priors.clinical:SpreadPrior",
     "SurvivalPriors": "survival.model_priors:SurvivalPriors",
     "GammaPrior": "survival.model_priors:GammaPrior",
     # models
     "OneTrial": "survival.one_trial:OneTrial",
     "Regression": "survival.regression:Regression",
-    "RegressionPriors": "survival.regression_priors:RegressionPriors",
-    "CovariatePrior": "survival.regression_priors:CovariatePrior",
     "Cure": "survival.cure:Cure",
-    "CurePriors": "survival.cure_priors:CurePriors",
-    "CuredPrior": "survival.cure_priors:CuredPrior",
-    "LateHazardPrior": "survival.cure_priors:LateHazardPrior",
     "Visits": "survival.visits_model:Visits",
-    "VisitSchedule": "survival.schedule:VisitSchedule",
-    "Law": "survival.law:Law",
+    "WithEarlierTrials": "borrowing.trials.with_earlier_trials:WithEarlierTrials",
+    # MRD: the joint model of a trial, and the relation across trials
+    "MrdSchedule": "surrogacy.visits.schedule:MrdSchedule",
+    "JointTable": "surrogacy.joint.table:JointTable",
+    "JointPriors": "surrogacy.joint.priors:JointPriors",
+    "joint_model": "surrogacy.joint.model:joint_model",
+    "TrialPairs": "surrogacy.across.pairs:TrialPairs",
+    "AcrossTrials": "surrogacy.across.posterior:AcrossTrials",
     # fits
     "fit": "inference.sampling:fit",
     "Fit": "inference.fitted:Fit",
@@ -52,33 +47,27 @@ _NAMES = {
     "compare": "survival.cross_validation:compare",
     # estimands
     "Estimands": "survival.estimands:Estimands",
+    "summarise": "survival.summary:summarise",
     # evidence, priors made of it, exact designs
     "load_facts": "evidence.facts:load_facts",
     "meta_analytic_predictive": "borrowing.meta_analysis.make:meta_analytic_predictive",
     "BetaMixture": "priors.mixtures.beta:BetaMixture",
     "NormalMixture": "priors.mixtures.normal:NormalMixture",
-    "effective_sample_size": "priors.mixtures.effective_sample_size:effective_sample_size",
     "OneSampleDesign": "response.exact.designs:OneSampleDesign",
     "TwoSampleDesign": "response.exact.designs:TwoSampleDesign",
     # prediction
     "FinalAnalysis": "prediction.final:FinalAnalysis",
     "Enrolment": "prediction.final:Enrolment",
     "LogRank": "prediction.success:LogRank",
-    "EventCount": "prediction.success:EventCount",
     "HazardRatioProbability": "prediction.success:HazardRatioProbability",
     "probability_of_success": "prediction.probability:probability_of_success",
-    # pre-specified analyses, and forecasts on record
+    # pre-specified analyses
     "read_inputs": "analysis.interim:read_inputs",
     "run_interim": "analysis.interim:run_interim",
     "open_interim": "analysis.outputs:open_interim",
-    "freeze": "analysis.freeze:freeze",
-    "verify": "analysis.verify:verify",
-    "make_forecast": "analysis.forecast:make_forecast",
-    "read_forecast": "analysis.forecast:read_forecast",
-    # what can go wrong
-    "DataError": "errors:DataError",
-    "SpecificationError": "errors:SpecificationError",
-    "ConvergenceError": "errors:ConvergenceError",
+    # pictures that need more than one result
+    "plot_survival": "reporting.plots:plot_survival",
+    "plot_prediction": "reporting.plots:plot_prediction",
 }
 
 __all__ = sorted(_NAMES)

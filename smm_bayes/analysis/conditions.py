@@ -40,7 +40,7 @@ def fit_verdict(inputs: InterimInputs, log_hazard: xr.DataArray, *, seed: int) -
     return FitVerdict(
         verdict="use with caution" if found.misfits else "passed", checked=what_is_checked(inputs),
         p_values=found.p_values, least_p_value=found.least_p_value, cells=len(found.inside),
-        cells_inside=int(found.inside.sum()), sentence=found.sentence(),
+        cells_inside=int(found.inside.sum()), sentence=found.summary(),
     )  # fmt: skip
 
 

@@ -32,6 +32,7 @@ from smm_bayes.prediction.probability import probability_of_success
 from smm_bayes.prediction.success import EventCount
 from smm_bayes.priors.clinical import BaselinePrior, HazardRatioPrior, SmoothnessPrior
 from smm_bayes.reading import read_sealed, read_toml
+from smm_bayes.results import Result
 from smm_bayes.survival.effects import EFFECTS
 from smm_bayes.survival.grid import TimeGrid
 from smm_bayes.survival.law import Law
@@ -46,6 +47,42 @@ if TYPE_CHECKING:
 STRUCTURES = ("proportional", "separate")
 LEVELS = (0.5, 0.8, 0.95)
 DECLARED, STORED = "forecast.toml", "forecast.json"
+ROW = ("outcome", "horizon", "quantity", "hazards", "median")  # of a table, before its intervals
+
+
+class Forecast(Result, dict[str, Any]):
+    """A forecast as it stands on record: the content of its file, by name."""
+
+    def table(self, happened: Mapping[tuple[str, str], float] | None = None) -> pd.DataFrame:
+        """Give a row a quantity; with what happened, whether each interval holds it.
+
+        Parameters
+        ----------
+        happened : mapping of (outcome, quantity) to float, optional
+        """
+        import pandas as pd
+
+        rows = []
+        for entry in self["quantities"]:
+            row = {name: entry[name] for name in ROW if name in entry}
+            seen = (happened or {}).get((entry["outcome"], entry["quantity"]))
+            if seen is not None:
+                row["happened"] = seen
+            for level, (low, high) in entry["intervals"].items():
+                row[f"{float(level):.0%}"] = f"{low:.3g} to {high:.3g}"
+                if seen is not None:
+                    row[f"in {float(level):.0%}"] = bool(low <= seen <= high)
+            rows.append(row)
+        return pd.DataFrame(rows)
+
+    def summary(self) -> str:
+        """Say when it was made, of how many quantities, and its seal."""
+        because = f", because {self['because']}" if self.get("because") else ""
+        seal = f"seal {self['seal'][:16]}" if "seal" in self else "not sealed"
+        return f"Forecast made {self.get('made', 'now')} of {len(self['quantities'])} quantities{because}; {seal}."
+
+    def __repr__(self) -> str:
+        return self.summary()
 
 
 class OutcomeSection(Section):
@@ -208,10 +245,10 @@ def summarise(values: np.ndarray) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def make_forecast(folder: str | Path, *, say: Callable[[str], None] = print) -> dict[str, Any]:
+def make_forecast(folder: str | Path, *, say: Callable[[str], None] = print) -> Forecast:
     """Compute the forecast that ``forecast.toml`` of a folder declares, with the hash of what it holds."""
     with collecting() as pins:
-        return _made(Path(folder), pins, say)
+        return Forecast(_made(Path(folder), pins, say))
 
 
 def _made(folder: Path, pins: Pins, say: Callable[[str], None]) -> dict[str, Any]:
@@ -322,7 +359,7 @@ def store(content: Mapping[str, Any], folder: str | Path, *, because: str = "") 
     return path
 
 
-def read_forecast(folder: str | Path, number: int | None = None) -> dict[str, Any]:
+def read_forecast(folder: str | Path, number: int | None = None) -> Forecast:
     """Read a forecast on record; check its seal, the record before it, and that the log beside it has both.
 
     Parameters
@@ -346,7 +383,7 @@ def read_forecast(folder: str | Path, number: int | None = None) -> dict[str, An
         if content.get("after") != before["seal"]:
             raise SpecificationError(f"{one} does not follow the record before it, which was exchanged; restore both")
     vouch(folder, there)
-    return contents[there.index(path)]
+    return Forecast(contents[there.index(path)])
 
 
 def _record(path: Path) -> dict[str, Any]:
@@ -355,31 +392,6 @@ def _record(path: Path) -> dict[str, Any]:
     if not isinstance(content.get("quantities"), list):
         raise SpecificationError(f"{path} is no forecast: it has no list of quantities; restore it")
     return content
-
-
-def forecast_table(content: Mapping[str, Any], happened: Mapping[tuple[str, str], float] | None = None) -> pd.DataFrame:
-    """Give a forecast as a table, one row a quantity; with what happened, whether each interval holds it.
-
-    Parameters
-    ----------
-    content : mapping
-        From :func:`read_forecast`.
-    happened : mapping of (outcome, quantity) to float, optional
-    """
-    import pandas as pd
-
-    rows = []
-    for entry in content["quantities"]:
-        row = {name: entry[name] for name in ("outcome", "horizon", "quantity", "hazards", "median") if name in entry}
-        seen = (happened or {}).get((entry["outcome"], entry["quantity"]))
-        if seen is not None:
-            row["happened"] = seen
-        for level, (low, high) in entry["intervals"].items():
-            row[f"{float(level):.0%}"] = f"{low:.3g} to {high:.3g}"
-            if seen is not None:
-                row[f"in {float(level):.0%}"] = bool(low <= seen <= high)
-        rows.append(row)
-    return pd.DataFrame(rows)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -197,6 +197,15 @@ def open_interim(
     ------
     DataError
         When the folder is damaged, or of other inputs or another version of the package.
+
+    Examples
+    --------
+    >>> import smm_bayes as smm
+    >>> interim = smm.open_interim("models/mytrial/spec.toml", "results", seed=1)  # doctest: +SKIP
+    >>> smm.open_interim("no_such_trial/spec.toml", seed=1)
+    Traceback (most recent call last):
+        ...
+    smm_bayes.errors.SpecificationError: no_such_trial/spec.toml: there is no such file; give the path of a spec.toml
     """
     inputs = read_inputs(spec, snapshot or None)
     return load(inputs, Path(run)) if run else run_interim(inputs, seed=seed)

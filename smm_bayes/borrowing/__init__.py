@@ -42,16 +42,18 @@ from smm_bayes.borrowing.trials.power_model import power_prior_data, power_prior
 from smm_bayes.borrowing.trials.power_posterior import PowerPosterior
 from smm_bayes.borrowing.trials.priors import BetweenTrials, Contrast, TrialsPriors
 from smm_bayes.borrowing.trials.relations import POOLED, SEPARATE, Commensurate, Exchangeable, Power, Relation, Robust
+from smm_bayes.borrowing.trials.with_earlier_trials import EvidenceSource, WithEarlierTrials
 
 __all__ = [
     "POOLED", "SEPARATE", "ArmHistory", "ArmPrior", "Baskets", "BetaPower", "BetweenTrials", "Cohort", "Commensurate",
-    "Conflict", "Contrast", "Exchangeable", "ExchangeableNonexchangeable", "Fixed", "HalfCauchy", "HalfNormal",
-    "HalfStudentT", "HazardHistory", "HistoricalRows", "LatentPriors", "LogNormal", "MetaAnalysis",
+    "Conflict", "Contrast", "EvidenceSource", "Exchangeable", "ExchangeableNonexchangeable", "Fixed", "HalfCauchy",
+    "HalfNormal", "HalfStudentT", "HazardHistory", "HistoricalRows", "LatentPriors", "LogNormal", "MetaAnalysis",
     "MetaAnalyticCombined", "MetaAnalyticPredictive", "Normal", "NormalisedPowerPrior", "Power", "PowerPosterior",
     "PowerPrior", "Relation", "ResponseHistory", "Robust", "SDPrior", "ShareOfPatients", "Trials", "TrialsPriors",
-    "Uniform", "arm_conflicts", "arm_prior", "conflicts", "equally_likely", "exchangeable_nonexchangeable",
-    "exchangeable_nonexchangeable_data", "exchangeable_nonexchangeable_model", "exchangeable_patients",
-    "hierarchical_model", "latent_exchangeability_data", "latent_exchangeability_model", "latent_log_likelihood",
-    "memberships", "meta_analytic_combined", "meta_analytic_data", "meta_analytic_model", "meta_analytic_predictive",
-    "normalised_power_arm_prior", "power_prior_data", "power_prior_model", "smooth_initial", "trials_data",
+    "Uniform", "WithEarlierTrials", "arm_conflicts", "arm_prior", "conflicts", "equally_likely",
+    "exchangeable_nonexchangeable", "exchangeable_nonexchangeable_data", "exchangeable_nonexchangeable_model",
+    "exchangeable_patients", "hierarchical_model", "latent_exchangeability_data", "latent_exchangeability_model",
+    "latent_log_likelihood", "memberships", "meta_analytic_combined", "meta_analytic_data", "meta_analytic_model",
+    "meta_analytic_predictive", "normalised_power_arm_prior", "power_prior_data", "power_prior_model", "smooth_initial",
+    "trials_data",
 ]  # fmt: skip

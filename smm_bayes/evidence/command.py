@@ -89,8 +89,8 @@ def from_figure(curve: Path, at_risk: Path | None, events: int | None, n: int | 
     arm = from_curve(
         read_curve(curve), n=n, at_risk=read_at_risk(at_risk) if at_risk is not None else None, events=events
     )
-    width = max(len(label) for label, _ in arm.summary())
-    lines = [f"{label:{width}}  {value}" for label, value in arm.summary()]
+    width = max(len(label) for label, _ in arm.overview())
+    lines = [f"{label:{width}}  {value}" for label, value in arm.overview()]
     if arm.asked is not None:
         lines.append("\n month   asked     got")
         lines += [f"{month:>6}  {asked:>6}  {got:>6}" for month, asked, got in arm.at_risk_rows()]

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from smm_bayes.errors import Problems
 from smm_bayes.evidence.figure import MOST_PATIENTS, AtRisk, DigitisedCurve, read_at_risk, read_curve
+from smm_bayes.results import Result
 from smm_bayes.trial.curves import kaplan_meier
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["AtRisk", "DigitisedArm", "DigitisedCurve", "from_curve", "read_at_risk", "read_curve"]
 
@@ -17,7 +22,7 @@ NEAR = 200  # censorings on either side of a bisection that are tried one by one
 
 
 @dataclass(frozen=True, eq=False)
-class DigitisedArm:
+class DigitisedArm(Result):
     """Pseudo-patients of a digitised curve, and how well they fit it.
 
     Attributes
@@ -78,7 +83,7 @@ class DigitisedArm:
         return [(f"{month:g}", str(asked), number)
                 for month, asked, number in zip(self.asked.time, self.asked.number, got, strict=True)]  # fmt: skip
 
-    def summary(self) -> list[tuple[str, str]]:
+    def overview(self) -> list[tuple[str, str]]:
         """What a reviewer checks first, as label and value."""
         reported = "not reported" if self.reported_events is None else f"{self.reported_events} reported"
         rows = [("patients", str(len(self))), ("events", f"{self.events} ({reported})"),
@@ -91,8 +96,18 @@ class DigitisedArm:
             rows.append(("numbers at risk", f"{len(apart)} printed, largest difference {apart.max()}{note}"))
         return rows
 
+    def table(self) -> pd.DataFrame:
+        """Give the patients as rows: time and event."""
+        import pandas as pd
+
+        return pd.DataFrame({"time": self.time, "event": self.event})
+
+    def summary(self) -> str:
+        """Say patients and events, and how far the reconstruction is from the curve and from the numbers at risk."""
+        return "; ".join(f"{label} {value}" for label, value in self.overview())
+
     def __repr__(self) -> str:
-        return "DigitisedArm: " + "; ".join(f"{label} {value}" for label, value in self.summary())
+        return f"DigitisedArm: {self.summary()}"
 
 
 class _Filling:

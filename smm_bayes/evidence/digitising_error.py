@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smm_bayes.evidence.digitised import AtRisk, DigitisedArm, DigitisedCurve, from_curve
+from smm_bayes.results import Result
 from smm_bayes.trial.curves import hazard_ratio, kaplan_meier
 
 if TYPE_CHECKING:
@@ -52,17 +53,21 @@ class ErrorRow:
 
 
 @dataclass(frozen=True)
-class ErrorTable:
+class ErrorTable(Result):
     """Rows of errors, one for each number of points and each way of reading."""
 
     rows: tuple[ErrorRow, ...]
     trials: int
 
-    def to_frame(self) -> pd.DataFrame:
+    def table(self) -> pd.DataFrame:
         """Give the table as a pandas frame."""
         import pandas as pd
 
         return pd.DataFrame([astuple(row) for row in self.rows], columns=[field.name for field in fields(ErrorRow)])
+
+    def summary(self) -> str:
+        """Say every row, one a line."""
+        return repr(self)
 
     def __repr__(self) -> str:
         lines = [f"errors of a digitised figure over {self.trials} simulated trials",

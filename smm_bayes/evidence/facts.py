@@ -282,22 +282,25 @@ class Facts(Sequence[Fact]):
         count = Counter(fact.trust for fact in self.items)
         return {trust: count[trust] for trust in TRUST if count[trust]}
 
-    def __repr__(self) -> str:
-        """Say what it holds, and the facts themselves when they are few."""
+    def summary(self) -> str:
+        """Say how many facts there are, of how many trials, and how far they are trusted."""
         trust = ", ".join(f"{count} {word}" for word, count in self.by_trust().items())
         trials = f"{len(self.trials)} trial{'s' if len(self.trials) != 1 else ''}"
-        head = f"{len(self)} fact{'s' if len(self) != 1 else ''} of {trials}: {trust or 'none'}"
+        return f"{len(self)} fact{'s' if len(self) != 1 else ''} of {trials}: {trust or 'none'}"
+
+    def __repr__(self) -> str:
+        """Say what it holds, and the facts themselves when they are few."""
         lines = [f"\n  admitted from quarantine: {name} ({reason})" for name, reason in self.admitted]
         if len(self) <= 20:
             lines += [f"\n  {fact.id}: {fact} [{fact.trust}]" for fact in self.items]
-        return head + "".join(lines)
+        return self.summary() + "".join(lines)
 
     def _repr_html_(self) -> str:
         columns = ("id", "trial", "arm", "endpoint", "measure", "time", "value", "n", "events", "cut", "trust")
         rows = [[_cell(fact, column) for column in columns] for fact in self.items]
-        return markup.paragraph(repr(self).splitlines()[0]) + markup.table(rows, head=columns, labels=0)
+        return markup.paragraph(self.summary()) + markup.table(rows, head=columns, labels=0)
 
-    def to_frame(self) -> pd.DataFrame:
+    def table(self) -> pd.DataFrame:
         """Turn into a pandas frame with the columns of the tables."""
         import pandas as pd
 
@@ -357,6 +360,15 @@ def load_facts(folder: Path | None = None, *, quarantined: Mapping[str, str] | N
         Naming file, row, column and remedy of every problem.
     SpecificationError
         If there is no such folder, or an admission is empty or of something that is not quarantined.
+
+    Examples
+    --------
+    >>> import smm_bayes as smm
+    >>> found = smm.load_facts().select(measure="hazard_ratio")
+    >>> found.table().columns[:5].tolist()
+    ['id', 'trial', 'arm', 'endpoint', 'measure']
+    >>> len(found) > 10
+    True
     """
     folder = FOLDER if folder is None else Path(folder)
     paths = sorted(path for path in folder.glob("*.csv") if path.name not in (TRIALS, REGISTERED, KNOWN))

@@ -83,7 +83,7 @@ class RegisteredEndpoint:
 
     def __str__(self) -> str:
         """Give the sentence and what is made of it."""
-        made = f"no time to an event: {self.reason}" if self.definition is None else self.definition.describe()
+        made = f"no time to an event: {self.reason}" if self.definition is None else self.definition.summary()
         reading = f" Ambiguous: {self.reading}" if self.ambiguous else ""
         return f"{self.endpoint} ({self.role}): {self.sentence}{reading} -> {made}"
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def facts_schema() -> pa.DataFrameSchema:
     """Make a pandera schema of the evidence tables from the same rules as the light check.
 
-    It takes a frame as :meth:`smm_bayes.evidence.Facts.to_frame` gives it, or as pandas reads the tables.
+    It takes a frame as :meth:`smm_bayes.evidence.Facts.table` gives it, or as pandas reads the tables.
     """
     import pandera.pandas as pa
 

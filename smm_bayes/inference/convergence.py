@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from smm_bayes.results import Result
+
 if TYPE_CHECKING:
+    import pandas as pd
     import xarray as xr
 
 MAX_RHAT = 1.01
@@ -16,7 +19,7 @@ ASTRAY = 1.1  # R-hat of one fit among many
 
 
 @dataclass(frozen=True)
-class Convergence:
+class Convergence(Result):
     """Worst diagnostics over every parameter of a fit.
 
     Attributes
@@ -68,12 +71,28 @@ class Convergence:
         """Diagnostics by name, with ``passed``."""
         return {**asdict(self), "passed": self.passed}
 
-    def __str__(self) -> str:
+    def table(self) -> pd.DataFrame:
+        """Give every diagnostic as a row: value, what is asked of it, and whether that is met."""
+        import pandas as pd
+
+        rows = {
+            "largest R-hat": (self.max_rhat, f"{MAX_RHAT} at most", self.max_rhat <= MAX_RHAT),
+            "smallest bulk sample size": (self.min_ess_bulk, f"{MIN_ESS} at least", self.min_ess_bulk >= MIN_ESS),
+            "smallest tail sample size": (self.min_ess_tail, f"{MIN_ESS} at least", self.min_ess_tail >= MIN_ESS),
+            "divergences": (float(self.divergences), "none", not self.divergences),
+        }
+        return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "asked", "met"])
+
+    def summary(self) -> str:
+        """Say whether the fit may be used for a decision, and why not."""
         verdict = "passed" if self.passed else "FAILED: " + "; ".join(self.reasons)
         return (
             f"R-hat at most {self.max_rhat:.3f}, effective sample size at least {self.min_ess_bulk:.0f} (bulk) and "
             f"{self.min_ess_tail:.0f} (tail), {self.divergences} divergences: {verdict}"
         )
+
+    def __str__(self) -> str:
+        return self.summary()
 
 
 def diagnose(posterior: xr.Dataset, divergences: int, *, complete: bool = True) -> Convergence:

@@ -67,11 +67,12 @@ class Fit:
     Examples
     --------
     >>> import pandas as pd, smm_bayes as smm
+    >>> from smm_bayes.survival import exact_fit
     >>> rows = pd.DataFrame({"patient": list("abcd"), "arm": ["old", "old", "new", "new"],
     ...                      "time": [3.0, 14, 9, 20], "event": [1, 0, 1, 0]})
     >>> patients = smm.read_patients(rows, arms={"control": "old", "experimental": "new"})
     >>> model = smm.OneTrial.of(patients, smm.TimeGrid((12,)), smm.GammaPrior(0.5, 50))
-    >>> posterior = smm.fit(model, seed=1)
+    >>> posterior = exact_fit(model, seed=1)  # draws of the exact posterior, in the place of smm.fit(model, seed=1)
     >>> posterior.convergence.passed, posterior.seed
     (True, 1)
     >>> import arviz as az
@@ -181,11 +182,17 @@ class Fit:
         sizes = self.posterior.sizes
         return f"{sizes['chain']} chains of {sizes['draw']} draws; {self.convergence}."
 
-    def table(self) -> pd.DataFrame:
-        """Give every parameter as a row: mean, standard deviation, interval, effective sample sizes and R-hat."""
+    def table(self, probability: float = 0.95) -> pd.DataFrame:
+        """Give every parameter as a row: mean, standard deviation, interval, effective sample sizes and R-hat.
+
+        Parameters
+        ----------
+        probability : float
+            Inside the equal-tailed credible intervals.
+        """
         import arviz as az
 
-        return az.summary(self.data)
+        return az.summary(self.data, ci_prob=probability, ci_kind="eti")
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Show the ranks of the draws of each chain among all, of the parameter whose R-hat is the largest.

@@ -105,6 +105,11 @@ def fit(
     SpecificationError
         When ``data`` does not fit the model or a value is given some, or settings are out of range.
 
+    References
+    ----------
+    Hoffman MD, Gelman A. JMLR 2014;15:1593-1623. Seyboldt A, Carlson E, Carpenter B. Preconditioning Hamiltonian
+    Monte Carlo by minimizing Fisher divergence, 2026, arXiv:2603.18845.
+
     Examples
     --------
     >>> import pandas as pd, smm_bayes as smm
@@ -112,14 +117,11 @@ def fit(
     ...                      "time": [3.0, 14, 9, 20], "event": [1, 0, 1, 0]})
     >>> patients = smm.read_patients(rows, arms={"control": "old", "experimental": "new"})
     >>> model = smm.OneTrial.of(patients, smm.TimeGrid((12,)), smm.GammaPrior(0.5, 50))
-    >>> posterior = smm.fit(model, seed=1)
-    >>> posterior.convergence.passed
-    True
-
-    References
-    ----------
-    Hoffman MD, Gelman A. JMLR 2014;15:1593-1623. Seyboldt A, Carlson E, Carpenter B. Preconditioning Hamiltonian
-    Monte Carlo by minimizing Fisher divergence, 2026, arXiv:2603.18845.
+    >>> posterior = smm.fit(model, seed=1)  # doctest: +SKIP
+    >>> smm.fit(model, seed=1, draws=2)
+    Traceback (most recent call last):
+        ...
+    smm_bayes.errors.SpecificationError: settings of the sampler: 1 problem: draws must be a whole number from 4 ...
     """
     check_settings(draws, tune, chains, attempts, target_accept)
     if isinstance(model, Model):

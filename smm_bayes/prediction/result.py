@@ -159,9 +159,9 @@ class Prediction:
                  for cause, counts in zip(self.patients.causes, hit, strict=True) if counts]  # fmt: skip
         return np.sum([self.columns[name] for name in names], axis=0)
 
-    def intervals(self, level: float = 0.95) -> dict[str, tuple[float, float, float]]:
+    def intervals(self, probability: float = 0.95) -> dict[str, tuple[float, float, float]]:
         """Median, lower and upper predictive limit of every numeric column with events in all."""
-        tail = (1 - level) / 2
+        tail = (1 - probability) / 2
         values = {name: self.columns[name] for name in (*self.event_columns, "date")}
         if len(self.patients.arms) > 1:
             values["hazard_ratio"] = self.columns["hazard_ratio"]

@@ -56,6 +56,12 @@ class HazardRatioPrior(RatioPrior):
 
     The default, 1 and 2.7, is Normal(0, 0.51) on the log scale: 95 % between 0.37 and 2.7, so neither harm nor
     benefit is favoured and a ten-fold effect is as good as excluded.
+
+    Examples
+    --------
+    >>> import smm_bayes as smm
+    >>> print(smm.HazardRatioPrior(median=0.8, upper=2.0))
+    95 % of prior hazard ratios between 0.32 and 2, median 0.8
     """
 
     median: float = 1.0
@@ -98,6 +104,12 @@ class BaselinePrior(MedianTimePrior):
         Most plausible median time to the event in months if its hazard were constant and nothing competed.
     upper : float
         Upper plausible value (97.5 %) of that median time.
+
+    Examples
+    --------
+    >>> import smm_bayes as smm
+    >>> print(smm.BaselinePrior(median=24, upper=96))
+    95 % of prior median times between 6 and 96 months, median 24
     """
 
     OF = "baseline"

@@ -81,7 +81,7 @@ def plot_residuals(check: FitCheck, cause: str, ax: Axes | None = None) -> Axes:
 def plot_pareto_k(check: FitCheck, ax: Axes | None = None) -> Axes:
     """Draw Pareto k of every patient by time; above 0.7 leaving the patient out is more than the draws can tell."""
     ax = new_axes(ax, figsize=(7.5, 3.6))
-    patients, k = check.patients, check.loo.pareto_k.values
+    patients, k = check.patients, check.crossed.pareto_k
     for index, role in enumerate(patients.arms):
         for event, marker, what in ((True, "o", "event"), (False, "|", "censored")):
             rows = (patients.arm == index) & (patients.event == event)

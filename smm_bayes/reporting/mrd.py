@@ -126,7 +126,7 @@ def plot_mrd_rates(rates: MrdRates, ax: Axes | None = None, *, data: str, denomi
     denominators : sequence of str
         Those to show, by name; all by default.
     """
-    table = rates.to_frame()
+    table = rates.table()
     if denominators:
         table = table[table["denominator"].isin(list(denominators))]
     rows = list(dict.fromkeys(zip(table["outcome"], table["denominator"], strict=True)))
@@ -143,7 +143,7 @@ def plot_mrd_rates(rates: MrdRates, ax: Axes | None = None, *, data: str, denomi
     names = [f"{outcome}, of {name.replace('_', ' ')}" for outcome, name in rows]
     ax.set_yticks(np.arange(len(rows)), names, fontsize=8)
     ax.set(xlim=(0, 1), ylim=(len(rows) - 0.4, -0.6),
-           xlabel=f"MRD-negative (rate and {100 * rates.level:g} % interval)")  # fmt: skip
+           xlabel=f"MRD-negative (rate and {100 * rates.probability:g} % interval)")  # fmt: skip
     _finish(ax, data)
     ax.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
     return ax
@@ -162,12 +162,12 @@ def plot_milestone(effects: MilestoneEffects, ax: Axes | None = None, *, data: s
         What the patients are: real, reconstructed or simulated.
     """
     ax = new_axes(ax, figsize=(7.5, 2.6))
-    table = effects.to_frame().loc[list(PARTS)]
+    table = effects.table().loc[list(PARTS)]
     _forest(ax, table["median"], table["lower"], table["upper"], list(PARTS.values()), 0.0)
     shares = [f"{row.median:+.3f} ({row.lower:+.3f} to {row.upper:+.3f})" for row in table.itertuples()]
     _beside(ax, shares, range(len(shares)))
     ax.set_xlabel(f"event-free at month {effects.time:g}, experimental less control "
-                  f"(median and {100 * effects.level:g} % interval)")  # fmt: skip
+                  f"(median and {100 * effects.probability:g} % interval)")  # fmt: skip
     _finish(ax, data)
     return ax
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import wraps
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from smm_bayes.prediction.probability import Prediction
+from smm_bayes.results import literal as literal
+from smm_bayes.results import new_axes as new_axes
 from smm_bayes.survival.estimands import Estimands
 from smm_bayes.survival.grid import TimeGrid
 from smm_bayes.survival.law import Law
@@ -25,31 +26,6 @@ if TYPE_CHECKING:
 
 COLOURS = {"control": "#b5541c", "experimental": "#1f5f99"}  # readable by the colour-blind and in grey
 BAND = 0.25
-
-
-def literal[**P, R](draw: Callable[P, R]) -> Callable[P, R]:
-    """Make a plot show every text as it is: a name may hold dollar signs, and is no formula."""
-
-    @wraps(draw)
-    def drawn(*args: P.args, **kwargs: P.kwargs) -> R:
-        from matplotlib.artist import Artist
-        from matplotlib.text import Text
-
-        found = draw(*args, **kwargs)
-        for text in found.findobj(Text) if isinstance(found, Artist) else ():
-            text.set_parse_math(False)
-        return found
-
-    return drawn
-
-
-def new_axes(ax: Axes | None, **size: Any) -> Axes:
-    """Give ``ax``, or axes of a new figure."""
-    if ax is not None:
-        return ax
-    import matplotlib.pyplot as plt
-
-    return plt.subplots(layout="constrained", **size)[1]
 
 
 def kaplan_meier(patients: Patients, arm: int) -> pd.DataFrame:
@@ -100,6 +76,16 @@ def plot_survival(
     ax : matplotlib.axes.Axes, optional
     horizon : float, optional
         Last month shown.
+
+    Examples
+    --------
+    >>> import pandas as pd, smm_bayes as smm
+    >>> rows = pd.DataFrame({"patient": list("abcd"), "arm": ["old", "old", "new", "new"],
+    ...                      "time": [3.0, 14, 9, 20], "event": [1, 0, 1, 0]})
+    >>> patients = smm.read_patients(rows, arms={"control": "old", "experimental": "new"})
+    >>> ax = smm.plot_survival(patients)
+    >>> ax.get_ylabel()
+    'free of event'
     """
     ax = new_axes(ax, figsize=(7.5, 4.6))
     shown = patients.count_only(*causes) if causes else patients
@@ -186,7 +172,23 @@ def _start(label: str) -> float:
 
 @literal
 def plot_prediction(prediction: Prediction, ax: Axes | None = None, observed: float | None = None) -> Axes:
-    """Draw the predictive distribution of the final hazard ratio (or event count), by success or failure."""
+    """Draw the predictive distribution of the final hazard ratio (or event count), by success or failure.
+
+    Examples
+    --------
+    >>> import pandas as pd, smm_bayes as smm
+    >>> import numpy as np
+    >>> from smm_bayes.prediction import Prediction
+    >>> rows = pd.DataFrame({"patient": list("abcd"), "arm": ["old", "old", "new", "new"],
+    ...                      "time": [3.0, 14, 9, 20], "event": [1, 0, 1, 0]})
+    >>> patients = smm.read_patients(rows, arms={"control": "old", "experimental": "new"})
+    >>> prediction = Prediction(  # as smm.probability_of_success gives it, of three simulated trials
+    ...     2 / 3, 0.27, np.array([True, False, True]), {"hazard_ratio": np.array([0.5, 1.1, 0.6])},
+    ...     smm.LogRank(0.025), smm.FinalAnalysis("events", events=40), patients)
+    >>> ax = smm.plot_prediction(prediction)
+    >>> ax.get_xlabel()
+    'hazard ratio at the final analysis'
+    """
     ax = new_axes(ax, figsize=(7.5, 3.4))
     two_arms = len(prediction.patients.arms) > 1
     values = prediction.columns["hazard_ratio"] if two_arms else prediction.counted_events

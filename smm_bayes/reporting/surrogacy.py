@@ -132,7 +132,7 @@ def plot_leave_one_out(found: LeftOut, ax: Axes | None = None) -> Axes:
         When no level was predicted.
     """
     if not found.limits:
-        raise SpecificationError("plot_leave_one_out: there are no levels; predict with one at least")
+        raise SpecificationError("plot_leave_one_out: there are no probabilities; predict with one at least")
     size = len(found.trials)
     ax = new_axes(ax, figsize=(7.6, 1.5 + 0.34 * size))
     place = np.arange(size)

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from smm_bayes import markup
 from smm_bayes.errors import SpecificationError
 from smm_bayes.inference.cells import CELLS
 from smm_bayes.inference.fitted import BY_PATIENT
+from smm_bayes.results import Result
 from smm_bayes.survival.by_patient import pattern_of
-from smm_bayes.survival.cross_validation import at_visits, compare, hazards_of, loo, whose
+from smm_bayes.survival.cross_validation import MAX_PARETO_K, at_visits, hazards_of, loo, whose
 from smm_bayes.survival.patterns import PatternTable
 from smm_bayes.survival.regression import pattern_log_hazard
 from smm_bayes.survival.replicated import DIMS, PredictiveCheck, listed, predictive_check
@@ -28,14 +28,14 @@ from smm_bayes.survival.replicated import DIMS, PredictiveCheck, listed, predict
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
+    from matplotlib.axes import Axes
 
     from smm_bayes.inference.convergence import Convergence
     from smm_bayes.inference.sampling import Fit
+    from smm_bayes.survival.cross_validation import CrossValidation
     from smm_bayes.survival.grid import TimeGrid
     from smm_bayes.trial.patients import Patients
 
-compare_fits = compare  # its name until there were model values
-MAX_PARETO_K = 0.7
 SENSITIVE = 0.05  # power-scaling sensitivity from which a component moves the posterior
 PARAMETERS = ("log_hazard_ratio", "level", "smoothness", "ratio_smoothness", "log_half_life", "covariate_effect",
               "logit_cured", "log_odds_ratio", "log_hazard_ratio_uncured", "smoothness_uncured")  # fmt: skip
@@ -45,7 +45,7 @@ PRIOR_DECIDES = "weak likelihood: the prior decides"
 
 
 @dataclass(frozen=True, eq=False)
-class FitCheck:
+class FitCheck(Result):
     """A fit's convergence, its agreement with the data, its predictive density, and what its prior does.
 
     Attributes
@@ -53,8 +53,8 @@ class FitCheck:
     patients : Patients
     predictive : PredictiveCheck or None
         None where data of the model cannot be replicated yet, as ``unchecked`` says.
-    loo : arviz.ELPDData
-        PSIS leave-one-patient-out cross-validation, pointwise; None where the hazards were given.
+    loo : CrossValidation or None
+        PSIS leave-one-patient-out cross-validation; None where the hazards were given.
     sensitivity : pandas.DataFrame or None
         Power-scaling sensitivity: ``prior`` and ``likelihood`` by parameter; None without log densities.
     convergence : Convergence
@@ -64,7 +64,7 @@ class FitCheck:
 
     patients: Patients
     predictive: PredictiveCheck | None
-    loo: Any
+    loo: CrossValidation | None
     sensitivity: pd.DataFrame | None
     convergence: Convergence
     unchecked: str = ""
@@ -88,11 +88,22 @@ class FitCheck:
         return self.predictive
 
     @property
+    def crossed(self) -> CrossValidation:
+        """Cross-validation.
+
+        Raises
+        ------
+        SpecificationError
+            When the hazards were given, so that patients could not be left out.
+        """
+        if self.loo is None:
+            raise SpecificationError("there is no cross-validation: the hazards were given, not the fit's own")
+        return self.loo
+
+    @property
     def unreliable(self) -> int:
         """Patients whose Pareto k is above 0.7: cross-validation does not know how they would be predicted."""
-        if self.loo is None:
-            return 0
-        return int((self.loo.pareto_k.values > MAX_PARETO_K).sum())
+        return 0 if self.loo is None else self.loo.unreliable
 
     def table(self) -> pd.DataFrame:
         """Give every check as a row: check, statistic, value, reference, verdict."""
@@ -108,10 +119,10 @@ class FitCheck:
         what = "leave one patient out"
         if loo is not None:
             rows += [
-                (what, "elpd", float(loo.elpd), f"standard error {loo.se:.1f}", ""),
-                (what, "effective parameters", float(loo.p), "", ""),
+                (what, "elpd", loo.elpd, f"standard error {loo.se:.1f}", ""),
+                (what, "effective parameters", loo.effective_parameters, "", ""),
                 (what, f"patients with Pareto k above {MAX_PARETO_K}", float(self.unreliable),
-                 f"0 of {loo.n_data_points}", reliable),
+                 f"0 of {len(loo)}", reliable),
             ]
         for name, prior, likelihood, words in self._sensitive():
             reference = f"it matters from {SENSITIVE:g}; to the likelihood {likelihood:.2f}"
@@ -140,9 +151,9 @@ class FitCheck:
         rows = self.sensitivity.astype(float).itertuples()
         return [(str(name), prior, likelihood, _diagnose(prior, likelihood)) for name, prior, likelihood in rows]
 
-    def sentence(self) -> str:
+    def summary(self) -> str:
         """Say what fits and what does not."""
-        said = [self.predictive.sentence() if self.predictive is not None else self.unchecked]
+        said = [self.predictive.summary() if self.predictive is not None else self.unchecked]
         if not self.convergence.passed:
             said.insert(0, f"The fit did not converge ({'; '.join(self.convergence.reasons)}).")
         for words, meaning in ((BOTH_MOVE, "Prior and data both move {} (a prior-data conflict is possible)."),
@@ -153,15 +164,18 @@ class FitCheck:
             said.append(f"Cross-validation is not reliable for {self.unreliable} patients.")
         return f"{' '.join(said)} Data: {self.patients.provenance}."
 
-    def summary(self) -> str:
-        """Say what fits and what does not."""
-        return self.sentence()
-
     def __repr__(self) -> str:
-        return f"FitCheck: {self.sentence()}"
+        return f"FitCheck: {self.summary()}"
 
-    def _repr_html_(self) -> str:
-        return markup.paragraph(self.sentence()) + markup.frame(self.table(), index=False)
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw events observed and predicted, one row a cell, as :meth:`.PredictiveCheck.plot` does.
+
+        Raises
+        ------
+        SpecificationError
+            When the data were not compared with replicated data, saying why.
+        """
+        return self.compared.plot(ax)
 
 
 def _diagnose(prior: float, likelihood: float) -> str:
@@ -212,11 +226,12 @@ def check_fit(
     Examples
     --------
     >>> import pandas as pd, smm_bayes as smm
+    >>> from smm_bayes.survival import exact_fit
     >>> rows = pd.DataFrame({"patient": list("abcd"), "arm": ["old", "old", "new", "new"],
     ...                      "time": [3.0, 14, 9, 20], "event": [1, 0, 1, 0]})
     >>> patients = smm.read_patients(rows, arms={"control": "old", "experimental": "new"})
     >>> model = smm.OneTrial.of(patients, smm.TimeGrid((12,)), smm.GammaPrior(0.5, 50))
-    >>> posterior = smm.fit(model, seed=1)
+    >>> posterior = exact_fit(model, seed=1)  # draws of the exact posterior, in the place of smm.fit(model, seed=1)
     >>> smm.check_fit(posterior, rng=1).passed
     True
     """

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,22 +17,139 @@ import numpy as np
 from smm_bayes.errors import SpecificationError
 from smm_bayes.inference.cells import CELLS
 from smm_bayes.inference.fitted import BY_PATIENT
+from smm_bayes.results import Result, literal, new_axes, plot_intervals
 from smm_bayes.survival.by_patient import by_patient
 from smm_bayes.survival.likelihood import patient_log_likelihood
 from smm_bayes.survival.replicated import DIMS
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
 
     from smm_bayes.inference.fitted import Fit
     from smm_bayes.survival.grid import TimeGrid
     from smm_bayes.trial.patients import Patients
 
+MAX_PARETO_K = 0.7  # above it leaving the patient out is more than the draws can tell
 VISITS = "brackets"  # what a model of events found at visits observes
 
 
-def loo(fit: Fit, patients: Patients | None = None, grid: TimeGrid | None = None) -> Any:
-    """Leave-one-patient-out cross-validation by Pareto-smoothed importance sampling, pointwise (ArviZ's ELPDData).
+@dataclass(frozen=True, eq=False)
+class CrossValidation(Result):
+    """How well every patient is predicted by the others: expected log predictive density (elpd).
+
+    Attributes
+    ----------
+    data : arviz.ELPDData
+        Pointwise, for ArviZ.
+    patients : numpy.ndarray of str, shape (patient,)
+    """
+
+    data: Any
+    patients: np.ndarray
+
+    @property
+    def elpd(self) -> float:
+        """Sum of the log predictive densities of the patients left out."""
+        return float(self.data.elpd)
+
+    @property
+    def se(self) -> float:
+        """Standard error of the sum, as over patients."""
+        return float(self.data.se)
+
+    @property
+    def effective_parameters(self) -> float:
+        """Log density of the data less ``elpd``."""
+        return float(self.data.p)
+
+    @property
+    def by_patient(self) -> np.ndarray:
+        """Log predictive density of every patient left out, shape (patient,)."""
+        return self.data.elpd_i.values
+
+    @property
+    def pareto_k(self) -> np.ndarray:
+        """Shape of the tail of every patient's weights, shape (patient,)."""
+        return self.data.pareto_k.values
+
+    @property
+    def unreliable(self) -> int:
+        """Patients whose Pareto k is above 0.7."""
+        return int((self.pareto_k > MAX_PARETO_K).sum())
+
+    def __len__(self) -> int:
+        return len(self.patients)
+
+    def table(self) -> pd.DataFrame:
+        """Give every patient as a row: ``elpd`` and ``pareto_k``."""
+        import pandas as pd
+
+        columns = {"elpd": self.by_patient, "pareto_k": self.pareto_k}
+        return pd.DataFrame(columns, index=pd.Index(self.patients, name="patient"))
+
+    def summary(self) -> str:
+        """Say the sum with its standard error, and for how many patients it is not reliable."""
+        return (f"Each of {len(self)} patients predicted by the others: elpd {self.elpd:.1f} (SE {self.se:.1f}), "
+                f"{self.effective_parameters:.1f} effective parameters, Pareto k above {MAX_PARETO_K} for "
+                f"{self.unreliable} patients.")  # fmt: skip
+
+    @literal
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw Pareto k of every patient; above 0.7 leaving the patient out is more than the draws can tell."""
+        axes = new_axes(ax)
+        axes.plot(self.pareto_k, "o", markersize=4, alpha=0.6)
+        axes.axhline(MAX_PARETO_K, color="0.2", linestyle="--")
+        axes.set(xlabel="patient", ylabel="Pareto k")
+        return axes
+
+    def __repr__(self) -> str:
+        return f"CrossValidation: {self.summary()}"
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison(Result):
+    """Models of the same patients, the best predicting one first.
+
+    Attributes
+    ----------
+    models : dict of str to CrossValidation
+    """
+
+    models: dict[str, CrossValidation]
+    _table: pd.DataFrame
+
+    def table(self) -> pd.DataFrame:
+        """Give every model as a row, the best first.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``elpd`` with ``se``, ``elpd_diff`` from the best with its standard error ``dse``, and the other columns
+            of :func:`arviz.compare`.
+        """
+        return self._table
+
+    def summary(self) -> str:
+        """Say which model predicts best, and how far the others are behind."""
+        best, *others = self._table.index
+        gap, error = (self._table[name].abs() for name in ("elpd_diff", "dse"))
+        behind = [f"{name} is behind by {gap[name]:.1f} (SE {error[name]:.1f})" for name in others]
+        said = f"{best} predicts patients left out best (elpd {self.models[best].elpd:.1f})"
+        return f"{'; '.join([said, *behind])}."
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw how far each model is behind the best, with two standard errors either way."""
+        behind, error = -self._table["elpd_diff"].abs(), 2 * self._table["dse"]
+        found = self._table.assign(behind=behind, lower=behind - error, upper=behind + error)
+        return plot_intervals(found, ax, middle="behind", xlabel="elpd less that of the best (± 2 SE)", line=0.0)
+
+    def __repr__(self) -> str:
+        return f"Comparison: {self.summary()}"
+
+
+def loo(fit: Fit, patients: Patients | None = None, grid: TimeGrid | None = None) -> CrossValidation:
+    """Leave-one-patient-out cross-validation by Pareto-smoothed importance sampling.
 
     The log likelihood by patient is a density of times, so that models with different intervals can be compared; of
     events found at visits it is a probability, which cannot be compared with a density.
@@ -43,6 +161,10 @@ def loo(fit: Fit, patients: Patients | None = None, grid: TimeGrid | None = None
     patients, grid : optional
         Those of the fit's model by default.
 
+    Returns
+    -------
+    CrossValidation
+
     Raises
     ------
     SpecificationError
@@ -51,13 +173,15 @@ def loo(fit: Fit, patients: Patients | None = None, grid: TimeGrid | None = None
     Examples
     --------
     >>> import pandas as pd, smm_bayes as smm
+    >>> from smm_bayes.survival import exact_fit
     >>> rows = pd.DataFrame({"patient": list("abcd"), "arm": ["old", "old", "new", "new"],
     ...                      "time": [3.0, 14, 9, 20], "event": [1, 0, 1, 0]})
     >>> patients = smm.read_patients(rows, arms={"control": "old", "experimental": "new"})
     >>> model = smm.OneTrial.of(patients, smm.TimeGrid((12,)), smm.GammaPrior(0.5, 50))
-    >>> posterior = smm.fit(model, seed=1)
-    >>> smm.loo(posterior).n_data_points
-    np.int64(4)
+    >>> posterior = exact_fit(model, seed=1)  # draws of the exact posterior, in the place of smm.fit(model, seed=1)
+    >>> found = smm.loo(posterior)
+    >>> len(found), round(found.elpd)
+    (4, -10)
     """
     import arviz as az
     import xarray as xr
@@ -71,10 +195,11 @@ def loo(fit: Fit, patients: Patients | None = None, grid: TimeGrid | None = None
         groups = {"posterior": fit.posterior.dataset, BY_PATIENT: found}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a large Pareto k, which is reported
-        return az.loo(xr.DataTree.from_dict(groups), pointwise=True)
+        found = az.loo(xr.DataTree.from_dict(groups), pointwise=True)
+    return CrossValidation(found, found.elpd_i[found.elpd_i.dims[0]].values)
 
 
-def compare(fits: Mapping[str, Fit | tuple[Fit, Patients, TimeGrid]]) -> pd.DataFrame:
+def compare(fits: Mapping[str, Fit | tuple[Fit, Patients, TimeGrid]]) -> Comparison:
     """Compare models of the same patients by leave-one-patient-out cross-validation.
 
     Parameters
@@ -85,9 +210,7 @@ def compare(fits: Mapping[str, Fit | tuple[Fit, Patients, TimeGrid]]) -> pd.Data
 
     Returns
     -------
-    pandas.DataFrame
-        One row a model, the best first: ``elpd`` with ``se``, ``elpd_diff`` from the best with its standard error
-        ``dse``, and the other columns of :func:`arviz.compare`.
+    Comparison
 
     Raises
     ------
@@ -97,13 +220,16 @@ def compare(fits: Mapping[str, Fit | tuple[Fit, Patients, TimeGrid]]) -> pd.Data
     Examples
     --------
     >>> import pandas as pd, smm_bayes as smm
+    >>> from smm_bayes.survival import exact_fit
     >>> rows = pd.DataFrame({"patient": list("abcd"), "arm": ["old", "old", "new", "new"],
     ...                      "time": [3.0, 14, 9, 20], "event": [1, 0, 1, 0]})
     >>> patients = smm.read_patients(rows, arms={"control": "old", "experimental": "new"})
     >>> model = smm.OneTrial.of(patients, smm.TimeGrid((12,)), smm.GammaPrior(0.5, 50))
-    >>> posterior = smm.fit(model, seed=1)
-    >>> smm.compare({"model": posterior, "the same again": smm.fit(model, seed=2)}).shape[0]
-    2
+    >>> posterior = exact_fit(model, seed=1)  # draws of the exact posterior, in the place of smm.fit(model, seed=1)
+    >>> other = exact_fit(smm.OneTrial.of(patients, smm.TimeGrid((6, 12)), smm.GammaPrior(0.5, 50)), seed=1)
+    >>> found = smm.compare({"two intervals": posterior, "three intervals": other})
+    >>> list(found.table().index)
+    ['three intervals', 'two intervals']
     """
     import arviz as az
 
@@ -117,7 +243,8 @@ def compare(fits: Mapping[str, Fit | tuple[Fit, Patients, TimeGrid]]) -> pd.Data
         if at_visits(fit) != at_visits(first):
             raise SpecificationError(f"compare: either '{name}' or the first model takes events as found at visits; a "
                                      "probability cannot be compared with a density")  # fmt: skip
-    return az.compare({name: loo(*one) for name, one in given.items()}, round_to="none")
+    models = {name: loo(*one) for name, one in given.items()}
+    return Comparison(models, az.compare({name: one.data for name, one in models.items()}, round_to="none"))
 
 
 def _entry(patients: Patients) -> list[float]:

@@ -92,10 +92,11 @@ class Cure:
     Examples
     --------
     >>> import pandas as pd, smm_bayes as smm
+    >>> from smm_bayes.survival import CuredPrior, CurePriors, LateHazardPrior
     >>> rows = pd.DataFrame({"patient": list("abcd"), "arm": ["old", "old", "new", "new"],
     ...                      "time": [3.0, 14, 9, 20], "event": [1, 0, 1, 0]})
     >>> patients = smm.read_patients(rows, arms={"control": "old", "experimental": "new"})
-    >>> priors = smm.CurePriors(smm.CuredPrior(0.3, 0.6), smm.LateHazardPrior(24, 96))
+    >>> priors = CurePriors(CuredPrior(0.3, 0.6), LateHazardPrior(24, 96))
     >>> smm.Cure.of(patients, smm.TimeGrid((12,)), priors).table.curable
     'event'
     """

@@ -22,7 +22,7 @@ RATIOS = {"log_odds_ratio": "odds ratio of being cured", "log_hazard_ratio_uncur
 
 
 def cure_summary(
-    posterior: xr.Dataset, table: CureTable, priors: CurePriors, *, rng: np.random.Generator, level: float = 0.95
+    posterior: xr.Dataset, table: CureTable, priors: CurePriors, *, rng: np.random.Generator, probability: float = 0.95
 ) -> pd.DataFrame:
     """Cured shares, effects and the late hazard, with what the data taught of each.
 
@@ -35,7 +35,7 @@ def cure_summary(
     priors : CurePriors
     rng : numpy.random.Generator
         For draws from the prior.
-    level : float
+    probability : float
         Probability inside the equal-tailed credible intervals.
 
     Returns
@@ -48,7 +48,7 @@ def cure_summary(
     Raises
     ------
     SpecificationError
-        When ``level`` is not between 0 and 1.
+        When ``probability`` is not between 0 and 1.
 
     Notes
     -----
@@ -60,23 +60,23 @@ def cure_summary(
     arms = table.table.arms
     prior = priors.sample(table.other_causes, len(arms), table.table.grid, PRIOR_DRAWS, rng=rng)
     rows = [_row("cured share", str(arm), posterior["cured"].sel(arm=arm, drop=True), prior["cured"][:, index], "cure",
-                 level) for index, arm in enumerate(arms)]  # fmt: skip
+                 probability) for index, arm in enumerate(arms)]  # fmt: skip
     for name, label in RATIOS.items():
         if name in posterior:
-            rows.append(_row(label, "experimental / control", posterior[name], prior[name], f"the {label}", level,
+            rows.append(_row(label, "experimental / control", posterior[name], prior[name], f"the {label}", probability,
                              log=True))  # fmt: skip
     late = posterior["log_hazard_uncured"].isel(arm=0, interval=-1, drop=True)
     half = (np.log(np.log(2)) - late).rename("half")  # a constant hazard λ takes log(2)/λ months
     drawn, label = prior["log_hazard_uncured"][:, 0, -1], "months to half of the uncured, last interval"
-    rows.append(_row(label, str(arms[0]), half, drawn, "the late hazard of the uncured", level, log=True))
+    rows.append(_row(label, str(arms[0]), half, drawn, "the late hazard of the uncured", probability, log=True))
     return pd.DataFrame(rows).set_index(["quantity", "arm"])
 
 
 def _row(
-    quantity: str, arm: str, draws: xr.DataArray, prior: np.ndarray, what: str, level: float, *, log: bool = False
+    quantity: str, arm: str, draws: xr.DataArray, prior: np.ndarray, what: str, probability: float, *, log: bool = False
 ) -> dict[str, object]:
     left = float(contraction(draws, prior))
-    shown = summarise(draws.copy(data=np.exp(draws.values)) if log else draws, level).iloc[0]
+    shown = summarise(draws.copy(data=np.exp(draws.values)) if log else draws, probability).iloc[0]
     note = SENTENCE.format(what) if left < LITTLE else ""
     return {"quantity": quantity, "arm": arm, **{str(name): value for name, value in shown.items()},
             "contraction": left, "note": note}

@@ -9,40 +9,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from smm_bayes.errors import DataError, SpecificationError
+from smm_bayes.results import Result, literal, new_axes, tails
+from smm_bayes.survival.estimands_table import tabulated
 from smm_bayes.survival.grid import TimeGrid
 from smm_bayes.survival.law import Causes, Law
-from smm_bayes.survival.summary import (
-    SAMPLE,
-    as_frame,
-    labelled,
-    monte_carlo_error,
-    month,
-    months,
-    summarise,
-    summarise_median,
-)
+from smm_bayes.survival.summary import SAMPLE, labelled, month, months, summarise
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
+    from matplotlib.axes import Axes
 
+    from smm_bayes.inference.fitted import Fit
     from smm_bayes.trial.patients import Patients
 
-__all__ = ["Estimands", "follow_up_horizon", "summarise", "summarise_median"]
-
 ARMS = ("control", "experimental")
-HOLDS: dict[str, Callable[[xr.DataArray], xr.DataArray]] = {
-    "difference > 0": lambda draws: draws > 0,
-    "ratio > 1": lambda draws: draws > 1,
-    "ratio < 1": lambda draws: draws < 1,
-}
-COLUMNS = ("estimand", "arm", "cause", "time", "median", "lower", "upper", "mcse",
-           "probability_of", "probability", "probability_mcse", "note")  # fmt: skip
+USUAL = (12.0, 24.0, 36.0)  # months of a table
 
 
 def follow_up_horizon(patients: Patients) -> float:
@@ -97,14 +84,13 @@ def within_horizon[T: np.ndarray | float](time: T, horizon: float | None, extrap
 
 
 @dataclass(frozen=True, eq=False)
-class Estimands:
+class Estimands(Result):
     r"""Every estimand of one posterior, up to a stated horizon.
 
     Parameters
     ----------
     law : Law
-        With the leading dims (chain, draw). ``Law.of_draws(fit.posterior["log_hazard"], grid)`` is that of a model of
-        survival; other models have a method ``law``.
+        With the leading dims (chain, draw). :meth:`of` takes that of a fit.
     horizon : float, optional
         Last month that may be asked for, for example :func:`follow_up_horizon`. Needed unless ``extrapolate``.
     causes : tuple of str, optional
@@ -129,6 +115,20 @@ class Estimands:
     ----------
     Uno H, et al. Journal of Clinical Oncology 2014;32:2380-5, doi:10.1200/JCO.2014.55.2208 (measures beside the hazard
     ratio). Royston P, Parmar MKB. BMC Medical Research Methodology 2013;13:152, doi:10.1186/1471-2288-13-152.
+
+    Examples
+    --------
+    >>> import pandas as pd, smm_bayes as smm
+    >>> from smm_bayes.survival import exact_fit
+    >>> rows = pd.DataFrame({"patient": range(40), "arm": ["old", "new"] * 20, "event": 1,
+    ...                      "time": [(10.0 + 7 * i) % 37 + 1 + 6 * (i % 2) for i in range(40)]})
+    >>> patients = smm.read_patients(rows, arms={"control": "old", "experimental": "new"})
+    >>> posterior = exact_fit(smm.OneTrial.of(patients, smm.TimeGrid((12, 24)), smm.GammaPrior(0.5, 50)), seed=1)
+    >>> found = smm.Estimands.of(posterior, horizon=24)
+    >>> found.table((24,), probability=0.8).shape
+    (10, 12)
+    >>> found.milestone_survival(24).dims
+    ('chain', 'draw', 'arm')
     """
 
     law: Law
@@ -148,6 +148,35 @@ class Estimands:
             )
         if self.horizon is not None and not 0 < self.horizon < np.inf:
             raise SpecificationError(f"horizon must be finite months above 0; got {self.horizon}")
+
+    @classmethod
+    def of(
+        cls, fit: Fit, *, horizon: float | None = None, causes: Causes = None, extrapolate: bool = False
+    ) -> Estimands:
+        """Give the estimands of a fit of a model of survival.
+
+        Parameters
+        ----------
+        fit : Fit
+            Of a model value, such as :class:`~smm_bayes.survival.one_trial.OneTrial`.
+        horizon : float, optional
+            :func:`follow_up_horizon` of the model's patients by default, unless ``extrapolate``.
+        causes, extrapolate
+            As of the class.
+
+        Raises
+        ------
+        SpecificationError
+            When the fit does not know a model with a law, or no horizon is known.
+        """
+        model: Any = fit.model
+        if not hasattr(model, "law"):
+            raise SpecificationError("the fit does not know its model of survival; fit a value, such as OneTrial, or "
+                                     "give Estimands(Law.of_draws(fit.posterior['log_hazard'], grid))")  # fmt: skip
+        patients = getattr(model, "patients", None)
+        if horizon is None and patients is not None and not extrapolate:
+            horizon = follow_up_horizon(patients)
+        return cls(model.law(fit.posterior), horizon=horizon, causes=causes, extrapolate=extrapolate)
 
     @property
     def grid(self) -> TimeGrid:
@@ -278,14 +307,15 @@ class Estimands:
         end = np.inf if horizon == np.inf and self.extrapolate else self._until(horizon)
         return self._labelled(self.law.quantile(0.5, self.causes, end), "median_survival")
 
-    def table(self, times: Sequence[float] = (12, 24, 36), level: float = 0.95) -> pd.DataFrame:
+    def table(self, times: Sequence[float] = (), probability: float = 0.95) -> pd.DataFrame:
         """Every estimand at the given times, and the medians, one row an estimand, arm or contrast, cause and time.
 
         Parameters
         ----------
         times : sequence of float
-            Months, above 0 and increasing. A restricted mean or hazard ratio is that of (0, time].
-        level : float
+            Months, above 0 and increasing; by default 12, 24 and 36, those within the horizon, or else the horizon. A
+            restricted mean or hazard ratio is that of (0, time].
+        probability : float
             Probability inside the equal-tailed credible intervals.
 
         Returns
@@ -300,29 +330,43 @@ class Estimands:
         Raises
         ------
         SpecificationError
-            When a time is beyond the horizon, 0 or not increasing, or ``level`` is not between 0 and 1.
+            When a time is beyond the horizon, 0 or not increasing, or ``probability`` is not between 0 and 1.
         """
-        import pandas as pd
+        return tabulated(self, times if len(times) else self._usual_times, probability)
 
-        at = months(np.asarray(times, dtype=float), "times")
-        if at[0] <= 0 or np.any(np.diff(at) <= 0):
-            raise SpecificationError(f"times must be above 0 and increasing; got {tuple(times)}")
-        both, competing = self.two_arms, len(self.law.causes) > 1
-        minus, over, more = "experimental - control", "experimental / control", "difference > 0"
-        blocks: list[tuple[Callable[[float], xr.DataArray], str, str, bool]] = [
-            (self.milestone_survival, "", "", True),
-            (self.milestone_difference, minus, more, both),
-            (self.rmst, "", "", True),
-            (self.rmst_difference, minus, more, both),
-            (self.rmst_ratio, over, "ratio > 1", both),
-            (lambda time: self.window_hazard_ratio(0.0, time), over, "ratio < 1", both),
-            (lambda time: self.cumulative_incidence_curve(time).isel(time=0, drop=True), "", "", competing),
-            (self.cumulative_incidence_difference, minus, more, both and competing),
-            (self.restricted_time_lost, "", "", competing),
-            (self.restricted_time_lost_difference, minus, more, both and competing),
-        ]
-        found = [_rows(self, of, at, arm, what, level) for of, arm, what, wanted in blocks if wanted]
-        return pd.concat([*found, _medians(self, level)], ignore_index=True)[list(COLUMNS)]
+    @property
+    def _usual_times(self) -> tuple[float, ...]:
+        """Months of a table for which none are given."""
+        if self.extrapolate or self.horizon is None:
+            return USUAL
+        return tuple(time for time in USUAL if time <= self.horizon) or (self.horizon,)
+
+    def summary(self) -> str:
+        """Say survival by arm, and the hazard ratio of two arms, at the last of the usual months within the horizon."""
+        at = self._usual_times[-1]
+        rows = summarise(self.milestone_survival(at))
+        free = ", ".join(f"{arm} {_shown(row)}" for arm, row in rows.iterrows())
+        said = f"Free of {self.event} at month {at:g}: {free}"
+        if self.two_arms:
+            ratio = self.window_hazard_ratio(0.0, at)
+            said += (f"; hazard ratio {_shown(summarise(ratio).iloc[0])}, below 1 with probability "
+                     f"{float((ratio < 1).mean()):.3f}")  # fmt: skip
+        return f"{said} (medians, 95 % credible intervals)."
+
+    @literal
+    def plot(self, ax: Axes | None = None, *, probability: float = 0.95) -> Axes:
+        """Draw survival by arm up to the horizon: posterior median, and a band of credible intervals."""
+        axes, end = new_axes(ax), self.horizon or USUAL[-1]
+        below, above = tails(probability)
+        time = np.linspace(0.0, end, 121)
+        curves = self.survival_curve(time)
+        for arm in self.law.arms:
+            low, middle, high = curves.sel(arm=arm).quantile([below, 0.5, above], dim=SAMPLE).to_numpy()
+            (line,) = axes.plot(time, middle, label=arm)
+            axes.fill_between(time, low, high, color=line.get_color(), alpha=0.25, linewidth=0)
+        axes.set(xlabel="months", ylabel=f"free of {self.event}", xlim=(0, end), ylim=(0, 1.01))
+        axes.legend(frameon=False)
+        return axes
 
     @property
     def _later(self) -> np.ndarray:
@@ -400,49 +444,5 @@ class Estimands:
                 f"{', '.join(law.causes)}; event {self.event}; {len(self.grid)} intervals; horizon {horizon}, {beyond}")
 
 
-def _rows(
-    estimands: Estimands, of: Callable[[float], xr.DataArray], at: np.ndarray, contrast: str, what: str, level: float
-) -> pd.DataFrame:
-    """One estimand at every time."""
-    import pandas as pd
-    import xarray as xr
-
-    values = xr.concat([of(float(time)) for time in at], dim=pd.Index(at, name="time"))
-    draws = values.transpose(*SAMPLE, ..., "time")
-    rows = summarise(draws, level).assign(probability=np.nan, probability_mcse=np.nan)
-    if what:
-        holds = HOLDS[what](draws).astype(float)
-        rows["probability"] = as_frame({"p": holds.mean(SAMPLE)}, draws)["p"]
-        rows["probability_mcse"] = as_frame({"p": monte_carlo_error(holds, "mean")}, draws)["p"]
-    rows = rows.reset_index()
-    given = {"arm": contrast, "cause": estimands.event}
-    rows = rows.assign(**{name: value for name, value in given.items() if name not in rows})
-    apart = "All causes compete." if "cause" in draws.dims else ""
-    apart = "Cause-specific." if draws.name == "window_hazard_ratio" else apart
-    notes = [_note(estimands, time, apart) for time in rows["time"]]
-    return rows.assign(estimand=str(draws.name), probability_of=what, note=notes)
-
-
-def _medians(estimands: Estimands, level: float) -> pd.DataFrame:
-    """Medians of the arms, within the stated horizon."""
-    end = np.inf if estimands.horizon is None else estimands.horizon
-    draws = estimands.median_survival(end)
-    rows = summarise_median(draws, end, level).reset_index()
-    notes = []
-    for arm, shown in zip(rows["arm"], rows["shown"], strict=True):
-        missing = ["No mcse: some draws are not reached."] if np.isinf(draws.sel(arm=arm)).any() else []
-        notes.append(" ".join([f"{shown} months.", *missing, _note(estimands, end)]).strip())
-    return rows.assign(estimand=str(draws.name), cause=estimands.event, time=end, probability_of="median <= time",
-                       note=notes)  # fmt: skip
-
-
-def _note(estimands: Estimands, time: float, apart: str = "") -> str:
-    """Say how other causes are taken (``apart``, else net of them), and what is extrapolated."""
-    counted = estimands.causes
-    others = [name for name in estimands.law.causes if counted and name not in counted]
-    parts = [apart or f"Net of {' and '.join(others)}."] if others or apart == "All causes compete." else []
-    if estimands.horizon is None:
-        parts.append("No horizon stated.")
-    elif time > estimands.horizon:
-        parts.append(f"Extrapolated beyond month {estimands.horizon:g}.")
-    return " ".join(parts)
+def _shown(row: pd.Series) -> str:
+    return f"{row['median']:.2f} ({row['lower']:.2f} to {row['upper']:.2f})"

@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from smm_bayes.results import Result
 from smm_bayes.survival.grid import EventTable, TimeGrid
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from smm_bayes.trial.patients import Patients
 
 
@@ -46,7 +49,7 @@ def likelihood_in_rows(log_hazard: np.ndarray, row: np.ndarray, patients: Patien
 
 
 @dataclass(frozen=True, eq=False)
-class ProportionalHazards:
+class ProportionalHazards(Result):
     """Maximum likelihood of a piecewise-exponential baseline with one hazard ratio.
 
     Attributes
@@ -60,6 +63,19 @@ class ProportionalHazards:
     log_hazard_ratio: float
     standard_error: float
     log_hazard: np.ndarray
+
+    def table(self) -> pd.DataFrame:
+        """Give the hazard ratio with its 95 % Wald limits as one row."""
+        import pandas as pd
+
+        half = 1.959964 * self.standard_error
+        row = np.exp([self.log_hazard_ratio, self.log_hazard_ratio - half, self.log_hazard_ratio + half])
+        return pd.DataFrame([row], columns=["hazard_ratio", "lower", "upper"])
+
+    def summary(self) -> str:
+        """Say the hazard ratio with its 95 % Wald limits."""
+        ratio, low, high = self.table().iloc[0]
+        return f"hazard ratio {ratio:.3g} (95 % {low:.3g} to {high:.3g}) by maximum likelihood"
 
 
 def maximum_likelihood(events: np.ndarray, exposure: np.ndarray) -> ProportionalHazards:

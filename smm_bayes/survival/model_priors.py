@@ -28,6 +28,14 @@ class SurvivalPriors:
     smoothness : SmoothnessPrior
     effect : Proportional, Separate, Varying or Waning
         How the arms differ (:mod:`smm_bayes.survival.effects`).
+
+    Examples
+    --------
+    >>> import smm_bayes as smm
+    >>> priors = smm.SurvivalPriors({"progression": smm.BaselinePrior(24, 96), "death": smm.BaselinePrior(400, 4000)},
+    ...                             {"progression": smm.HazardRatioPrior(0.8, 2.0)})
+    >>> priors.statements()["hazard ratio of progression"]
+    '95 % of prior hazard ratios between 0.32 and 2, median 0.8'
     """
 
     baseline: Mapping[str, BaselinePrior]
@@ -109,6 +117,13 @@ class GammaPrior:
     ----------
     shape, rate : float
         The prior is worth ``shape`` events in ``rate`` patient-months in every interval.
+
+    Examples
+    --------
+    >>> import smm_bayes as smm
+    >>> prior = smm.GammaPrior(shape=0.5, rate=50)
+    >>> prior.statements()
+    {'hazards': 'each worth 0.5 events in 50 patient-months, independent'}
     """
 
     shape: float = 0.1

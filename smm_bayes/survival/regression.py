@@ -214,11 +214,12 @@ class Regression:
     Examples
     --------
     >>> import pandas as pd, smm_bayes as smm
+    >>> from smm_bayes.survival import CovariatePrior, RegressionPriors
     >>> rows = pd.DataFrame({"patient": list("abcd"), "arm": ["old", "old", "new", "new"], "age": [60, 70, 60, 75],
     ...                      "time": [3.0, 14, 9, 20], "event": [1, 0, 1, 0]})
     >>> patients = smm.read_patients(rows, arms={"control": "old", "experimental": "new"}, covariates=["age"])
-    >>> priors = smm.RegressionPriors(smm.SurvivalPriors({"event": smm.BaselinePrior(24, 96)}),
-    ...                               {"age": smm.CovariatePrior(upper=2.5, per=10, centre=65)})
+    >>> priors = RegressionPriors(smm.SurvivalPriors({"event": smm.BaselinePrior(24, 96)}),
+    ...                           {"age": CovariatePrior(upper=2.5, per=10, centre=65)})
     >>> len(smm.Regression.of(patients, smm.TimeGrid((12,)), priors, covariates=["age"]).table)
     4
     """

@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smm_bayes.errors import SpecificationError
+from smm_bayes.results import Result, plot_intervals
 from smm_bayes.survival.grid import EventTable, TimeGrid
 from smm_bayes.survival.piecewise import PiecewiseExponential
 from smm_bayes.trial.curves import SurvivalCurve, kaplan_meier, product_limit
@@ -39,6 +40,7 @@ from smm_bayes.trial.curves import SurvivalCurve, kaplan_meier, product_limit
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
+    from matplotlib.axes import Axes
 
     from smm_bayes.trial.patients import Patients
 
@@ -71,7 +73,7 @@ class Discrepancy:
 
 
 @dataclass(frozen=True, eq=False)
-class PredictiveCheck:
+class PredictiveCheck(Result):
     """Data beside data replicated from the posterior.
 
     Attributes
@@ -113,7 +115,17 @@ class PredictiveCheck:
         """Discrepancies that are too large for their number."""
         return [name for name, p in self.p_values.items() if p < self.least_p_value]
 
-    def sentence(self) -> str:
+    def table(self) -> pd.DataFrame:
+        """Give every cell as a row: events observed, and predicted with their 95 % limits."""
+        return self.events
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw predicted events with their 95 % limits, and observed events as crosses, one row a cell."""
+        axes = plot_intervals(self.events, ax, middle="predicted", xlabel="events")
+        axes.plot(self.events["observed"], np.arange(len(self.events))[::-1], "x", color="black")
+        return axes
+
+    def summary(self) -> str:
         """Say what fits and what does not, with the cells that :attr:`events` holds."""
         smallest = f"smallest of {len(self.discrepancies)} p-values {min(self.p_values.values()):.2g}"
         inside = f"events of {self.inside.sum()} of {len(self.inside)} cells inside their 95 % limits"

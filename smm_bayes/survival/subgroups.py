@@ -39,7 +39,7 @@ def subgroup_hazard_ratios(posterior: xr.Dataset, table: PatternTable, cause: st
     return labelled(values, coords, "hazard_ratio")
 
 
-def subgroup_table(posterior: xr.Dataset, table: PatternTable, cause: str, level: float = 0.95) -> pd.DataFrame:
+def subgroup_table(posterior: xr.Dataset, table: PatternTable, cause: str, probability: float = 0.95) -> pd.DataFrame:
     """Patients and events by arm, and the hazard ratio, of all patients and of every subgroup.
 
     Parameters
@@ -49,7 +49,7 @@ def subgroup_table(posterior: xr.Dataset, table: PatternTable, cause: str, level
     table : PatternTable
         With subgroups and two arms.
     cause : str
-    level : float
+    probability : float
         Probability inside the credible intervals.
 
     Returns
@@ -59,7 +59,7 @@ def subgroup_table(posterior: xr.Dataset, table: PatternTable, cause: str, level
         ``upper`` and ``mcse`` of the hazard ratio, ``probability`` that it is below 1 with ``probability_mcse``.
     """
     ratios = subgroup_hazard_ratios(posterior, table, cause)
-    found = summarise(ratios, level)
+    found = summarise(ratios, probability)
     below = (ratios < 1).astype(float)
     found["probability"] = below.mean(("chain", "draw")).values
     error = monte_carlo_error(below, "mean")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smm_bayes.errors import SpecificationError
+from smm_bayes.results import tails
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,14 +40,14 @@ def month(time: float, what: str = "time") -> float:
     return float(at[0])
 
 
-def summarise(draws: xr.DataArray, level: float = 0.95) -> pd.DataFrame:
+def summarise(draws: xr.DataArray, probability: float = 0.95) -> pd.DataFrame:
     """Median, credible interval, and Monte Carlo error of the median, one row for every element.
 
     Parameters
     ----------
     draws : xarray.DataArray
         (chain, draw, ...), finite; for medians of survival see :func:`summarise_median`.
-    level : float
+    probability : float
         Probability inside the equal-tailed credible interval.
 
     Returns
@@ -57,16 +58,28 @@ def summarise(draws: xr.DataArray, level: float = 0.95) -> pd.DataFrame:
     Raises
     ------
     SpecificationError
-        When ``level`` is not between 0 and 1.
+        When ``probability`` is not between 0 and 1.
+
+    Examples
+    --------
+    >>> import numpy as np, smm_bayes as smm
+    >>> from smm_bayes.survival import labelled
+    >>> draws = np.random.default_rng(1).normal(size=(4, 1000, 2))
+    >>> named = labelled(draws, {"chain": range(4), "draw": range(1000), "arm": ["control", "experimental"]}, "effect")
+    >>> smm.summarise(named, probability=0.8).round(1)
+                  median  lower  upper  mcse
+    arm
+    control         -0.0   -1.3    1.3   0.0
+    experimental    -0.0   -1.3    1.2   0.0
     """
-    low, high = _tails(level)
+    low, high = tails(probability)
     quantiles = draws.quantile([0.5, low, high], dim=SAMPLE)
     median, lower, upper = (quantiles.isel(quantile=index, drop=True) for index in range(3))
     error = monte_carlo_error(draws, "median")
     return as_frame({"median": median, "lower": lower, "upper": upper, "mcse": error}, draws)
 
 
-def summarise_median(draws: xr.DataArray, horizon: float, level: float = 0.95) -> pd.DataFrame:
+def summarise_median(draws: xr.DataArray, horizon: float, probability: float = 0.95) -> pd.DataFrame:
     """Summarise median survival whose draws are +inf where it is not reached.
 
     Parameters
@@ -75,7 +88,7 @@ def summarise_median(draws: xr.DataArray, horizon: float, level: float = 0.95) -
         (chain, draw, ...), months, from :func:`~smm_bayes.survival.estimands.Estimands.median_survival`.
     horizon : float
         Months.
-    level : float
+    probability : float
         Probability inside the equal-tailed credible interval.
 
     Returns
@@ -88,14 +101,14 @@ def summarise_median(draws: xr.DataArray, horizon: float, level: float = 0.95) -
     Raises
     ------
     SpecificationError
-        When ``level`` is not between 0 and 1.
+        When ``probability`` is not between 0 and 1.
 
     Notes
     -----
     The p quantile is the smallest draw that at least a share p of the draws do not exceed. It is finite if and only if
     the share of finite draws is at least p. Interpolation would have to choose a number between a median and infinity.
     """
-    low, high = _tails(level)
+    low, high = tails(probability)
     one = draws.isel(chain=0, draw=0, drop=True)
     ordered = np.sort(draws.transpose(..., *SAMPLE).values.reshape(*one.shape, -1), axis=-1)
     places = [max(int(np.ceil(p * ordered.shape[-1] - 1e-9)) - 1, 0) for p in (0.5, low, high)]
@@ -171,12 +184,6 @@ def as_frame(columns: Mapping[str, xr.DataArray], draws: xr.DataArray) -> pd.Dat
 
 def _others(draws: xr.DataArray) -> list[str]:
     return [str(name) for name in draws.dims if name not in SAMPLE]
-
-
-def _tails(level: float) -> tuple[float, float]:
-    if not 0 < level < 1:
-        raise SpecificationError(f"level must be between 0 and 1, such as 0.95; got {level}")
-    return (1 - level) / 2, (1 + level) / 2
 
 
 def _month(value: float) -> str:

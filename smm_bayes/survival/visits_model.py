@@ -39,10 +39,11 @@ class Visits:
     Examples
     --------
     >>> import pandas as pd, smm_bayes as smm
+    >>> from smm_bayes.survival import VisitSchedule
     >>> rows = pd.DataFrame({"patient": list("abcd"), "arm": ["old", "old", "new", "new"],
     ...                      "time": [3.0, 12, 9, 18], "event": [1, 0, 1, 0]})
     >>> patients = smm.read_patients(rows, arms={"control": "old", "experimental": "new"})
-    >>> every = smm.VisitSchedule.every((3, 24))
+    >>> every = VisitSchedule.every((3, 24))
     >>> smm.Visits.of(patients, smm.TimeGrid((12,)), smm.GammaPrior(0.5, 50), every).table.count.tolist()
     [1.0, 1.0]
     """

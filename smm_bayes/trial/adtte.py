@@ -145,6 +145,21 @@ def read_adtte(
     References
     ----------
     CDISC, ADaM Basic Data Structure for Time-to-Event Analyses, version 1.0.
+
+    Examples
+    --------
+    >>> import pandas as pd, smm_bayes as smm
+    >>> table = pd.DataFrame({"STUDYID": "A", "USUBJID": list("abcd"), "PARAMCD": "PFS", "AVAL": [91, 426, 274, 609],
+    ...                       "AVALU": "DAY", "CNSR": [0, 1, 0, 1], "TRT01P": ["old", "old", "new", "new"],
+    ...                       "STARTDT": "2020-01-01", "EVNTDESC": ["Progression", "Study ongoing"] * 2})
+    >>> patients = smm.read_adtte(table, "PFS", arms={"control": "old", "experimental": "new"},
+    ...                           causes={"progression": ["Progression"]})
+    >>> patients.table()[["patient", "arm", "time", "cause"]].round(1)
+      patient           arm  time        cause
+    0       a       control   3.0  progression
+    1       b       control  14.0
+    2       c  experimental   9.0  progression
+    3       d  experimental  20.0
     """
     table = Table.of(source, "ADTTE table")
     problems = Problems(table.name)

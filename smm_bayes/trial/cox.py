@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smm_bayes.errors import DataError, SpecificationError
+from smm_bayes.errors import DataError
+from smm_bayes.results import Result, tails
 from smm_bayes.trial.calendar import on_clock
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
-class CoxRatio:
+class CoxRatio(Result):
     """Hazard ratio of group 1 over group 0 by Cox's partial likelihood.
 
     Attributes
@@ -34,27 +39,38 @@ class CoxRatio:
         """Hazard ratio, from 0 to infinity."""
         return float(np.exp(self.log_hazard_ratio))
 
-    def interval(self, level: float = 0.95) -> tuple[float, float]:
+    def interval(self, probability: float = 0.95) -> tuple[float, float]:
         """Wald interval of the hazard ratio; 0 to infinity where the estimate is one of these.
 
         Raises
         ------
         SpecificationError
-            When ``level`` is not between 0 and 1.
+            When ``probability`` is not between 0 and 1.
         """
         from statistics import NormalDist
 
-        if not 0 < level < 1:
-            raise SpecificationError(f"level must be between 0 and 1, such as 0.95; got {level}")
+        _, above = tails(probability)
         if not np.isfinite(self.log_hazard_ratio):
             return 0.0, float("inf")
-        half = NormalDist().inv_cdf((1 + level) / 2) * self.standard_error
+        half = NormalDist().inv_cdf(above) * self.standard_error
         return float(np.exp(self.log_hazard_ratio - half)), float(np.exp(self.log_hazard_ratio + half))
 
-    def __repr__(self) -> str:
+    def table(self, probability: float = 0.95) -> pd.DataFrame:
+        """Give the hazard ratio with its Wald interval, patients and events of both groups, as one row."""
+        import pandas as pd
+
+        row = (self.hazard_ratio, *self.interval(probability), *self.patients, *self.events)
+        columns = ["hazard_ratio", "lower", "upper", "patients_0", "patients_1", "events_0", "events_1"]
+        return pd.DataFrame([row], columns=columns)
+
+    def summary(self) -> str:
+        """Say the hazard ratio with its 95 % interval, events and patients."""
         low, high = self.interval()
         groups = " and ".join(f"{e} events in {n}" for e, n in zip(self.events, self.patients, strict=True))
-        return f"CoxRatio: {self.hazard_ratio:.3g} (95 % {low:.3g} to {high:.3g}); {groups} patients"
+        return f"hazard ratio {self.hazard_ratio:.3g} (95 % {low:.3g} to {high:.3g}); {groups} patients"
+
+    def __repr__(self) -> str:
+        return f"CoxRatio: {self.summary().removeprefix('hazard ratio ')}"
 
 
 def cox_ratio(time: np.ndarray, event: np.ndarray, group: np.ndarray, stratum: np.ndarray | None = None) -> CoxRatio:

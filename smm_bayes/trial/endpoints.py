@@ -236,7 +236,7 @@ class Endpoint:
             return dates[NEW_THERAPY]
         return dates.get("last_before_therapy", np.fmin(dates["last_assessment"], dates[NEW_THERAPY]))
 
-    def describe(self) -> str:
+    def summary(self) -> str:
         """Give the definition in one sentence."""
         event = [_words(m) for cause in self.counted for m in self.milestones[cause]]
         others = [_words(m) for cause in self.milestones if cause in self.competing for m in self.milestones[cause]]
@@ -252,7 +252,7 @@ class Endpoint:
         return f"{text}{strategy[self.new_therapy]}; otherwise censored at {at[self.censored_at]}"
 
     def __str__(self) -> str:
-        return self.describe()
+        return self.summary()
 
 
 def _origin(courses: Courses, zero: np.ndarray) -> tuple[datetime.date | None, float]:

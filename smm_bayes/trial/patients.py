@@ -88,6 +88,17 @@ class Patients:
         What of the table was left out, and how many.
     cutoff_stated : bool
         Whether ``data_cutoff`` was stated; otherwise it is the last date in the table.
+
+    Examples
+    --------
+    >>> import pandas as pd, smm_bayes as smm
+    >>> rows = pd.DataFrame({"patient": list("abcd"), "arm": ["old", "old", "new", "new"],
+    ...                      "time": [3.0, 14, 9, 20], "event": [1, 0, 1, 0]})
+    >>> patients = smm.read_patients(rows, arms={"control": "old", "experimental": "new"})
+    >>> patients.events, len(patients), patients.causes
+    (2, 4, ('event',))
+    >>> patients.table().columns.tolist()
+    ['patient', 'arm', 'time', 'event', 'cause', 'censoring']
     """
 
     patient: np.ndarray
@@ -231,7 +242,7 @@ class Patients:
         reason = np.where(self.event & ~event, "other", self.censoring)
         return replace(self, cause=new, event=event, censoring=reason, causes=tuple(causes))
 
-    def to_frame(self) -> pd.DataFrame:
+    def table(self) -> pd.DataFrame:
         """Give the patients as a pandas frame, one row a patient."""
         import pandas as pd
 

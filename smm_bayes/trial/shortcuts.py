@@ -1,12 +1,10 @@
-"""What is asked first of patients: a data cut, and survival curves by arm."""
+"""A data cut, by a date or by a number of events."""
 
 from __future__ import annotations
 
 import datetime
 
 from smm_bayes.errors import SpecificationError
-from smm_bayes.trial.curves import SurvivalCurve
-from smm_bayes.trial.curves import kaplan_meier as curve_of
 from smm_bayes.trial.cuts import cut_by_date, cut_by_events
 from smm_bayes.trial.patients import Patients
 
@@ -52,24 +50,3 @@ def cut(
         return cut_by_events(patients, events, *causes)
     assert date is not None
     return cut_by_date(patients, date)
-
-
-def kaplan_meier(patients: Patients) -> dict[str, SurvivalCurve]:
-    """Give the Kaplan–Meier curve of each arm, by the name that the trial has for it; events of every cause count.
-
-    Examples
-    --------
-    >>> import pandas as pd, smm_bayes as smm
-    >>> rows = pd.DataFrame({"patient": list("abcd"), "arm": ["old", "old", "new", "new"],
-    ...                      "time": [3.0, 14, 9, 20], "event": [1, 0, 1, 0]})
-    >>> patients = smm.read_patients(rows, arms={"control": "old", "experimental": "new"})
-    >>> float(smm.kaplan_meier(patients)["old"].at(6.0))
-    0.5
-    """
-    late = patients.entry is not None and patients.delayed.any()
-    found = {}
-    for index, name in enumerate(patients.arm_names):
-        mine = patients.arm == index
-        entry = patients.entry[mine] if late and patients.entry is not None else None
-        found[name] = curve_of(patients.time[mine], patients.event[mine], entry)
-    return found

@@ -14,7 +14,7 @@ from scipy.integrate import quad
 
 from smm_bayes.errors import DataError, SpecificationError
 from smm_bayes.survival import Estimands, Law, PiecewiseExponential, TimeGrid, cumulative_incidence, follow_up_horizon
-from smm_bayes.survival.estimands import summarise, summarise_median
+from smm_bayes.survival.summary import summarise, summarise_median
 
 GRID = TimeGrid((6, 12))
 
@@ -385,7 +385,7 @@ LATE = {
 
 def test_every_method_is_held_to_the_horizon():
     methods = {name for name, value in vars(Estimands).items() if callable(value) and not name.startswith("_")}
-    assert methods == {*LATE, "hazard_ratio_curve", "average_hazard_ratio"}
+    assert methods == {*LATE, "hazard_ratio_curve", "average_hazard_ratio", "summary", "plot"}
 
 
 @pytest.mark.parametrize("name", LATE)
@@ -441,7 +441,7 @@ def test_methods_are_the_functions(causes):
 
 @pytest.fixture(scope="module")
 def table(log_hazard):
-    return Estimands(Law.of_draws(log_hazard, GRID), horizon=12.0).table((6, 12), level=0.9)
+    return Estimands(Law.of_draws(log_hazard, GRID), horizon=12.0).table((6, 12), probability=0.9)
 
 
 def row_of(table, **where):
@@ -605,7 +605,7 @@ def test_what_is_no_estimand_is_refused(log_hazard):
         ("none was stated", lambda: Estimands(Law.of_draws(log_hazard, GRID), extrapolate=True).rmst()),
         ("increasing", lambda: Estimands(Law.of_draws(log_hazard, GRID), **ends).table((12, 6))),
         ("increasing", lambda: Estimands(Law.of_draws(log_hazard, GRID), **ends).table((0, 6))),
-        ("between 0 and 1", lambda: Estimands(Law.of_draws(log_hazard, GRID), **ends).table((6,), level=95)),
+        ("between 0 and 1", lambda: Estimands(Law.of_draws(log_hazard, GRID), **ends).table((6,), probability=95)),
         ("Name the arms", lambda: average_hazard_ratio(log_hazard.drop_vars("arm"), np.ones(3))),
     ]
     for words, call in cases:

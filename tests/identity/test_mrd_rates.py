@@ -44,7 +44,7 @@ def test_differences_and_odds_ratios_have_their_quantiles(experimental, control)
     for values, name in ((found.difference, "difference"), (found.odds_ratio, "odds_ratio")):
         tails = [exceeds(experimental, control, **{name: value}) for value in values]
         np.testing.assert_allclose(tails, [0.5, 0.975, 0.025], atol=1e-6)
-    assert found.probability == pytest.approx(exceeds(experimental, control, difference=0.0), abs=1e-6)
+    assert found.probability_above == pytest.approx(exceeds(experimental, control, difference=0.0), abs=1e-6)
     swapped = RateComparison.of(control, experimental)
     np.testing.assert_allclose(np.array(swapped.difference)[[0, 2, 1]], -np.array(found.difference), atol=1e-8)
     np.testing.assert_allclose(1 / np.array(swapped.odds_ratio)[[0, 2, 1]], found.odds_ratio, rtol=1e-7)

@@ -317,7 +317,7 @@ def test_r_squared_and_spread_of_trials():
     assert many.spread == pytest.approx(0.4, abs=0.01)
     found = summarise(AcrossTrials(PAIRS, form="daniels_hughes"), 500, rng=rng)
     assert found.r_squared == pytest.approx(r_squared(found.draws.slope, PAIRS.spread, found.draws.residual_sd))
-    assert "these trials by the method of moments" in found.words()
+    assert "these trials by the method of moments" in found.summary()
 
 
 def test_wilson_interval_is_that_of_statsmodels():

@@ -61,7 +61,7 @@ def test_priors_stand_beside_the_posteriors():
     assert posterior.iloc[1] == found.positive_threshold
     assert posterior.iloc[2] == (found.r_squared > 0.5).mean()
     assert table.loc["slope", "upper"] < table.loc["slope", "prior_upper"]
-    assert f"prior {exists:.2f}" in found.words()
+    assert f"prior {exists:.2f}" in found.summary()
 
 
 def test_without_a_distribution_of_odds_ratios_the_prior_of_r_squared_is_with_these_trials_spread():

@@ -142,7 +142,7 @@ def test_parts_of_a_difference_follow_from_the_fit(refitted):
     np.testing.assert_allclose(found.difference, margin[..., 1] - margin[..., 0], atol=1e-10)
     share, later = survival_by_status(truth, GRID, 18.0)
     exact = MilestoneEffects(np.ones((1, 1, 2)), share[None, None], later[None, None], landmark=0, time=18, delta_min=0.05)
-    table = found.to_frame()
+    table = found.table()
     for name in ("difference", "mrd", "residual"):
         value, draws_ = getattr(exact, name).item(), getattr(found, name)
         assert abs(draws_.mean() - value) < 3.5 * draws_.std(), name

@@ -21,7 +21,8 @@ from smm_bayes.survival import (
     piecewise_exponential_model,
 )
 from smm_bayes.survival import replicated as predictive
-from smm_bayes.survival.check import check_fit, compare_fits
+from smm_bayes.survival.check import check_fit
+from smm_bayes.survival.cross_validation import compare
 from smm_bayes.trial import Patients
 
 FINE, ONE = TimeGrid((4, 8, 12, 16, 20, 24, 28)), TimeGrid(())
@@ -77,9 +78,9 @@ def test_the_right_model_passes(good):
     assert list(table.columns) == ["check", "statistic", "value", "reference", "verdict"]
     assert not table["verdict"].str.contains("NOT").any()
     assert table.set_index(["check", "statistic"]).loc[("events", "p-value"), "value"] > 0.05
-    assert good.sentence().startswith("The data look like data from the model")
-    assert good.sentence().endswith("Data: simulated.")
-    assert repr(good) == f"FitCheck: {good.sentence()}"
+    assert good.summary().startswith("The data look like data from the model")
+    assert good.summary().endswith("Data: simulated.")
+    assert repr(good) == f"FitCheck: {good.summary()}"
 
 
 def test_the_wrong_model_fails(bad):
@@ -89,17 +90,17 @@ def test_the_wrong_model_fails(bad):
     assert bad.sensitivity is None  # no parameter but the hazards
     verdicts = bad.table().set_index(["check", "statistic"])["verdict"]
     assert verdicts["events", "p-value"] == "DOES NOT FIT"
-    assert "The model does not fit events" in bad.sentence()
+    assert "The model does not fit events" in bad.summary()
 
 
 def test_cross_validation_prefers_the_right_model(right, wrong, patients):
-    table = compare_fits({"exponential": (wrong, patients, ONE), "smooth": (right, patients, FINE)})
+    table = compare({"exponential": (wrong, patients, ONE), "smooth": (right, patients, FINE)}).table()
     assert list(table.index) == ["smooth", "exponential"]
     difference = table.loc["exponential"]
     assert abs(difference["elpd_diff"]) > 3 * difference["dse"] > 0
     shuffled = patients.take(np.arange(300) < 299)
     with pytest.raises(SpecificationError, match="'smooth' are not those of the first"):
-        compare_fits({"exponential": (wrong, patients, ONE), "smooth": (right, shuffled, FINE)})
+        compare({"exponential": (wrong, patients, ONE), "smooth": (right, shuffled, FINE)})
 
 
 def test_elpd_is_near_the_log_likelihood_left_out_by_hand(wrong, patients, bad):
@@ -110,8 +111,8 @@ def test_elpd_is_near_the_log_likelihood_left_out_by_hand(wrong, patients, bad):
     exact = np.where(patients.event, np.log(shape / (rate + patients.time)), 0) + shape * np.log(
         rate / (rate + patients.time)
     )
-    np.testing.assert_allclose(bad.loo.elpd_i.values, exact, atol=0.01)
-    assert float(bad.loo.elpd) == pytest.approx(exact.sum(), abs=0.2)
+    np.testing.assert_allclose(bad.loo.by_patient, exact, atol=0.01)
+    assert bad.loo.elpd == pytest.approx(exact.sum(), abs=0.2)
     assert bad.unreliable == 0
 
 
@@ -142,7 +143,7 @@ def test_a_prior_against_the_data_is_said(right_model, right, patients, good):
     assert against.sensitivity.loc["log_hazard_ratio[event]", "prior"] > 3 * (
         good.sensitivity.loc["log_hazard_ratio[event]", "prior"]
     )
-    assert "log_hazard_ratio[event]" in against.sentence()
+    assert "log_hazard_ratio[event]" in against.summary()
 
 
 def test_the_linear_refit_is_near_a_real_one(right_model, right, patients):

@@ -35,7 +35,7 @@ def test_more_points_and_more_print_are_better(errors):
         assert with_table.log_ratio_rms < events.log_ratio_rms < n_only.log_ratio_rms
         assert events.events_error < 0.5
         assert n_only.events_error > 5  # nobody taken as censored: far too many events
-    assert len(table.to_frame()) == 12
+    assert len(table.table()) == 12
     assert "200  at risk and events" in repr(table)
 
 

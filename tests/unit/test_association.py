@@ -142,7 +142,7 @@ def test_ratio_without_events_in_a_group_is_at_the_edge():
     assert (found.hazard_ratio, found.standard_error, found.interval()) == (0.0, np.inf, (0.0, np.inf))
     assert cox_ratio(time, event, 1 - group).hazard_ratio == np.inf
     assert repr(found) == "CoxRatio: 0 (95 % 0 to inf); 3 events in 4 and 0 events in 4 patients"
-    with pytest.raises(SpecificationError, match="level"):
+    with pytest.raises(SpecificationError, match="probability"):
         found.interval(95)
 
 
@@ -175,9 +175,9 @@ def test_proportion_only_beside_an_established_difference():
     clear, unclear = effects(0.2), effects(0.0, share=np.full((2, 200, 2, 2), 0.5))
     assert clear.proportion is not None
     assert clear.reason == ""
-    assert "Assumptions of the proportion: Arms are randomised" in clear.words()
+    assert "Assumptions of the proportion: Arms are randomised" in clear.summary()
     assert unclear.proportion is None
-    table = unclear.to_frame()
+    table = unclear.table()
     assert np.isnan(table.loc["proportion", "median"])
     assert re.search(r"probability that the difference exceeds 0.02 is 0\.\d+ \(MCSE 0\.\d+\), not above 0.95",
                      table.loc["proportion", "note"])  # fmt: skip
@@ -187,14 +187,14 @@ def test_proportion_only_beside_an_established_difference():
 
 def test_parts_are_always_given_with_intervals_and_errors():
     for one in (effects(0.2), effects(0.0)):
-        table = one.to_frame().loc[["difference", "before_landmark", "mrd", "residual"]]
+        table = one.table().loc[["difference", "before_landmark", "mrd", "residual"]]
         assert (table["lower"] < table["median"]).all()
         assert (table["median"] < table["upper"]).all()
         assert (table["mcse"] > 0).all()
         assert table["probability"].between(0, 1).all()
         for name in table.index:
             assert table.loc[name, "median"] == pytest.approx(np.median(getattr(one, name)), abs=1e-12)
-        for line in one.words().splitlines()[1:5]:
+        for line in one.summary().splitlines()[1:5]:
             assert re.search(r"-?\d\.\d{3} \(-?\d\.\d{3} to -?\d\.\d{3}; MCSE 0\.\d{4}\)", line)
 
 

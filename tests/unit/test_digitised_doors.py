@@ -124,7 +124,7 @@ def test_numbers_asked_and_got_stand_beside_each_other(tmp_path):
     risk = written(tmp_path / "risk.csv", "time,at_risk", [(0, 100), (24, 60), (48, 30), (72, 9)])
     arm = from_curve(read_curve(path), at_risk=read_at_risk(risk))
     assert arm.at_risk[:3].tolist() == [int((arm.time >= month).sum()) for month in (0, 24, 48)] == [100, 60, 30]
-    assert dict(arm.summary())["numbers at risk"] == "3 printed, largest difference 0; 1 after the last point not used"
+    assert dict(arm.overview())["numbers at risk"] == "3 printed, largest difference 0; 1 after the last point not used"
     done, output = reconstruct("--curve", path, "--at-risk", risk)
     assert done.exit_code == 0
     assert " month   asked     got\n     0     100     100\n    24      60      60\n    48      30      30\n" in output
@@ -135,7 +135,7 @@ def test_a_difference_is_said():
     """At month 6 all points agree that nobody had an event: one number of a wrong row."""
     arm = from_curve(curve([(0, 1), (12, 0.8), (24, 0.7)]), at_risk=AtRisk((0.0, 12.0, 24.0), (50, 50, 20)))
     wanted = np.abs(arm.at_risk - [50, 50, 20]).max()
-    assert dict(arm.summary())["numbers at risk"] == f"3 printed, largest difference {wanted}"
+    assert dict(arm.overview())["numbers at risk"] == f"3 printed, largest difference {wanted}"
 
 
 @pytest.mark.parametrize("number", [100_001, 10**8, 10**18])

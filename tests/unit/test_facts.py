@@ -110,7 +110,7 @@ def test_what_is_computed_is_derived(facts):
 
 def test_schema_accepts_the_shipped_tables(facts):
     schema = facts_schema()
-    schema.validate(facts.to_frame(), lazy=True)
+    schema.validate(facts.table(), lazy=True)
     for path in TABLES:
         schema.validate(pd.read_csv(path, keep_default_na=False, na_values=[""]), lazy=True)
 
@@ -307,7 +307,7 @@ def test_facts_print_what_they_hold(facts):
     one = facts.select(trial="QuiRedex", endpoint="TTP", measure="hazard_ratio", cut="2013")
     assert "0.18 (95 %: 0.09 to 0.32)" in repr(one)
     assert "<td>0.18 (95 %: 0.09 to 0.32)</td>" in one._repr_html_()
-    assert list(one.to_frame().columns) == NAMES
+    assert list(one.table().columns) == NAMES
 
 
 def test_loading_imports_nothing_heavy():

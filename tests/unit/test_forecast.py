@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from smm_bayes.analysis.forecast import (
-    forecast_table,
+    Forecast,
     load_forecast,
     main,
     read_forecast,
@@ -183,6 +183,6 @@ def test_variance_between_reconstructions():
 def test_table_says_whether_what_happened_is_inside():
     entry = {"outcome": "TTP", "horizon": "then", "quantity": "x", "hazards": "separate", "median": 2.0,
              "intervals": {"0.5": [1.0, 3.0], "0.95": [0.0, 5.0]}}  # fmt: skip
-    table = forecast_table({"quantities": [entry]}, {("TTP", "x"): 4.0})
+    table = Forecast({"quantities": [entry]}).table({("TTP", "x"): 4.0})
     assert not table["in 50%"][0]
     assert table["in 95%"][0]

@@ -165,9 +165,9 @@ def test_values_stay_as_they_are():
 
 
 def test_tables():
-    frame = meta_analytic_predictive(**GOOD, names=["a", "b", "c"]).to_frame()
+    frame = meta_analytic_predictive(**GOOD, names=["a", "b", "c"]).table()
     assert list(frame.index) == ["a", "b", "c", "typical trial", "new trial"]
     assert (frame["lower"] < frame["median"]).all()
-    frame = exchangeable_nonexchangeable(**GOOD).to_frame()
+    frame = exchangeable_nonexchangeable(**GOOD).table()
     assert list(frame["responders"]) == [3, 5, 0]
     assert frame["exchangeable"].between(0, 1).all()

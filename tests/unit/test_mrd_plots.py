@@ -128,7 +128,7 @@ def test_rates_are_drawn_with_their_denominators():
     patients, status = simulate_joint(law_of(0.0), SCHEDULE, arm, rng=rng, cutoff=30.0, missing=0.2)
     rates = mrd_rates(patients, status)
     ax = mrd.plot_mrd_rates(rates, data="simulated", denominators=["randomised", "assessed"])
-    table = rates.to_frame()
+    table = rates.table()
     shown = table[table["denominator"].isin(["randomised", "assessed"])]
     drawn = [line for line in ax.lines if line.get_label() in ("control", "experimental")]
     for line in drawn:
@@ -150,7 +150,7 @@ def test_milestone_draws_the_difference_and_its_parts():
     effects = MilestoneEffects(survival, np.concatenate([first, 1 - first], axis=-1), later, landmark=8, time=36,
                                delta_min=0.05)  # fmt: skip
     ax = mrd.plot_milestone(effects, data="real")
-    table = effects.to_frame()
+    table = effects.table()
     for y, name in enumerate(("difference", "before_landmark", "mrd", "residual")):
         assert bars(ax)[float(y)] == (table.loc[name, "lower"], table.loc[name, "upper"])
     assert "month 36" in ax.get_xlabel()
@@ -291,8 +291,8 @@ def test_summary_leaves_out_what_the_model_has_not():
     draws = priors.sample(CAUSES, 2, 2, 4000, rng=rng)
     coords = {"acting": ["death"], "visit": ["4", "8"], "later": ["8"]}
     posterior = fake_posterior(draws, list(draws), coords)
-    found = joint_summary(posterior, table, GammaPrior(), priors, rng=np.random.default_rng(9), level=0.8)
+    found = joint_summary(posterior, table, GammaPrior(), priors, rng=np.random.default_rng(9), probability=0.8)
     assert found.index.get_level_values("of").tolist() == ["death", "4 months", "8 months", "4 months", "8 months",
                                                            "8 months"]  # fmt: skip
-    with pytest.raises(SpecificationError, match="level must be between 0 and 1"):
-        joint_summary(posterior, table, GammaPrior(), priors, rng=np.random.default_rng(9), level=1.0)
+    with pytest.raises(SpecificationError, match="probability must be between 0 and 1"):
+        joint_summary(posterior, table, GammaPrior(), priors, rng=np.random.default_rng(9), probability=1.0)

@@ -73,7 +73,7 @@ def test_without_dates_an_event_always_counts():
 
 def test_arms_are_compared_and_the_table_says_so():
     arm = np.arange(len(PEOPLE)) % 2
-    rates = mrd_rates(made(arm=arm), SCHEDULE.assign(made(arm=arm)), denominators=("assessed",), level=0.9)
+    rates = mrd_rates(made(arm=arm), SCHEDULE.assign(made(arm=arm)), denominators=("assessed",), probability=0.9)
     (x, n), (y, m) = (counts(rates, role)["6 months", "assessed"] for role in ("experimental", "control"))
     assert (x, n, y, m) == (2, 3, 3, 3)
     assert rates.comparisons["6 months", "assessed"] == RateComparison.of((x, n), (y, m), 0.9)
@@ -81,7 +81,7 @@ def test_arms_are_compared_and_the_table_says_so():
     assert text.startswith("MrdRates: 8 rates, 90 % intervals under Jeffreys priors Beta(1/2, 1/2)\n")
     assert "\n  6 months, of assessed, experimental: 2 of 3, 0.667 (" in text
     assert "\n  6 months, of assessed: difference -" in text
-    frame, compared = rates.to_frame(), rates.comparisons_frame()
+    frame, compared = rates.table(), rates.comparisons_table()
     assert frame["rate"].tolist() == [one.rate for one in rates]
     assert compared["measure"].tolist() == ["difference", "odds_ratio"] * 4
     assert compared["median"][1] == rates.comparisons["6 months", "assessed"].odds_ratio[0]
@@ -110,8 +110,8 @@ def test_one_visit_is_neither_sustained_nor_best():
         ({"subset": ("few", np.ones(3, bool))}, r"subset 'few' must be true or false for each of 11 patients; got bool of shape \(3,\)"),
         ({"subset": ("few", np.arange(11))}, "got int64"),
         ({"subset": ("assessed", np.ones(11, bool))}, "name of a denominator"),
-        ({"level": 1.0}, "level must be between 0 and 1; got 1"),
-        ({"level": 2.0, "denominators": ("all",)}, "2 problems"),
+        ({"probability": 1.0}, "probability must be between 0 and 1; got 1"),
+        ({"probability": 2.0, "denominators": ("all",)}, "2 problems"),
     ],
 )
 def test_what_cannot_be_tabulated_is_refused(options, word):
@@ -127,5 +127,5 @@ def test_a_status_of_others_and_contradictions_are_refused():
         mrd_rates(made(twice), SCHEDULE)
     with pytest.raises(SpecificationError, match="negative must be from 0 to the number of patients, 3; got 4"):
         jeffreys_interval(4, 3)
-    with pytest.raises(SpecificationError, match="level"):
+    with pytest.raises(SpecificationError, match="probability"):
         RateComparison.of((1, 2), (1, 2), 0.0)

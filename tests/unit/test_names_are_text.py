@@ -30,10 +30,10 @@ from smm_bayes.reporting import plots
 from smm_bayes.reporting.answer import Section, section
 from smm_bayes.reporting.report import render
 from smm_bayes.reporting.words import Rows
+from smm_bayes.results import Result
 from smm_bayes.surrogacy.across.pairs import TrialPairs
 from smm_bayes.surrogacy.across.summary import AcrossSummary
 from smm_bayes.survival import TimeGrid
-from smm_bayes.survival.check import FitCheck
 from smm_bayes.survival.grid import EventTable
 from smm_bayes.trial import Courses, Patients
 
@@ -83,13 +83,13 @@ def shown(kind, name):
         Courses: lambda: Courses._repr_html_(SimpleNamespace(trial=name, summary=lambda: rows)),
         Prediction: lambda: Prediction._repr_html_(SimpleNamespace(summary=lambda: rows)),
         TrialPairs: lambda: TrialPairs._repr_html_(SimpleNamespace(
-            to_frame=lambda: frame.assign(facts="", source=""), left_out=[(name, name)])),
-        AcrossSummary: lambda: AcrossSummary._repr_html_(SimpleNamespace(words=lambda: name, table=lambda: frame,
+            table=lambda: frame.assign(facts="", source=""), left_out=[(name, name)])),
+        AcrossSummary: lambda: AcrossSummary._repr_html_(SimpleNamespace(summary=lambda: name, table=lambda: frame,
                                                                           probabilities=lambda: frame)),
         Mixture: lambda: type(name, (GammaMixture,), {"_summary": lambda _: name})([1.0], [2.0], [3.0])._repr_html_(),
         Facts: lambda: Facts._repr_html_(Listed(name)),
         Fit: lambda: Fit._repr_html_(SimpleNamespace(description={name: name}, summary=lambda: name, seed=1)),
-        FitCheck: lambda: FitCheck._repr_html_(SimpleNamespace(sentence=lambda: name, table=lambda: frame)),
+        Result: lambda: Result._repr_html_(SimpleNamespace(summary=lambda: name, table=lambda: frame)),
         _State: lambda: told(name)._repr_html_(),
     }  # fmt: skip
     return made[kind]()
@@ -110,12 +110,12 @@ class Listed:
         fact = SimpleNamespace(**dict.fromkeys(columns, name), value=1.0, interval=lambda: name)
         self.name, self.items = name, [fact]
 
-    def __repr__(self):
+    def summary(self):
         return self.name.replace("\n", " ")
 
 
 KINDS = (Rows, Section, Patients, EventTable, Courses, Prediction, TrialPairs, AcrossSummary, Mixture, Facts, Fit,
-         FitCheck, _State)  # fmt: skip
+         Result, _State)  # fmt: skip
 
 
 def test_every_class_that_shows_itself_is_here():

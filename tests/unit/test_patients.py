@@ -235,8 +235,8 @@ def test_a_plain_table():
     assert patients.cause.tolist() == [1, -1, -1]
     assert patients.censoring.tolist() == ["", "lost", "administrative"]
     assert patients.covariates["age"].tolist() == [61, 70, 55]
-    assert patients.to_frame()["age"].tolist() == [61, 70, 55]
-    frame = patients.to_frame().assign(arm=[patients.arm_names[index] for index in patients.arm])
+    assert patients.table()["age"].tolist() == [61, 70, 55]
+    frame = patients.table().assign(arm=[patients.arm_names[index] for index in patients.arm])
     again = Patients.from_frame(
         frame, arms=ARMS, causes=["progression", "death"], covariates=["age"], trial="plain"
     )
@@ -259,7 +259,7 @@ def test_pandas_and_csv_are_read_alike(tmp_path):
 
 def test_to_frame():
     patients = read()
-    frame = patients.to_frame()
+    frame = patients.table()
     assert list(frame.columns) == ["patient", "arm", "enrolled", "time", "event", "cause", "censoring"]
     assert frame["arm"].tolist() == ["experimental", "control"] * 3
     assert frame["cause"].tolist() == ["progression", "death", "", "", "", "progression"]
@@ -267,7 +267,7 @@ def test_to_frame():
     np.testing.assert_array_equal(frame["time"], patients.time)
     np.testing.assert_array_equal(frame["enrolled"], patients.enrolled)
     stratified = table([*ADTTE, "STRATUM"], [(*row, "high") for row in ROWS])
-    assert Patients.from_adtte(stratified, "PFS", arms=ARMS).to_frame()["stratum"].tolist() == ["high"] * 6
+    assert Patients.from_adtte(stratified, "PFS", arms=ARMS).table()["stratum"].tolist() == ["high"] * 6
 
 
 def test_what_it_says_of_itself():
@@ -536,7 +536,7 @@ def test_entry_in_words_and_frame():
     patients = late()
     assert dict(patients.summary())["delayed entry"] == "3 patients, median 4.0 months"
     assert ", delayed entry 3 patients, median 4.0 months, data cut-off not stated; last date" in repr(patients)
-    frame = patients.to_frame()
+    frame = patients.table()
     assert list(frame.columns) == ["patient", "arm", "enrolled", "entry", "time", "event", "cause", "censoring"]
     named = frame.assign(arm=[patients.arm_names[index] for index in patients.arm])
     same(Patients.from_frame(named, arms=ARMS, causes=["event"]), patients)

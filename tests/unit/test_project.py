@@ -1,7 +1,8 @@
 """The project itself: direction of imports, light imports, pins, data made as they say."""
 
 import ast
-import importlib.util
+import importlib
+import json
 import re
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import smm_bayes
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "smm_bayes"
 # a room may import the rooms above it in this list
-ROOMS = ["errors", "interruption", "compiling", "files", "reading", "execution", "markup", "progress",
+ROOMS = ["errors", "interruption", "compiling", "files", "reading", "execution", "markup", "results", "progress",
          "numerics", "priors",
          "inference", "trial", "evidence", "survival", "response", "safety", "borrowing", "surrogacy", "prediction",
          "design", "analysis", "reporting", "cli", "validation"]  # fmt: skip
@@ -129,9 +130,44 @@ def test_every_data_file_is_described():
             assert path.name in described, path.name
 
 
-def test_examples_in_docstrings():
-    import doctest
+# --- what notebooks import --------------------------------------------------------------------------------------------
 
-    for name in ("errors", "trial.calendar", "survival.grid", "surrogacy.visits.schedule"):
-        module = importlib.import_module(f"smm_bayes.{name}")
-        assert doctest.testmod(module).failed == 0
+
+def behind_a_room(source):
+    """Names that code imports from the package and that neither the face nor a room offers."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found += [one.name for one in node.names if one.name.startswith("smm_bayes.")]
+        if not isinstance(node, ast.ImportFrom) or not (node.module or "").startswith("smm_bayes"):
+            continue
+        module, _, last = node.module.rpartition(".")
+        offered = public(node.module)
+        if offered is None and last in (public(module) or ()):  # a module that its room offers
+            offered = [name for name in vars(importlib.import_module(node.module)) if not name.startswith("_")]
+        found += [f"{node.module}.{one.name}" for one in node.names if one.name not in (offered or ())]
+    return found
+
+
+def public(name):
+    """Names that the face, a room or a module beside the rooms offers; None of a module inside a room."""
+    if name == "smm_bayes.errors":
+        return [one for one in vars(importlib.import_module(name)) if one.endswith("Error")]
+    found = importlib.import_module(name) if name else None
+    return found.__all__ if hasattr(found, "__path__") and hasattr(found, "__all__") else None
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_notebooks_import_from_the_face_or_from_rooms(path):
+    cells = json.loads(path.read_text())["cells"]
+    sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    code = "\n".join(line for source in sources for line in source.splitlines() if not line.startswith(("%", "!")))
+    assert not behind_a_room(code)
+
+
+def test_an_import_from_behind_a_room_is_seen():
+    assert behind_a_room("from smm_bayes.survival.one_trial import OneTrial")
+    assert behind_a_room("import smm_bayes.survival.one_trial")
+    assert behind_a_room("from smm_bayes.survival import DIMS")
+    assert not behind_a_room("import smm_bayes as smm\nfrom smm_bayes.survival import OneTrial\n"
+                             "from smm_bayes.reporting.plots import plot_survival")  # fmt: skip

@@ -56,7 +56,7 @@ def test_printed_ratios_with_their_own_levels():
     assert (a.setting, b.setting, a.facts) == ("one", "two", ("a-or", "a-hr"))
     assert "A (one): odds ratio 2.00" in repr(pairs)
     assert "<table" in pairs._repr_html_()
-    assert list(pairs.to_frame()["trial"]) == ["A", "B"]
+    assert list(pairs.table()["trial"]) == ["A", "B"]
 
 
 def test_odds_ratios_from_fractions():

@@ -70,7 +70,7 @@ def test_left_out_trials():
     assert ax is given
     assert [label.get_text() for label in ax.get_yticklabels()] == list(PAIRS.trials)
     assert f"predicted, 95 %: {found.covered(0.95)} of 4 within" in legend(ax)
-    with pytest.raises(SpecificationError, match="there are no levels"):
+    with pytest.raises(SpecificationError, match="there are no probabilities"):
         plot_leave_one_out(replace(found, limits={}))
 
 

@@ -6,12 +6,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from smm_bayes.errors import SpecificationError
 from smm_bayes.numerics.panels import PER_PANEL, PanelPolynomial, panel_points
+from smm_bayes.results import Result, plot_density
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
 
 BISECTIONS, NEWTON = 12, 4  # to find a quantile within its panel
 
@@ -34,7 +39,7 @@ class Coordinate:
 LINE = Coordinate(lambda v: np.asarray(v, float), lambda x: np.asarray(x, float), lambda v: np.ones(np.shape(v)))
 
 
-class Distribution(ABC):
+class Distribution(Result, ABC):
     """What is known of one number.
 
     Attributes
@@ -90,6 +95,21 @@ class Distribution(ABC):
     def median(self) -> float:
         """Median."""
         return float(self.quantile(0.5))
+
+    def table(self, probability: float = 0.95) -> pd.DataFrame:
+        """Give mean, standard deviation, median and the limits that leave out equal tails, as one row."""
+        import pandas as pd
+
+        row = (self.mean, self.sd, self.median, *self.interval(probability))
+        return pd.DataFrame([row], columns=["mean", "sd", "median", "lower", "upper"])
+
+    def summary(self) -> str:
+        """Give the same in words."""
+        return repr(self)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the density."""
+        return plot_density(self, ax)
 
     def __repr__(self) -> str:
         low, high = self.interval()

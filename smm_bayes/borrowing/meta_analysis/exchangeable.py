@@ -13,9 +13,11 @@ from smm_bayes.borrowing.meta_analysis.composite import Wrapped
 from smm_bayes.borrowing.meta_analysis.distribution import Distribution
 from smm_bayes.priors.normal import Normal, SDPrior
 from smm_bayes.priors.spread import HalfNormal
+from smm_bayes.results import Result, plot_intervals
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -64,7 +66,7 @@ class CohortEstimate(Wrapped):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ExchangeableNonexchangeable:
+class ExchangeableNonexchangeable(Result):
     """Response rates of cohorts, each exchangeable with the others with some probability.
 
     Attributes
@@ -94,14 +96,28 @@ class ExchangeableNonexchangeable:
         """Standard deviation of log odds within each exchangeable distribution."""
         return tuple(self._engine.between(h) for h in range(len(self.baskets.sd_priors)))
 
-    def to_frame(self) -> pd.DataFrame:
-        """Cohorts: data, mean, SD and 95 % interval of the response rate, exchangeability, patients borrowed."""
+    def table(self, probability: float = 0.95) -> pd.DataFrame:
+        """Cohorts: data, mean, SD and limits of the response rate, exchangeability, patients borrowed.
+
+        Parameters
+        ----------
+        probability : float
+            Inside the equal-tailed credible intervals.
+        """
         import pandas as pd
 
-        rows = [(c.responders, c.patients, c.mean, c.sd, *c.interval(), c.exchangeable, c.borrowed)
+        rows = [(c.responders, c.patients, c.mean, c.sd, *c.interval(probability), c.exchangeable, c.borrowed)
                 for c in self.cohorts]  # fmt: skip
         columns = ["responders", "patients", "mean", "sd", "lower", "upper", "exchangeable", "borrowed"]
         return pd.DataFrame(rows, index=[c.name for c in self.cohorts], columns=columns)
+
+    def summary(self) -> str:
+        """Say every cohort's rate, one a line."""
+        return repr(self)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw mean and 95 % interval of every cohort's response rate."""
+        return plot_intervals(self.table(), ax, middle="mean", xlabel="response rate")
 
     def __repr__(self) -> str:
         said = "".join(f"\n  {cohort!r}" for cohort in self.cohorts)

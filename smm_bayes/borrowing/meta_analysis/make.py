@@ -91,8 +91,16 @@ def meta_analytic_predictive(
 
     Examples
     --------
-    >>> prior = meta_analytic_predictive(responders=[23, 12, 19], patients=[107, 44, 51])
-    >>> prior.to_mixture().robustify(0.2).effective_sample_size("elir")  # doctest: +SKIP
+    >>> import smm_bayes as smm
+    >>> prior = smm.meta_analytic_predictive(responders=[23, 12, 19], patients=[107, 44, 51])
+    >>> prior.table().round(2)
+                   mean    sd  median  lower  upper
+    trial 1        0.23  0.04    0.23   0.16   0.31
+    trial 2        0.28  0.05    0.27   0.17   0.39
+    trial 3        0.33  0.06    0.33   0.23   0.47
+    typical trial  0.29  0.08    0.28   0.16   0.48
+    new trial      0.30  0.14    0.28   0.08   0.67
+    >>> mixture = prior.to_mixture(2).robustify(0.2)
     """
     columns = {"responders": responders, "patients": patients, "events": events, "exposure": exposure,
                "estimates": estimates, "standard_errors": standard_errors}  # fmt: skip

@@ -19,9 +19,11 @@ from smm_bayes.priors.mixtures.beta import BetaMixture
 from smm_bayes.priors.mixtures.gamma import GammaMixture
 from smm_bayes.priors.mixtures.mixture import Mixture
 from smm_bayes.priors.mixtures.normal import NormalMixture
+from smm_bayes.results import plot_intervals
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
 
 @dataclass(frozen=True, eq=False, repr=False)
 class TrialEstimate(Wrapped):
@@ -151,14 +153,18 @@ class MetaAnalyticPredictive(Wrapped):
         kinds: dict[Any, Any] = {Responses: BetaMixture, Counts: GammaMixture}
         return approximate(self.distribution, kinds.get(type(self.analysis.summaries), NormalMixture), components)
 
-    def to_frame(self) -> pd.DataFrame:
-        """Trials, the typical trial and the new one: mean, SD, median and 95 % interval."""
+    def table(self, probability: float = 0.95) -> pd.DataFrame:
+        """Trials, the typical trial and the new one: mean, SD, median and the limits that leave out equal tails."""
         import pandas as pd
 
         rows: dict[str, Distribution] = {trial.name: trial for trial in self.trials}
         rows |= {"typical trial": self.typical, self._subject: self}
-        table = [(each.mean, each.sd, each.median, *each.interval()) for each in rows.values()]
+        table = [(each.mean, each.sd, each.median, *each.interval(probability)) for each in rows.values()]
         return pd.DataFrame(table, index=list(rows), columns=["mean", "sd", "median", "lower", "upper"])
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw median and 95 % interval of trials, the typical trial and the new one."""
+        return plot_intervals(self.table(), ax, xlabel=self.analysis.summaries.PARAMETER)
 
     @property
     def _subject(self) -> str:

@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -35,7 +35,12 @@ from smm_bayes.errors import SpecificationError
 from smm_bayes.priors.clinical import SpreadPrior
 from smm_bayes.priors.mixtures import MultivariateNormalMixture
 from smm_bayes.priors.mixtures.counts import check_counts
+from smm_bayes.results import Result, plot_intervals, tails
 from smm_bayes.survival.grid import TimeGrid
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
 
 NODES = 10  # of each standard deviation between trials
 LARGEST = 20_000  # components
@@ -43,7 +48,7 @@ NEGLIGIBLE = 1e-10  # weight of a component that is left out: data in conflict m
 
 
 @dataclass(frozen=True, eq=False)
-class ArmPrior:
+class ArmPrior(Result):
     """Prior of one arm's log hazards, and what it says of the earlier trials.
 
     Attributes
@@ -105,6 +110,23 @@ class ArmPrior:
         weights = softmax(np.log(self.mixture.weights) + [part[2] for part in found] - before)
         means, covariances = (np.stack([part[i] for part in found]) for i in (0, 1))
         return MultivariateNormalMixture(weights, means, covariances, self.mixture.labels)
+
+    def table(self, probability: float = 0.95) -> pd.DataFrame:
+        """Give the log hazard of every interval as a row: mean, SD, median, and limits that leave out equal tails."""
+        import pandas as pd
+
+        at, mixture = [0.5, *tails(probability)], self.mixture
+        limits = [mixture.marginal(index).quantile(at) for index in range(mixture.dim)]
+        rows = [(mean, sd, *row) for mean, sd, row in zip(mixture.mean, mixture.sd, limits, strict=True)]
+        return pd.DataFrame(rows, index=list(mixture.labels), columns=["mean", "sd", "median", "lower", "upper"])
+
+    def summary(self) -> str:
+        """Say from whom it is, and mean and standard deviation of every log hazard."""
+        return repr(self)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw median and 95 % interval of every log hazard."""
+        return plot_intervals(self.table(), ax, xlabel="log hazard per month")
 
     def __repr__(self) -> str:
         return f"{self.method} prior from {', '.join(self.names[:-1])}: {self.mixture!r}"

@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smm_bayes.errors import SpecificationError
+from smm_bayes.results import Result, plot_density
 
 if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
     from smm_bayes.borrowing.trials.power import BetaPower, NormalisedPowerPrior
 
 NODES = 80  # of the rule for one power
@@ -29,7 +33,7 @@ def beta_rule(p: float, q: float, nodes: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @dataclass(frozen=True, eq=False)
-class PowerMargin:
+class PowerMargin(Result):
     """Distribution of one power, a number from 0 to 1.
 
     Attributes
@@ -131,6 +135,21 @@ class PowerMargin:
         """Equal-tailed interval that holds ``probability``."""
         low, high = self.quantile([(1 - probability) / 2, (1 + probability) / 2])
         return float(low), float(high)
+
+    def table(self, probability: float = 0.95) -> pd.DataFrame:
+        """Give mean, standard deviation, median and the limits that leave out equal tails, as one row."""
+        import pandas as pd
+
+        row = (self.mean, self.sd, self.median, *self.interval(probability))
+        return pd.DataFrame([row], columns=["mean", "sd", "median", "lower", "upper"])
+
+    def summary(self) -> str:
+        """Give the same in words."""
+        return repr(self)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the density."""
+        return plot_density(self, ax, xlabel="power")
 
     def __repr__(self) -> str:
         low, high = self.interval()

@@ -20,8 +20,12 @@ from smm_bayes.borrowing.trials.histories import HazardHistory
 from smm_bayes.borrowing.trials.power_margin import PowerMargin, beta_rule
 from smm_bayes.errors import SpecificationError
 from smm_bayes.priors.mixtures import Mixture
+from smm_bayes.results import Result, plot_intervals
 
 if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
     from smm_bayes.borrowing.trials.power import BetaPower, NormalisedPowerPrior
 
 NODES = {1: 80, 2: 48, 3: 32}  # a trial; by number of trials
@@ -32,7 +36,7 @@ COMPONENTS, COARSE = 2**12, 16  # of a mixture at most, and nodes of each of thr
 
 
 @dataclass(frozen=True, eq=False)
-class PowerPosterior:
+class PowerPosterior(Result):
     """Posterior (without current data: prior) under learnt powers. Made by :meth:`NormalisedPowerPrior.posterior`.
 
     Attributes
@@ -136,6 +140,25 @@ class PowerPosterior:
             return {"power": powers, "rate": rng.beta(first[:, 0], second[:, 0])}
         log_hazard = draw_log_gamma(first, second, rng=rng)
         return {"power": powers, "log_hazard": log_hazard.reshape(draws, 1, len(history.causes), len(history.grid))}
+
+    def table(self, probability: float = 0.95) -> pd.DataFrame:
+        """Give the power of every trial, and what is borrowed for, as a row: mean, SD, median and limits."""
+        import pandas as pd
+
+        history = self.prior.history
+        rows: dict[str, PowerMargin | Mixture] = dict(zip(history.labels, self.cells, strict=True))
+        powers = {f"power of {name}": one for name, one in zip(history.names, self.margins, strict=True)}
+        rows = {**powers, **rows}
+        found = [(one.mean, one.sd, float(one.quantile(0.5)), *one.interval(probability)) for one in rows.values()]
+        return pd.DataFrame(found, index=list(rows), columns=["mean", "sd", "median", "lower", "upper"])
+
+    def summary(self) -> str:
+        """Say the same, with what the powers would be had the current data agreed."""
+        return repr(self)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw median and 95 % interval of every power."""
+        return plot_intervals(self.table().iloc[: len(self.margins)], ax, xlabel="power")
 
     def __repr__(self) -> str:
         history, lines = self.prior.history, []

@@ -59,6 +59,19 @@ class WithEarlierTrials:
     sources : tuple of EvidenceSource
     patients : Patients or None
         Of the current trial, for what is asked of each: cross-validation and checks.
+
+    Examples
+    --------
+    >>> import numpy as np, smm_bayes as smm
+    >>> from smm_bayes.borrowing import Cohort, Trials, TrialsPriors
+    >>> arms = [Cohort("earlier", "old", "single", (("event",),), np.array([[5.0, 4]]), np.array([200.0, 150])),
+    ...         Cohort("now", "old", "single", (("event",),), np.array([[2.0, 1]]), np.array([90.0, 40]))]
+    >>> trials = Trials(tuple(arms), smm.TimeGrid((12,)), ("event",), "now")
+    >>> priors = TrialsPriors(smm.SurvivalPriors({"event": smm.BaselinePrior(24, 96)}), (), "old")
+    >>> model = smm.WithEarlierTrials((trials,), priors, ())
+    >>> model.prior(2, rng=np.random.default_rng(1))["log_hazard"].shape  # draw, arm, cause, interval
+    (2, 1, 1, 2)
+    >>> posterior = smm.fit(model, seed=1)  # doctest: +SKIP
     """
 
     trials: tuple[Trials, ...]

@@ -25,6 +25,17 @@ class BetaMixture(Mixture):
     ------
     SpecificationError
         When weights are not within [0, 1] or do not sum to 1, or a or b is not above 0.
+
+    Examples
+    --------
+    >>> import smm_bayes as smm
+    >>> prior = smm.BetaMixture([0.8, 0.2], [11, 1], [30, 1])
+    >>> prior.update(responders=5, patients=20).table().round(2)
+       weight     a     b
+    0    0.93  16.0  45.0
+    1    0.07   6.0  16.0
+    >>> round(prior.effective_sample_size("elir"), 1)
+    26.5
     """
 
     FAMILY = "Beta"

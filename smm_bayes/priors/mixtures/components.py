@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
 from smm_bayes.errors import Problems
+from smm_bayes.results import Result, plot_density
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
 
 
-class Components(ABC):
+class Components(Result, ABC):
     """Components of one family, all at once."""
 
     FAMILY: ClassVar[str]  # of a component, as it is printed
@@ -18,6 +23,23 @@ class Components(ABC):
     _line_range: ClassVar[tuple[float, float]]  # of its transform, where it is neither end in double precision
     weights: np.ndarray
     _parameters: dict[str, np.ndarray]
+
+    def table(self) -> pd.DataFrame:
+        """Give every component as a row: weight and parameters."""
+        import pandas as pd
+
+        return pd.DataFrame({"weight": self.weights, **self._parameters})
+
+    def summary(self) -> str:
+        """Give mean, standard deviation and 95 % interval of the whole mixture."""
+        return self._summary()
+
+    @abstractmethod
+    def _summary(self) -> str: ...
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the density of the whole mixture."""
+        return plot_density(self, ax)
 
     @staticmethod
     @abstractmethod

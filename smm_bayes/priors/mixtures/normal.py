@@ -27,6 +27,15 @@ class NormalMixture(Mixture):
     ------
     SpecificationError
         When weights are not within [0, 1] or do not sum to 1, or a standard deviation is not above 0.
+
+    Examples
+    --------
+    >>> import smm_bayes as smm
+    >>> prior = smm.NormalMixture([1], [-0.3], [0.4], sigma=2.0)
+    >>> print(prior.summary())
+    mean -0.3, SD 0.4, 95 % between -1.08 and 0.484
+    >>> round(prior.effective_sample_size("moment"))  # observations, each with standard deviation sigma
+    25
     """
 
     FAMILY = "Normal"

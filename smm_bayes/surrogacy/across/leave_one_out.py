@@ -12,18 +12,20 @@ import numpy as np
 
 from smm_bayes.errors import SpecificationError
 from smm_bayes.priors.normal import Normal
+from smm_bayes.results import Result, plot_intervals, tails
 from smm_bayes.surrogacy.across.pairs import TrialPair
 from smm_bayes.surrogacy.across.posterior import AcrossTrials
 from smm_bayes.surrogacy.across.predictive import Predicted
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
 
-LEVELS = (0.8, 0.95)
+PROBABILITIES = (0.8, 0.95)
 WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
-def wilson_interval(successes: int, trials: int, level: float = 0.95) -> tuple[float, float]:
+def wilson_interval(successes: int, trials: int, probability: float = 0.95) -> tuple[float, float]:
     r"""Interval of a proportion by inverting the score test.
 
     .. math:: \frac{\hat p + z^2/2n \pm z\sqrt{\hat p(1 - \hat p)/n + z^2/4n^2}}{1 + z^2/n}
@@ -32,7 +34,7 @@ def wilson_interval(successes: int, trials: int, level: float = 0.95) -> tuple[f
     ----------
     Wilson EB. Journal of the American Statistical Association 1927;22:209-212.
     """
-    z = NormalDist().inv_cdf(0.5 + level / 2)
+    z = NormalDist().inv_cdf(0.5 + probability / 2)
     share, extra = successes / trials, z**2 / trials
     half = z * math.sqrt(share * (1 - share) / trials + extra / (4 * trials))
     low, high = ((share + extra / 2 + sign * half) / (1 + extra) for sign in (-1, 1))
@@ -40,7 +42,7 @@ def wilson_interval(successes: int, trials: int, level: float = 0.95) -> tuple[f
 
 
 @dataclass(frozen=True, repr=False)
-class LeftOut:
+class LeftOut(Result):
     """Predictions of observed log hazard ratios by the other trials.
 
     Attributes
@@ -51,7 +53,7 @@ class LeftOut:
     median : numpy.ndarray, shape (trial,)
         Of the predictions.
     limits : dict of float to numpy.ndarray, shape (trial, 2)
-        Predictive interval of the observed log hazard ratio, by level.
+        Predictive interval of the observed log hazard ratio, by probability.
     tail : numpy.ndarray, shape (trial,)
         Probability, before, of a log hazard ratio at most the observed one: uniform where the model is right.
     """
@@ -62,39 +64,51 @@ class LeftOut:
     limits: dict[float, np.ndarray]
     tail: np.ndarray
 
-    def covered(self, level: float) -> int:
+    def covered(self, probability: float) -> int:
         """How many observed log hazard ratios are within their interval."""
-        low, high = self.limits[level].T
+        low, high = self.limits[probability].T
         return int(((low <= self.observed) & (self.observed <= high)).sum())
 
     def coverage(self) -> pd.DataFrame:
-        """Give count, share and Wilson's 95 % interval of the share, one row a level."""
+        """Give count, share and Wilson's 95 % interval of the share, one row a probability."""
         import pandas as pd
 
         size = len(self.trials)
-        counts = [self.covered(level) for level in self.limits]
+        counts = [self.covered(probability) for probability in self.limits]
         rows = [[count, size, count / size, *wilson_interval(count, size)] for count in counts]
-        return pd.DataFrame(rows, index=pd.Index(list(self.limits), name="level"),
+        return pd.DataFrame(rows, index=pd.Index(list(self.limits), name="probability"),
                             columns=["covered", "trials", "share", "lower", "upper"])  # fmt: skip
 
     def table(self) -> pd.DataFrame:
-        """Hazard ratios by trial: observed, predicted median and limits of every level, tail probability."""
+        """Hazard ratios by trial: observed, predicted median and limits of every probability, tail probability."""
         import pandas as pd
 
         columns = {"observed": np.exp(self.observed), "median": np.exp(self.median)}
-        for level, limits in self.limits.items():
-            columns |= {f"lower_{100 * level:g}": np.exp(limits[:, 0]), f"upper_{100 * level:g}": np.exp(limits[:, 1])}
+        for probability, limits in self.limits.items():
+            percent = f"{100 * probability:g}"
+            columns |= {f"lower_{percent}": np.exp(limits[:, 0]), f"upper_{percent}": np.exp(limits[:, 1])}
         return pd.DataFrame(columns | {"tail": self.tail}, index=pd.Index(self.trials, name="trial"))
 
-    def __repr__(self) -> str:
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw every prediction with its widest interval, and what was observed as a cross."""
+        low, high = np.exp(self.limits[max(self.limits)]).T
+        found = self.table().assign(lower=low, upper=high)
+        axes = plot_intervals(found, ax, xlabel="hazard ratio, predicted by the other trials", line=1.0)
+        axes.plot(np.exp(self.observed), np.arange(len(self.trials))[::-1], "x", color="black")
+        return axes
+
+    def summary(self) -> str:
         """Say how many were covered."""
-        said = [f"{self.covered(level)} of {len(self.trials)} within {100 * level:g} % (share "
-                f"{low:.2f} to {high:.2f})" for level in self.limits
-                for low, high in [wilson_interval(self.covered(level), len(self.trials))]]  # fmt: skip
+        said = [f"{self.covered(probability)} of {len(self.trials)} within {100 * probability:g} % (share "
+                f"{low:.2f} to {high:.2f})" for probability in self.limits
+                for low, high in [wilson_interval(self.covered(probability), len(self.trials))]]  # fmt: skip
         return f"each trial predicted by the others: {', '.join(said)}"
 
+    def __repr__(self) -> str:
+        return self.summary()
 
-def leave_one_out(posterior: AcrossTrials, levels: tuple[float, ...] = LEVELS) -> LeftOut:
+
+def leave_one_out(posterior: AcrossTrials, probabilities: tuple[float, ...] = PROBABILITIES) -> LeftOut:
     """Predict every trial's OBSERVED log hazard ratio from its observed log odds ratio by the others.
 
     The prediction has the errors of both estimates in it, the posterior of the other trials and the residual SD.
@@ -102,21 +116,21 @@ def leave_one_out(posterior: AcrossTrials, levels: tuple[float, ...] = LEVELS) -
     Raises
     ------
     SpecificationError
-        For fewer than three trials, and levels outside (0, 1).
+        For fewer than three trials, and probabilities outside (0, 1).
     """
     pairs = posterior.pairs
-    if len(pairs) < 3 or not all(0 < level < 1 for level in levels):
-        raise SpecificationError("leaving one out needs three trials at least and levels above 0 and below 1; found "
-                                 f"{len(pairs)} trials and levels {levels}")  # fmt: skip
-    chances = np.array([0.5, *(p for level in levels for p in ((1 - level) / 2, (1 + level) / 2))])
-    quantiles, tails = [], []
+    if len(pairs) < 3 or not all(0 < probability < 1 for probability in probabilities):
+        raise SpecificationError("leaving one out needs three trials at least and probabilities above 0 and below 1; "
+                                 f"found {len(pairs)} trials and probabilities {probabilities}")  # fmt: skip
+    chances = np.array([0.5, *(p for probability in probabilities for p in tails(probability))])
+    quantiles, below = [], []
     for pair in pairs.items:
         found = _predicted(posterior, pair)
         quantiles.append(found.quantile(chances))
-        tails.append(float(found.cdf(pair.log_hazard_ratio)))
+        below.append(float(found.cdf(pair.log_hazard_ratio)))
     table = np.array(quantiles)
-    limits = {level: table[:, 1 + 2 * k : 3 + 2 * k] for k, level in enumerate(levels)}
-    return LeftOut(pairs.trials, pairs.log_hazard_ratio, table[:, 0], limits, np.array(tails))
+    limits = {probability: table[:, 1 + 2 * k : 3 + 2 * k] for k, probability in enumerate(probabilities)}
+    return LeftOut(pairs.trials, pairs.log_hazard_ratio, table[:, 0], limits, np.array(below))
 
 
 def weight_scores(posterior: AcrossTrials, own: Normal, weights: Sequence[float] = WEIGHTS) -> pd.DataFrame:

@@ -102,6 +102,18 @@ class TrialPairs:
     ------
     SpecificationError
         For fewer than two trials, a trial twice, numbers that are not finite or standard errors not above 0.
+
+    Examples
+    --------
+    >>> import numpy as np, smm_bayes as smm
+    >>> odds, hazard = np.log([1.5, 2.0, 3.0, 4.0]), np.log([0.9, 0.7, 0.6, 0.5])
+    >>> pairs = smm.TrialPairs.from_arrays(odds, [0.3] * 4, hazard, [0.15] * 4)
+    >>> pairs.table()[["trial", "log_odds_ratio", "log_hazard_ratio"]].round(2)
+      trial  log_odds_ratio  log_hazard_ratio
+    0     1            0.41             -0.11
+    1     2            0.69             -0.36
+    2     3            1.10             -0.51
+    3     4            1.39             -0.69
     """
 
     items: tuple[TrialPair, ...]
@@ -222,18 +234,21 @@ class TrialPairs:
             raise SpecificationError(f"pairs: there is no trial {trial!r}; there are {', '.join(self.trials)}")
         return TrialPairs(tuple(pair for pair in self.items if pair.trial != trial), self.left_out)
 
-    def __repr__(self) -> str:
+    def summary(self) -> str:
         """Say every pair, and what gave none."""
+        return repr(self)
+
+    def __repr__(self) -> str:
         head = f"{len(self)} trials, the least trusted number {self.trust}"
         lines = [f"\n  {pair}" for pair in self.items]
         return head + "".join(lines + [f"\n  left out: {trial} ({reason})" for trial, reason in self.left_out])
 
     def _repr_html_(self) -> str:
-        shown = self.to_frame().drop(columns=["facts", "source"])
+        shown = self.table().drop(columns=["facts", "source"])
         left_out = [markup.paragraph(f"left out: {trial} ({reason})") for trial, reason in self.left_out]
         return markup.frame(shown, index=False) + "".join(left_out)
 
-    def to_frame(self) -> pd.DataFrame:
+    def table(self) -> pd.DataFrame:
         """Turn into a pandas frame, one row a trial; ``same_cut`` is empty where it is not known."""
         import pandas as pd
 
@@ -249,4 +264,4 @@ class TrialPairs:
     def provenance(self) -> pd.DataFrame:
         """How each trial's two numbers are known: read at their source or not, and of which data cuts."""
         columns = ["reading", "odds_ratio_cut", "hazard_ratio_cut", "same_cut", "source"]
-        return self.to_frame().set_index("trial")[columns]
+        return self.table().set_index("trial")[columns]

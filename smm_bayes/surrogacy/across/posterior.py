@@ -5,15 +5,20 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from smm_bayes.errors import Problems, SpecificationError
+from smm_bayes.results import Result
 from smm_bayes.surrogacy.across.marginal import covariances
 from smm_bayes.surrogacy.across.pairs import TrialPairs
 from smm_bayes.surrogacy.across.predictive import Predicted
 from smm_bayes.surrogacy.across.priors import AcrossPriors
 from smm_bayes.surrogacy.across.quadrature import Draws, Nodes, Quadrature
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 BIVARIATE, DANIELS_HUGHES = "bivariate", "daniels_hughes"
 FORMS = (BIVARIATE, DANIELS_HUGHES)
@@ -22,7 +27,7 @@ FINE = (31, 61, 61)  # nodes for posterior means
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class AcrossTrials:
+class AcrossTrials(Result):
     r"""Surrogacy across trials: a regression of effects with errors in both.
 
     .. math::
@@ -53,6 +58,19 @@ class AcrossTrials:
     ----------
     Daniels MJ, Hughes MD. Statistics in Medicine 1997;16:1965-1982. Bujkiewicz S et al. NICE DSU Technical Support
     Document 20, 2019.
+
+    Examples
+    --------
+    >>> import numpy as np, smm_bayes as smm
+    >>> odds, hazard = np.log([1.5, 2.0, 3.0, 4.0]), np.log([0.9, 0.7, 0.6, 0.5])
+    >>> pairs = smm.TrialPairs.from_arrays(odds, [0.3] * 4, hazard, [0.15] * 4)
+    >>> posterior = smm.AcrossTrials(pairs)
+    >>> posterior.table().round(2)
+                 mean    sd
+    slope       -0.52  0.36
+    residual SD  0.14  0.11
+    >>> print(posterior.predict(np.log(2.5)).summary())
+    predicted hazard ratio 0.65 (95 % 0.40 to 1.05), below 1 with probability 0.968
     """
 
     pairs: TrialPairs
@@ -148,10 +166,23 @@ class AcrossTrials:
         sd = np.sqrt(nodes.given.intercept_variance + nodes.residual_sd**2)
         return ndtr(-(nodes.given.intercept + nodes.slope * effect) / sd) @ nodes.mass
 
-    def __repr__(self) -> str:
+    def table(self) -> pd.DataFrame:
+        """Give slope and residual SD as rows: mean and SD, without Monte Carlo error."""
+        import pandas as pd
+
+        nodes, rows = self.nodes, {}
+        for name, values in (("slope", nodes.slope), ("residual SD", nodes.residual_sd)):
+            mean = float(nodes.mass @ values)
+            rows[name] = mean, math.sqrt(float(nodes.mass @ (values - mean) ** 2))
+        return pd.DataFrame.from_dict(rows, orient="index", columns=["mean", "sd"])
+
+    def summary(self) -> str:
         """Say the slope and what it is of."""
         nodes = self.nodes
         slope = float(nodes.mass @ nodes.slope)
         sd = math.sqrt(float(nodes.mass @ (nodes.slope - slope) ** 2))
         return (f"surrogacy across {len(self.pairs)} trials ({self.form.replace('_', '-')}, correlation within trials "
                 f"{self.correlation:g}): slope {slope:.2f} (SD {sd:.2f}) of log hazard on log odds ratio")  # fmt: skip
+
+    def __repr__(self) -> str:
+        return self.summary()

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from smm_bayes.errors import SpecificationError
+from smm_bayes.results import Result, plot_density
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
 
 HALVINGS = 70
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Predicted:
+class Predicted(Result):
     r"""Distribution of a log hazard ratio, :math:`\sum_k w_k N(m_k, v_k)`.
 
     Attributes
@@ -60,9 +66,9 @@ class Predicted:
             low, high = np.where(above, middle, low), np.where(above, high, middle)
         return (low + high) / 2
 
-    def interval(self, level: float = 0.95) -> tuple[float, float]:
+    def interval(self, probability: float = 0.95) -> tuple[float, float]:
         """Central interval."""
-        low, high = self.quantile(np.array([(1 - level) / 2, (1 + level) / 2]))
+        low, high = self.quantile(np.array([(1 - probability) / 2, (1 + probability) / 2]))
         return float(low), float(high)
 
     def sample(self, size: int, *, rng: np.random.Generator) -> np.ndarray:
@@ -70,9 +76,24 @@ class Predicted:
         chosen = rng.choice(len(self.weights), size, p=self.weights)
         return rng.normal(self.means[chosen], self.sds[chosen])
 
-    def __repr__(self) -> str:
+    def table(self, probability: float = 0.95) -> pd.DataFrame:
+        """Give median, lower and upper hazard ratio, and the probability that it is below 1, as one row."""
+        import pandas as pd
+
+        row = [float(self.quantile(0.5)), *self.interval(probability)]
+        columns = ["median", "lower", "upper", "probability_below_1"]
+        return pd.DataFrame([[*np.exp(row), float(self.cdf(0.0))]], columns=columns)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the density of the log hazard ratio."""
+        return plot_density(self, ax, xlabel="log hazard ratio")
+
+    def summary(self) -> str:
         """Say the hazard ratio."""
         low, high = self.interval()
         middle = float(self.quantile(0.5))
         return (f"predicted hazard ratio {math.exp(middle):.2f} (95 % {math.exp(low):.2f} to {math.exp(high):.2f}), "
                 f"below 1 with probability {float(self.cdf(0.0)):.3f}")  # fmt: skip
+
+    def __repr__(self) -> str:
+        return self.summary()

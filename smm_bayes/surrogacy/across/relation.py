@@ -10,6 +10,7 @@ import numpy as np
 
 from smm_bayes.errors import Problems, SpecificationError
 from smm_bayes.priors.normal import Normal, SDPrior
+from smm_bayes.results import Result, tails
 from smm_bayes.surrogacy.across.posterior import AcrossTrials
 from smm_bayes.surrogacy.across.published import PublishedRegression
 from smm_bayes.surrogacy.across.summary import thresholds
@@ -22,7 +23,7 @@ ODDS_RATIOS = (1.0, 2.0, 3.0, 5.0)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Relation:
+class Relation(Result):
     r"""Draws of :math:`\theta_P \sim N(a + b\theta_M, \psi^2)` of trials, all from one source.
 
     Published regressions were made of many of the trials that the pairs are of. A relation from both would count
@@ -106,12 +107,23 @@ class Relation:
         return {"slope": self.slope, "intercept": self.intercept, "residual SD": self.residual_sd, **ratios,
                 "threshold": thresholds(self.intercept, self.slope, self.residual_sd)}  # fmt: skip
 
-    def __repr__(self) -> str:
+    def table(self, probability: float = 0.95) -> pd.DataFrame:
+        """Give every quantity as a row: median and the limits that leave out equal tails."""
+        import pandas as pd
+
+        at = [0.5, *tails(probability)]
+        rows = {name: np.quantile(draws, at, method="inverted_cdf") for name, draws in self.quantities().items()}
+        return pd.DataFrame.from_dict(rows, orient="index", columns=["median", "lower", "upper"])
+
+    def summary(self) -> str:
         """Say where it is from and what it is."""
         b, p = (np.quantile(x, [0.5, 0.025, 0.975]) for x in (self.slope, self.residual_sd))
         return (f"relation from {self.source}: {self.name} ({self.trials} trials, the least trusted number "
                 f"{self.trust}); slope {b[0]:.2f} (95 % {b[1]:.2f} to {b[2]:.2f}), residual SD {p[0]:.2f} "
                 f"({p[1]:.2f} to {p[2]:.2f})")  # fmt: skip
+
+    def __repr__(self) -> str:
+        return self.summary()
 
 
 def compare(relation: Relation, other: Relation) -> pd.DataFrame:

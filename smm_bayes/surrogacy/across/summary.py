@@ -149,7 +149,7 @@ class AcrossSummary:
         }
         return pd.DataFrame.from_dict(rows, orient="index", columns=["posterior", "prior"])
 
-    def words(self) -> str:
+    def summary(self) -> str:
         """Say it in sentences."""
         table, chance = self.table(), self.probabilities()
         slope, share, residual = (table.loc[name] for name in ("slope", "R squared", "residual SD"))
@@ -171,11 +171,10 @@ class AcrossSummary:
         )
 
     def __repr__(self) -> str:
-        """Say it in sentences."""
-        return self.words()
+        return self.summary()
 
     def _repr_html_(self) -> str:
-        return markup.paragraph(self.words()) + markup.frame(self.table()) + markup.frame(self.probabilities())
+        return markup.paragraph(self.summary()) + markup.frame(self.table()) + markup.frame(self.probabilities())
 
 
 def _quantities(

@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,9 +25,14 @@ from smm_bayes.errors import Problems, SpecificationError
 from smm_bayes.priors.clinical import RatioPrior
 from smm_bayes.priors.normal import Normal, SDPrior
 from smm_bayes.priors.spread import HalfNormal
+from smm_bayes.results import Result, plot_intervals
 from smm_bayes.surrogacy.across.conditional import ConditionalDensity
 from smm_bayes.surrogacy.across.predictive import Predicted
-from smm_bayes.surrogacy.across.relation import Relation
+from smm_bayes.surrogacy.across.relation import ODDS_RATIOS, Relation
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
 
 LIMITS = (0.025, 0.5, 0.975)
 FLAG = 0.1  # probability of lying outside the trials' range from which it is said loudly
@@ -143,7 +149,7 @@ class Extrapolation:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Transported:
+class Transported(Result):
     r"""A relation in a new setting, :math:`\theta_P \sim N(c_r + d_r\theta_M, v_r)` over draws r.
 
     Attributes
@@ -287,6 +293,20 @@ class Transported:
         outside = (np.asarray(theta_m) < limits[0]) | (np.asarray(theta_m) > limits[1])
         return Extrapolation(float(outside.mean()), limits)
 
-    def __repr__(self) -> str:
+    def table(self, odds_ratios: Sequence[float] = ODDS_RATIOS, probability: float = 0.95) -> pd.DataFrame:
+        """Give the hazard ratio predicted of a trial at each odds ratio: median and limits, probability below 1."""
+        import pandas as pd
+
+        rows = [self.at(math.log(ratio)).table(probability) for ratio in odds_ratios]
+        return pd.concat(rows).set_index(pd.Index(odds_ratios, name="odds_ratio"))
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the predicted hazard ratio by odds ratio, median and 95 % interval."""
+        return plot_intervals(self.table(), ax, xlabel="hazard ratio predicted at the odds ratio", line=1.0)
+
+    def summary(self) -> str:
         """Say what is carried over, and how."""
+        return repr(self)
+
+    def __repr__(self) -> str:
         return f"{self.relation!r}\n  carried over: {'; '.join(self.transport.statements().values())}"

@@ -77,6 +77,23 @@ def joint_model(
     References
     ----------
     Anderson JR, Cain KC, Gelber RD. J Clin Oncol 1983;1:710-9 (landmarks).
+
+    Examples
+    --------
+    >>> import pandas as pd, smm_bayes as smm
+    >>> rows = pd.DataFrame({"patient": list("abcd"), "arm": ["old", "old", "new", "new"],
+    ...                      "time": [3.0, 14, 9, 20], "event": [1, 0, 1, 0]})
+    >>> mrd = pd.DataFrame({"USUBJID": list("bcd"), "MRDTM": 6.0, "MRDTMU": "MONTH", "MRDSENS": 1e-5,
+    ...                     "MRDRES": ["positive", "positive", "negative"]})
+    >>> patients = smm.read_patients(rows, arms={"control": "old", "experimental": "new"}, mrd=mrd)
+    >>> grid, schedule = smm.TimeGrid((12,)), smm.MrdSchedule((6,), before=1, after=1)
+    >>> table = smm.JointTable.of(patients, schedule.assign(patients), grid)
+    >>> survival = smm.SurvivalPriors({"event": smm.BaselinePrior(24, 96)})
+    >>> priors = smm.JointPriors({"event": smm.HazardRatioPrior(0.5, 1.5)})
+    >>> model = smm.joint_model(table, survival, priors, rough=grid.tabulate(patients))
+    >>> "log_mrd_hazard_ratio" in model.named_vars
+    True
+    >>> posterior = smm.fit(model, seed=1)  # doctest: +SKIP
     """
     import pymc as pm
 

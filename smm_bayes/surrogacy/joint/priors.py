@@ -96,6 +96,13 @@ class JointPriors:
         Log odds ratio of a result being missing, negative over not negative, as a fixed value of a sensitivity
         analysis, which a refit may replace; it cannot be estimated. None, the default: missing at random, and which
         results are missing is no part of the model. With 0 it is, and says the same of everything else.
+
+    Examples
+    --------
+    >>> import smm_bayes as smm
+    >>> priors = smm.JointPriors({"progression": smm.HazardRatioPrior(median=0.5, upper=1.5)})
+    >>> sorted(priors.statements())[0]
+    'MRD-negative at a visit in control, of patients not negative before'
     """
 
     hazard_ratio: Mapping[str, HazardRatioPrior]

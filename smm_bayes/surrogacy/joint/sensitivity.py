@@ -35,7 +35,7 @@ EXACT, AT_RANDOM = AssayError(), 0.0
 def joint_sensitivity(
     patients: Patients, status: MrdStatus, grid: TimeGrid, survival: SurvivalPriors | GammaPrior, priors: JointPriors,
     *, seed: int, errors: Sequence[AssayError] = (), missing_log_odds: Sequence[float] = (), crossed: bool = False,
-    horizon: float | None = None, model: pm.Model | None = None, level: float = 0.95, **sampling: Any,
+    horizon: float | None = None, model: pm.Model | None = None, probability: float = 0.95, **sampling: Any,
 ) -> pd.DataFrame:  # fmt: skip
     r"""Fit the joint model under each setting of what the data cannot tell.
 
@@ -64,7 +64,7 @@ def joint_sensitivity(
     model : pymc.Model, optional
         Of the same shape and priors, with ``missing_log_odds`` a number and rows enough for all patients at risk at
         the first visit, to save compiling. Afterwards it holds the data of the last setting.
-    level : float
+    probability : float
         Probability inside the credible intervals.
     **sampling
         Further settings of :func:`~smm_bayes.inference.sampling.fit`.
@@ -94,9 +94,8 @@ def joint_sensitivity(
         table = JointTable.of(patients, status, grid, rows=rows, assay=error)
         data = joint_data(table, survival, replace(priors, missing_log_odds=log_odds), rough=rough)
         found = fit(model, data=data, seed=seed, log_densities=False, **sampling).require_convergence()
-        tables[_said(error, log_odds)] = pd.concat(
-            [_summary(name, draws, level) for name, draws in _estimands(found.posterior, table.shape, priors, horizon)]
-        )
+        drawn = _estimands(found.posterior, table.shape, priors, horizon)
+        tables[_said(error, log_odds)] = pd.concat([_summary(name, draws, probability) for name, draws in drawn])
     return pd.concat(tables, names=["setting", "quantity", "of"])
 
 
@@ -145,7 +144,7 @@ def _estimands(
     return found
 
 
-def _summary(name: str, draws: xr.DataArray, level: float) -> pd.DataFrame:
-    shown = summarise(draws, level)
+def _summary(name: str, draws: xr.DataArray, probability: float) -> pd.DataFrame:
+    shown = summarise(draws, probability)
     shown.index = shown.index.map(str) if draws.ndim > 2 else [""]
     return shown.assign(quantity=name, of=shown.index).set_index(["quantity", "of"])

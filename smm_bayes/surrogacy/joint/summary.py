@@ -48,7 +48,7 @@ SHOWN: dict[str, tuple[str, Callable[[np.ndarray], np.ndarray]]] = {
 
 def joint_summary(
     posterior: xr.Dataset, table: JointTable, survival: SurvivalPriors | GammaPrior, priors: JointPriors, *,
-    rng: np.random.Generator, level: float = 0.95,
+    rng: np.random.Generator, probability: float = 0.95,
 ) -> pd.DataFrame:  # fmt: skip
     """Every parameter of the joint model, with what the data taught of it.
 
@@ -63,7 +63,7 @@ def joint_summary(
     priors : JointPriors
     rng : numpy.random.Generator
         For draws from the prior.
-    level : float
+    probability : float
         Probability inside the equal-tailed credible intervals.
 
     Returns
@@ -76,7 +76,7 @@ def joint_summary(
     Raises
     ------
     SpecificationError
-        When ``level`` is not between 0 and 1, or a cause has no prior.
+        When ``probability`` is not between 0 and 1, or a cause has no prior.
     """
     import pandas as pd
 
@@ -84,14 +84,14 @@ def joint_summary(
     causes, arms = shape.causes, len(shape.arms)
     prior = survival.sample(causes, arms, shape.grid, PRIOR_DRAWS, rng=rng)
     prior |= priors.sample(causes, len(shape.months), arms, PRIOR_DRAWS, rng=rng)
-    rows = [_rows(name, posterior[name], prior[name], level) for name in SHOWN if name in posterior]
+    rows = [_rows(name, posterior[name], prior[name], probability) for name in SHOWN if name in posterior]
     return pd.concat(rows)
 
 
-def _rows(name: str, draws: xr.DataArray, prior: np.ndarray, level: float) -> pd.DataFrame:
+def _rows(name: str, draws: xr.DataArray, prior: np.ndarray, probability: float) -> pd.DataFrame:
     label, transform = SHOWN[name]
     draws = draws.transpose("chain", "draw", ...)
-    shown = summarise(draws.copy(data=transform(draws.values)), level)
+    shown = summarise(draws.copy(data=transform(draws.values)), probability)
     left = np.atleast_1d(contraction(draws, prior).values)
     of = [""] if draws.ndim == 2 else [_of(str(draws.dims[-1]), value) for value in shown.index]
     shown = shown.assign(contraction=left, note=np.where(left < LITTLE, NOTE, ""), quantity=label, of=of)

@@ -116,6 +116,19 @@ class JointTable:
     transitions : numpy.ndarray, shape (arm, visit, state before, state)
         Patients by status at a visit; before the first nobody is negative.
     rows : JointRows
+
+    Examples
+    --------
+    >>> import pandas as pd, smm_bayes as smm
+    >>> rows = pd.DataFrame({"patient": list("abcd"), "arm": ["old", "old", "new", "new"],
+    ...                      "time": [3.0, 14, 9, 20], "event": [1, 0, 1, 0]})
+    >>> mrd = pd.DataFrame({"USUBJID": list("bcd"), "MRDTM": 6.0, "MRDTMU": "MONTH", "MRDSENS": 1e-5,
+    ...                     "MRDRES": ["positive", "positive", "negative"]})
+    >>> patients = smm.read_patients(rows, arms={"control": "old", "experimental": "new"}, mrd=mrd)
+    >>> grid, schedule = smm.TimeGrid((12,)), smm.MrdSchedule((6,), before=1, after=1)
+    >>> table = smm.JointTable.of(patients, schedule.assign(patients), grid)
+    >>> table.events.sum(axis=(0, 1, 2)).tolist()  # by status at the latest visit: not negative, negative
+    [2.0, 0.0]
     """
 
     shape: JointShape

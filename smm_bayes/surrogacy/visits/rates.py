@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from smm_bayes.errors import Problems, SpecificationError
+from smm_bayes.results import Result, plot_intervals
 from smm_bayes.surrogacy.visits.compare_rates import RateComparison, jeffreys_interval
 from smm_bayes.surrogacy.visits.schedule import MrdSchedule
 from smm_bayes.surrogacy.visits.status import NEGATIVE, MrdStatus
@@ -17,6 +18,7 @@ from smm_bayes.trial.patients import Patients
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
 
 DENOMINATORS = ("randomised", "at_risk", "assessed", "subset")
 
@@ -49,7 +51,7 @@ class MrdRate:
 
 
 @dataclass(frozen=True, eq=False)
-class MrdRates:
+class MrdRates(Result):
     """Table of MRD-negative rates, made by :func:`mrd_rates`.
 
     Attributes
@@ -58,13 +60,13 @@ class MrdRates:
         By outcome, denominator and arm.
     comparisons : mapping of (outcome, denominator) to RateComparison
         Experimental against control; empty where there is one arm.
-    level : float
+    probability : float
         Probability inside the intervals.
     """
 
     rates: tuple[MrdRate, ...]
     comparisons: dict[tuple[str, str], RateComparison]
-    level: float
+    probability: float
 
     def __len__(self) -> int:
         return len(self.rates)
@@ -73,8 +75,12 @@ class MrdRates:
         return iter(self.rates)
 
     def __repr__(self) -> str:
-        percent = f"{100 * self.level:g} %"
-        lines = [f"MrdRates: {len(self.rates)} rates, {percent} intervals under Jeffreys priors Beta(1/2, 1/2)"]
+        return f"MrdRates: {self.summary()}"
+
+    def summary(self) -> str:
+        """Say every rate and comparison, one a line."""
+        percent = f"{100 * self.probability:g} %"
+        lines = [f"{len(self.rates)} rates, {percent} intervals under Jeffreys priors Beta(1/2, 1/2)"]
         for one in self.rates:
             lines.append(f"  {one.outcome}, of {one.denominator}, {one.arm}: {one.negative} of {one.number}, "
                          f"{one.rate:.3f} ({one.lower:.3f} to {one.upper:.3f})")  # fmt: skip
@@ -83,18 +89,23 @@ class MrdRates:
                          f"odds ratio {_shown(found.odds_ratio)}")  # fmt: skip
         return "\n".join(lines)
 
-    def to_frame(self) -> pd.DataFrame:
+    def table(self) -> pd.DataFrame:
         """Give the rates as a pandas frame, one row an arm, outcome and denominator."""
         import pandas as pd
 
         columns = ("outcome", "denominator", "arm", "number", "negative", "rate", "lower", "upper")
         return pd.DataFrame([[getattr(one, name) for name in columns] for one in self.rates], columns=list(columns))
 
-    def comparisons_frame(self) -> pd.DataFrame:
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw every rate with its interval."""
+        found = self.table().set_index(["outcome", "denominator", "arm"])
+        return plot_intervals(found, ax, middle="rate", xlabel="MRD-negative")
+
+    def comparisons_table(self) -> pd.DataFrame:
         """Give the comparisons as a pandas frame, one row an outcome, denominator and measure."""
         import pandas as pd
 
-        rows = [(*key, measure, *getattr(found, measure), found.probability)
+        rows = [(*key, measure, *getattr(found, measure), found.probability_above)
                 for key, found in self.comparisons.items() for measure in ("difference", "odds_ratio")]  # fmt: skip
         columns = ["outcome", "denominator", "measure", "median", "lower", "upper", "probability"]
         return pd.DataFrame(rows, columns=columns)
@@ -106,7 +117,7 @@ def mrd_rates(
     *,
     denominators: Sequence[str] = DENOMINATORS,
     subset: tuple[str, np.ndarray] | None = None,
-    level: float = 0.95,
+    probability: float = 0.95,
 ) -> MrdRates:
     r"""Tabulate MRD-negative rates by arm, outcome and denominator, and compare the arms.
 
@@ -136,7 +147,7 @@ def mrd_rates(
     denominators : sequence of str
     subset : tuple of str and numpy.ndarray of bool, optional
         Name of the subset, and who is in it, one a patient.
-    level : float
+    probability : float
         Probability inside the intervals.
 
     Returns
@@ -146,12 +157,12 @@ def mrd_rates(
     Raises
     ------
     SpecificationError
-        When a denominator is not known or twice there, subset or status do not fit the patients, or level is no
+        When a denominator is not known or twice there, subset or status do not fit the patients, or probability is no
         probability.
     DataError
         As :meth:`MrdSchedule.assign`.
     """
-    _check(patients, schedule, denominators, subset, level)
+    _check(patients, schedule, denominators, subset, probability)
     status = schedule.assign(patients) if isinstance(schedule, MrdSchedule) else schedule
     named = {"subset": subset[0]} if subset else {}
     inside = np.ones(len(patients), bool) if subset is None else np.asarray(subset[1], dtype=bool)
@@ -165,11 +176,11 @@ def mrd_rates(
             mine = [members[name] & (patients.arm == arm) for arm in range(len(patients.arms))]
             counts = [(int((one & negative).sum()), int(one.sum())) for one in mine]
             label = named.get(name, name)
-            rates += [MrdRate(arm, outcome, label, n, x, *jeffreys_interval(x, n, level))
+            rates += [MrdRate(arm, outcome, label, n, x, *jeffreys_interval(x, n, probability))
                       for arm, (x, n) in zip(patients.arms, counts, strict=True)]  # fmt: skip
             if patients.arms == ("control", "experimental"):
-                comparisons[outcome, label] = RateComparison.of(counts[1], counts[0], level)
-    return MrdRates(tuple(rates), comparisons, level)
+                comparisons[outcome, label] = RateComparison.of(counts[1], counts[0], probability)
+    return MrdRates(tuple(rates), comparisons, probability)
 
 
 def windows_passed(patients: Patients, schedule: MrdSchedule) -> np.ndarray:
@@ -201,7 +212,7 @@ def _outcomes(
 
 def _check(
     patients: Patients, schedule: MrdSchedule | MrdStatus, denominators: Sequence[str],
-    subset: tuple[str, np.ndarray] | None, level: float,
+    subset: tuple[str, np.ndarray] | None, probability: float,
 ) -> None:  # fmt: skip
     with Problems("MRD-negative rates", SpecificationError).collecting() as problems:
         unknown = [str(name) for name in denominators if name not in DENOMINATORS]
@@ -218,8 +229,8 @@ def _check(
             problems.add("denominator 'subset' needs subset=(name, who is in it); give it, or leave it out")
         if isinstance(schedule, MrdStatus) and len(schedule) != len(patients):
             problems.add(f"the status is of {len(schedule)} patients, not {len(patients)}; assign it to these patients")
-        if not 0 < level < 1:
-            problems.add(f"level must be between 0 and 1; got {level:g}")
+        if not 0 < probability < 1:
+            problems.add(f"probability must be between 0 and 1; got {probability:g}")
 
 
 def _shown(values: tuple[float, float, float]) -> str:

@@ -34,11 +34,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smm_bayes.errors import Problems, SpecificationError
+from smm_bayes.results import Result, plot_intervals
 from smm_bayes.survival.summary import labelled, monte_carlo_error, summarise
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
+    from matplotlib.axes import Axes
 
 NEEDED = 0.95  # probability of an effect worth dividing, for a proportion to be shown
 PARTS = {
@@ -55,7 +57,7 @@ ASSUMPTIONS = (
 
 
 @dataclass(frozen=True, eq=False)
-class MilestoneEffects:
+class MilestoneEffects(Result):
     r"""Difference in survival at a month, and its parts, from posterior draws.
 
     Parameters
@@ -70,7 +72,7 @@ class MilestoneEffects:
         Months v and t from enrolment, :math:`0 \le v < t`.
     delta_min : float
         Difference worth explaining, 0 or more: a proportion is given only where :math:`P(\Delta > \delta) > 0.95`.
-    level : float
+    probability : float
         Probability inside the credible intervals.
 
     Raises
@@ -86,7 +88,7 @@ class MilestoneEffects:
     landmark: float
     time: float
     delta_min: float
-    level: float = 0.95
+    probability: float = 0.95
 
     def __post_init__(self) -> None:
         """Refuse what are no draws of probabilities, and freeze them."""
@@ -105,9 +107,9 @@ class MilestoneEffects:
                 problems.add("share must sum to 1 over MRD statuses; give all of them")
             if not 0 <= self.landmark < self.time < np.inf:
                 problems.add(f"need 0 <= landmark < time; got {self.landmark} and {self.time}")
-            if not 0 <= self.delta_min < 1 or not 0 < self.level < 1:
-                problems.add(f"delta_min must be from 0 to below 1 and level inside (0, 1); got {self.delta_min} and "
-                             f"{self.level}")  # fmt: skip
+            if not 0 <= self.delta_min < 1 or not 0 < self.probability < 1:
+                problems.add("delta_min must be from 0 to below 1 and probability inside (0, 1); got "
+                             f"{self.delta_min} and {self.probability}")  # fmt: skip
         for name, (values, _) in arrays.items():
             frozen = np.array(values, dtype=float)
             frozen.setflags(write=False)
@@ -142,26 +144,26 @@ class MilestoneEffects:
         return self.survival[..., 0] * (self.share[..., 0, :] * apart).sum(axis=-1)
 
     @cached_property
-    def probability(self) -> tuple[float, float]:
+    def probability_above(self) -> tuple[float, float]:
         r""":math:`P(\Delta > \delta)` and its Monte Carlo error."""
         return _probability(self._draws("difference") > self.delta_min)
 
     @property
     def proportion(self) -> np.ndarray | None:
         r""":math:`1 - \Delta_S / \Delta`, shape (chain, draw); None where no sizeable difference is established."""
-        return 1 - self.residual / self.difference if self.probability[0] > NEEDED else None
+        return 1 - self.residual / self.difference if self.probability_above[0] > NEEDED else None
 
     @property
     def reason(self) -> str:
         """Why no proportion is given; empty where it is."""
-        if self.probability[0] > NEEDED:
+        if self.probability_above[0] > NEEDED:
             return ""
-        shown, error = self.probability
+        shown, error = self.probability_above
         return (f"no proportion explained: the probability that the difference exceeds {self.delta_min:g} is "
                 f"{shown:.3f} (MCSE {error:.3f}), not above {NEEDED:g}; a ratio to a difference that is not "
                 "established says nothing")  # fmt: skip
 
-    def to_frame(self) -> pd.DataFrame:
+    def table(self) -> pd.DataFrame:
         """Give the table, one row a quantity.
 
         Returns
@@ -180,9 +182,9 @@ class MilestoneEffects:
             rows.append(pd.DataFrame({"note": [self.reason]}, index=["proportion"]))
         return pd.concat(rows)
 
-    def words(self) -> str:
+    def summary(self) -> str:
         """Say the result in sentences."""
-        table, percent = self.to_frame().to_dict("index"), round(100 * self.level)
+        table, percent = self.table().to_dict("index"), round(100 * self.probability)
         said = [f"From landmark month {self.landmark:g} to month {self.time:g}, experimental less control, with "
                 f"{percent} % intervals and Monte Carlo errors (MCSE):"]  # fmt: skip
         said += [f"{words}: {_shown(table[name])}." for name, words in PARTS.items()]
@@ -191,8 +193,13 @@ class MilestoneEffects:
         ratio = _shown(table["proportion"])
         return "\n".join([*said, f"proportion explained: {ratio}.", f"Assumptions of the proportion: {ASSUMPTIONS}"])
 
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the difference and its parts, median and interval."""
+        found = self.table().loc[list(PARTS)].rename(index=PARTS)
+        return plot_intervals(found, ax, xlabel=f"difference at month {self.time:g}", line=0.0)
+
     def __repr__(self) -> str:
-        return f"MilestoneEffects\n{self.words()}"
+        return f"MilestoneEffects\n{self.summary()}"
 
     def _draws(self, name: str) -> xr.DataArray:
         values = getattr(self, name)
@@ -201,7 +208,7 @@ class MilestoneEffects:
 
     def _row(self, name: str, note: str) -> pd.DataFrame:
         probability, error = _probability(self._draws(name) > 0)
-        row = summarise(self._draws(name), self.level)
+        row = summarise(self._draws(name), self.probability)
         return row.assign(probability=probability, probability_mcse=error, note=note)
 
 

@@ -75,14 +75,14 @@ def landmark_model(
     return regression_model(*landmark_regression(landmark, grid, priors, mrd))
 
 
-def landmark_hazard_ratio(posterior: xr.Dataset, level: float = 0.95) -> pd.DataFrame:
+def landmark_hazard_ratio(posterior: xr.Dataset, probability: float = 0.95) -> pd.DataFrame:
     """Posterior hazard ratio of MRD-negative over not, one row a cause.
 
     Parameters
     ----------
     posterior : xarray.Dataset
         Of :func:`landmark_model`.
-    level : float
+    probability : float
         Probability inside the credible intervals.
 
     Returns
@@ -95,4 +95,4 @@ def landmark_hazard_ratio(posterior: xr.Dataset, level: float = 0.95) -> pd.Data
     draws = effect.copy(data=np.exp(effect.values))
     below = (draws < 1).astype(float)
     more = {"probability": below.mean(SAMPLE), "probability_mcse": monte_carlo_error(below, "mean")}
-    return summarise(draws, level).join(as_frame(more, draws))
+    return summarise(draws, probability).join(as_frame(more, draws))
