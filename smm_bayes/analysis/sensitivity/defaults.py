@@ -153,7 +153,7 @@ def _other_effects(inputs: InterimInputs) -> Rows:
 
 
 def _earlier(inputs: InterimInputs) -> Rows:
-    """Other regimens' contrasts, definitions of progression and spreads between trials."""
+    """Other regimens' contrasts, definitions of progression, populations and spreads between trials."""
     spec, model = inputs.spec, inputs.model
     if spec.evidence is None or not isinstance(model, WithEarlierTrials):
         return
@@ -162,6 +162,8 @@ def _earlier(inputs: InterimInputs) -> Rows:
             yield from _shifted(f"{one.regimen} v {one.versus}", f"evidence.contrast.{one.regimen}", one)
     for name, prior in spec.evidence.endpoint.items():
         yield from _shifted(f"progression over {name}", f"evidence.endpoint.{name}", prior)
+    for name, prior in spec.evidence.population.items():
+        yield from _shifted(f"progression over that of {name}", f"evidence.population.{name}", prior)
     layers = model.priors.relation.layers(model.priors.between)
     if any(isinstance(layer.hazard, SpreadPrior) for layer in layers):
         yield from _folded("hazards between trials", "evidence.between.hazard", spec.evidence.between.hazard)

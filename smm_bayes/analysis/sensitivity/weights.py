@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from smm_bayes.analysis.interim import InterimInputs
     from smm_bayes.analysis.spec import AnalysisSpec
 
-PRIORS = {"contrast", "endpoint", "between", "borrowing"}  # of section evidence
+PRIORS = {"contrast", "endpoint", "population", "between", "borrowing"}  # of section evidence
 OF_THE_MODEL = ("model", "evidence", "mrd")
 
 

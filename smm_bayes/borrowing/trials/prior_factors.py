@@ -39,7 +39,8 @@ def factors_of_trials(model: WithEarlierTrials) -> list[Factor]:
         for k, cause in enumerate(trials.causes[1:]):
             ratio = priors.survival.for_cause(cause)[1]
             found.append(Factor("other_effect", (slice(None), k), Normal(ratio.mean, ratio.sd)))
-    found += of_ratios("endpoint_offset", list(priors.endpoints.values()))
+    for kind, stated in priors.offsets.items():
+        found += of_ratios(f"{kind}_offset", list(stated.values()))
     for layer in priors.relation.layers(priors.between):
         if isinstance(layer.hazard, SpreadPrior):
             found.append(Factor("between_hazard", (), HalfNormal(layer.hazard.scale)))
@@ -62,8 +63,8 @@ def require_same_structure(old: TrialsPriors, new: TrialsPriors) -> None:
 def _structure(priors: TrialsPriors) -> tuple[object, ...]:
     effect = priors.survival.effect
     stops = effect.stops if isinstance(effect, Waning) else None
-    return (priors.reference, [(one.regimen, one.versus) for one in priors.contrasts], list(priors.endpoints),
-            type(effect), stops)  # fmt: skip
+    return (priors.reference, [(one.regimen, one.versus) for one in priors.contrasts],
+            [list(stated) for stated in priors.offsets.values()], type(effect), stops)  # fmt: skip
 
 
 def relation_log_ratio(
