@@ -63,6 +63,7 @@ _NAMES = {
     # prediction
     "FinalAnalysis": "prediction.final:FinalAnalysis",
     "Enrolment": "prediction.final:Enrolment",
+    "Future": "prediction.future:Future",
     "LogRank": "prediction.success:LogRank",
     "EventCount": "prediction.success:EventCount",
     "HazardRatioProbability": "prediction.success:HazardRatioProbability",
