@@ -73,8 +73,10 @@ class SensitivitySection(Section):
     def future(self) -> Future:
         """What is other in the time to come."""
         stated = {key: getattr(self, key) for key in TO_COME if getattr(self, key) is not None}
-        named = {key: {str(role): number for role, number in value.items()} if isinstance(value, Mapping) else value
-                 for key, value in stated.items()}  # fmt: skip
+        named: dict[str, Any] = {
+            key: {str(role): number for role, number in value.items()} if isinstance(value, Mapping) else value
+            for key, value in stated.items()
+        }
         return Future(**named)
 
     @property
