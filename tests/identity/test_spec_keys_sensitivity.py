@@ -232,3 +232,14 @@ def test_a_prior_by_weights_is_that_of_a_fit_of_its_own(spec_file) -> None:
     assert abs(by_weights.probability - fitted.probability) < 4 * math.hypot(by_weights.mcse, fitted.mcse)
     assert abs(by_weights.moved) > 4 * by_weights.mcse_moved
     assert abs(fitted.moved - by_weights.moved) < 4 * math.hypot(fitted.mcse_moved, by_weights.mcse_moved)
+
+
+def test_names_of_a_trial_do_not_break_the_table(spec_file) -> None:
+    """A cause whose name has dots and is as long as names may be: rows that its name can be put into are there."""
+    cause = "relapse v. 2." + "x" * 900
+    causes = {"progression": ["Progression"], cause: ["Death"]}
+    baseline = {"progression": {"median": 24, "upper": 96}, cause: {"median": 700, "upper": 5600}}
+    changes = {"snapshot.causes": causes, "model.prior.baseline": baseline, "model.prior.hazard_ratio": {"progression": {"median": 0.8, "upper": 2.0}}}
+    rows = default_rows(spec_file.followed(3).inputs(changes))
+    assert any(f"model.prior.baseline.{cause}" in one.set for one in rows)
+    assert not any(f"model.prior.hazard_ratio.{cause}" in one.set for one in rows)

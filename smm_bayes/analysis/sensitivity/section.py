@@ -27,7 +27,7 @@ class SensitivitySection(Section):
 
     name: Word = Field(description="What to call the row")
     reason: Word = Field(description="Why it is looked at")
-    set: dict[Word, Simple | dict[Word, Simple]] = Field(
+    set: dict[str, Simple | dict[Word, Simple]] = Field(
         default_factory=dict,
         description="Keys of the specification, with dots as in section assumed, and what they hold instead; a table "
         "changes the keys that it names, and one that names a method is all there is. Priors are changed by weights "
