@@ -163,6 +163,17 @@ def test_keys_that_are_set(spec_file) -> None:
     assert rows["level"].moved > 0
 
 
+def test_a_prior_and_the_time_to_come_in_one_row(spec_file) -> None:
+    """The change is from the primary answer, not from the trials of the changed future; its error is of the same draws."""
+    prior = {"model.prior.hazard_ratio.progression": {"median": 0.6, "upper": 1.2}}
+    table = Table(spec_file, [{"name": "both", "set": prior, "control_hazard": 1.5}, {"name": "future", "control_hazard": 1.5}])
+    both, future = table.sensitivity.entries()
+    assert both.how == "by weights"
+    assert both.moved == pytest.approx(both.probability - table.base.probability, abs=1e-12)
+    assert abs(both.moved - future.moved) < 4 * both.mcse  # hazards do not depend on the prior's parameter here
+    assert both.moved > 4 * both.mcse_moved > 0
+
+
 @pytest.mark.parametrize(("rows", "words"), [
     ({"set": {"model.prior.hazard_ratio.progresion.median": 0.5}}, r"no 'progresion' \(did you mean 'progression'\?\)"),
     ({"set": {"model.prior.hazard_ratio.progression": {"medan": 0.5}}}, r"medan' is not known \(did you mean 'median'\?\)"),
