@@ -139,7 +139,7 @@ class SensitivityEntry(Part):
     pareto_k: float | None = Field(
         default=None, description="Of the weights; above 0.7 they cannot be relied on. Null without weights"
     )
-    note: str = Field(default="", description="Why it was not computed")
+    note: str = Field(default="", description="Why it was not computed, or what else is to be known of it")
 
 
 class MrdShare(Part):

@@ -163,6 +163,17 @@ def test_keys_that_are_set(spec_file) -> None:
     assert rows["level"].moved > 0
 
 
+def test_a_prior_and_the_time_to_come_in_one_row(spec_file) -> None:
+    """The change is from the primary answer, not from the trials of the changed future; its error is of the same draws."""
+    prior = {"model.prior.hazard_ratio.progression": {"median": 0.6, "upper": 1.2}}
+    table = Table(spec_file, [{"name": "both", "set": prior, "control_hazard": 1.5}, {"name": "future", "control_hazard": 1.5}])
+    both, future = table.sensitivity.entries()
+    assert both.how == "by weights"
+    assert both.moved == pytest.approx(both.probability - table.base.probability, abs=1e-12)
+    assert abs(both.moved - future.moved) < 4 * both.mcse  # hazards do not depend on the prior's parameter here
+    assert both.moved > 4 * both.mcse_moved > 0
+
+
 @pytest.mark.parametrize(("rows", "words"), [
     ({"set": {"model.prior.hazard_ratio.progresion.median": 0.5}}, r"no 'progresion' \(did you mean 'progression'\?\)"),
     ({"set": {"model.prior.hazard_ratio.progression": {"medan": 0.5}}}, r"medan' is not known \(did you mean 'median'\?\)"),
@@ -232,3 +243,14 @@ def test_a_prior_by_weights_is_that_of_a_fit_of_its_own(spec_file) -> None:
     assert abs(by_weights.probability - fitted.probability) < 4 * math.hypot(by_weights.mcse, fitted.mcse)
     assert abs(by_weights.moved) > 4 * by_weights.mcse_moved
     assert abs(fitted.moved - by_weights.moved) < 4 * math.hypot(fitted.mcse_moved, by_weights.mcse_moved)
+
+
+def test_names_of_a_trial_do_not_break_the_table(spec_file) -> None:
+    """A cause whose name has dots and is as long as names may be: rows that its name can be put into are there."""
+    cause = "relapse v. 2." + "x" * 900
+    causes = {"progression": ["Progression"], cause: ["Death"]}
+    baseline = {"progression": {"median": 24, "upper": 96}, cause: {"median": 700, "upper": 5600}}
+    changes = {"snapshot.causes": causes, "model.prior.baseline": baseline, "model.prior.hazard_ratio": {"progression": {"median": 0.8, "upper": 2.0}}}
+    rows = default_rows(spec_file.followed(3).inputs(changes))
+    assert any(f"model.prior.baseline.{cause}" in one.set for one in rows)
+    assert not any(f"model.prior.hazard_ratio.{cause}" in one.set for one in rows)

@@ -69,6 +69,24 @@ def test_decision_follows_its_schema_and_the_data(finished):
     assert stored == Decision.model_json_schema(), "the schema changed: raise SCHEMA_VERSION and store it anew"
 
 
+def test_the_answer_is_looked_at_under_other_assumptions(finished):
+    """Priors by weights, the time to come from the same draws; the report says what would change the answer before it goes on."""
+    decision = Decision.model_validate_json((finished / "decision.json").read_text())
+    rows = {one.name: one for one in decision.sensitivity}
+    assert {one.group for one in decision.sensitivity} == {"priors", "hazards to come", "loss to follow-up"}
+    assert all(one.probability is not None and one.mcse_moved < 0.02 for one in rows.values())
+    assert all(one.pareto_k is not None and one.pareto_k < 0.7 for one in rows.values() if one.how == "by weights")
+    for one in rows.values():
+        assert one.moved == pytest.approx(one.probability - decision.probability_of_success, abs=1e-12)
+    assert rows["effect gone from now on"].moved < rows["effect gone after three years"].moved < -0.3
+    assert rows["control's hazard × 1.5 from now on"].moved > 0 > rows["control's hazard × 0.67 from now on"].moved
+    page = (finished / "report.html").read_text()
+    parts = ["The probability that the final", "What it rests on", "Does the model describe the data?", "What would change it",
+             "What the final analysis will show"]  # fmt: skip
+    assert [page.index(part) for part in parts] == sorted(page.index(part) for part in parts)
+    assert "Probability of success under the assumptions that move it most" in page
+
+
 def test_results_are_read_back(finished):
     interim = load(read_inputs(SPEC), finished)
     assert interim.prediction.probability == interim.decision.probability_of_success

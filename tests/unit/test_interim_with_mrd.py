@@ -71,6 +71,19 @@ def test_answers_add_sources_and_say_what_each_moved(interim):
     assert {one.reference for one in left_out} == {added[2].name}
 
 
+def test_the_answer_with_mrd_is_looked_at_under_other_assumptions(interim):
+    """Priors of hazards by weights; hazards to come not, since what a patient survived tells of MRD that is not known."""
+    rows = interim.decision.sensitivity
+    priors = [one for one in rows if one.group == "priors"]
+    assert {one.how for one in priors} <= {"by weights", "not computed"}
+    assert sum(one.how == "by weights" for one in priors) > len(priors) / 2
+    assert all("known by what the patient survived" in one.note for one in rows if one.group == "hazards to come")
+    named = {one.name: one for one in rows if one.how == "other sources"}
+    assert {"with surrogacy across trials", "with surrogacy across trials, its gap at the higher end"} <= set(named)
+    low, high = (named[f"with surrogacy across trials, its gap at the {end} end"].probability for end in ("lower", "higher"))
+    assert low <= high
+
+
 def test_mrd_is_summed_up(interim):
     found = interim.decision.mrd
     ratio = found.hazard_ratio["progression"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from smm_bayes.analysis.sections import BaselineSection, LogNormalSection
+from smm_bayes.analysis.sections import LONGEST, BaselineSection, LogNormalSection
 from smm_bayes.analysis.sensitivity.section import SensitivitySection
 from smm_bayes.borrowing.trials.relations import Exchangeable, Robust
 from smm_bayes.borrowing.trials.with_earlier_trials import WithEarlierTrials
@@ -38,12 +38,13 @@ Rows = Iterator[SensitivitySection]
 def default_rows(inputs: InterimInputs) -> list[SensitivitySection]:
     """Give the changes that are looked at where a specification names none."""
     spec = inputs.spec
-    return [*_effect(inputs), *_baselines(spec), *_other_effects(inputs), *_earlier(inputs), *_smoothness(spec),
+    rows = [*_effect(inputs), *_baselines(spec), *_other_effects(inputs), *_earlier(inputs), *_smoothness(spec),
             *_relation(inputs), *_to_come(inputs)]  # fmt: skip
+    return [one for one in rows if not one.problems(spec)]  # names with dots may read as keys of another section
 
 
 def _row(name: str, reason: str, key: str, value: Any) -> SensitivitySection:
-    return SensitivitySection(name=name, reason=reason, set={key: value})
+    return SensitivitySection(name=name[:LONGEST], reason=reason, set={key: value})
 
 
 def _digits(value: float) -> float:

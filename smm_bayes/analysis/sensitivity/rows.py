@@ -10,6 +10,7 @@ from smm_bayes.analysis.answers import RELATION, Answer, Answers, predict, prima
 from smm_bayes.analysis.decision import SensitivityEntry
 from smm_bayes.analysis.models import ByArm, model_of
 from smm_bayes.analysis.mrd.model import joint_model_of
+from smm_bayes.analysis.mrd.sections import EVENTS
 from smm_bayes.analysis.sensitivity.defaults import default_rows
 from smm_bayes.analysis.sensitivity.section import SensitivitySection
 from smm_bayes.analysis.sensitivity.weights import changes_model, log_weights
@@ -83,8 +84,10 @@ class Sensitivity:
         if not found.reliable:
             shown = "not known" if k is None else f"{k:.2f}"
             raise _Unreliable(f"Pareto k of the weights is {shown}, above {RELIABLE_UP_TO}", k)
+        unused = spec.mrd != self.inputs.spec.mrd and self.inputs.primary == EVENTS
         return {"how": "by weights", "probability": found.probability, "mcse": found.mcse, "moved": found.difference,
-                "mcse_moved": found.difference_mcse, "pareto_k": k}  # fmt: skip
+                "mcse_moved": found.difference_mcse, "pareto_k": k,
+                "note": "the primary answer does not use MRD" if unused else ""}  # fmt: skip
 
     def _completed(self, section: SensitivitySection, spec: AnalysisSpec, answer: Answer) -> Prediction:
         """Complete the trial under the changed plan and future from an answer's draws; its own where neither is."""

@@ -27,7 +27,7 @@ class SensitivitySection(Section):
 
     name: Word = Field(description="What to call the row")
     reason: Word = Field(description="Why it is looked at")
-    set: dict[Word, Simple | dict[Word, Simple]] = Field(
+    set: dict[str, Simple | dict[Word, Simple]] = Field(
         default_factory=dict,
         description="Keys of the specification, with dots as in section assumed, and what they hold instead; a table "
         "changes the keys that it names, and one that names a method is all there is. Priors are changed by weights "
@@ -73,8 +73,10 @@ class SensitivitySection(Section):
     def future(self) -> Future:
         """What is other in the time to come."""
         stated = {key: getattr(self, key) for key in TO_COME if getattr(self, key) is not None}
-        named = {key: {str(role): number for role, number in value.items()} if isinstance(value, Mapping) else value
-                 for key, value in stated.items()}  # fmt: skip
+        named: dict[str, Any] = {
+            key: {str(role): number for role, number in value.items()} if isinstance(value, Mapping) else value
+            for key, value in stated.items()
+        }
         return Future(**named)
 
     @property

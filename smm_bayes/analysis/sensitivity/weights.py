@@ -58,11 +58,8 @@ def prior_factors(model: HazardModel) -> list[Factor]:
 def _require_priors_only(inputs: InterimInputs, new: AnalysisSpec) -> None:
     """Refuse what is no change of priors, or one of priors that the answer's weights do not know."""
     old = inputs.spec
-    if old.model.model_copy(update={"prior": new.model.prior}) != new.model and old.model.kind == new.model.kind:
-        if not _regression_priors_only(old, new):
-            raise NotByWeightsError("intervals, effect or kind of the model are others")
-    elif old.model.kind != new.model.kind:
-        raise NotByWeightsError("the kind of the model is another")
+    if not _same_model(old, new):
+        raise NotByWeightsError("intervals, effect or kind of the model are others")
     if old.evidence is not None and new.evidence is not None:
         kept = {name: getattr(new.evidence, name) for name in PRIORS}
         if old.evidence.model_copy(update=kept) != new.evidence:
@@ -75,8 +72,8 @@ def _require_priors_only(inputs: InterimInputs, new: AnalysisSpec) -> None:
         raise NotByWeightsError("the relation across trials takes the place of a part of the prior")
 
 
-def _regression_priors_only(old: AnalysisSpec, new: AnalysisSpec) -> bool:
-    """Whether the models differ in priors of covariates, subgroups or cure, and in nothing else."""
+def _same_model(old: AnalysisSpec, new: AnalysisSpec) -> bool:
+    """Whether the models differ in priors, of covariates, subgroups or cure too, and in nothing else."""
     a, b = old.model, new.model
     kept = {name: getattr(b, name) for name in ("prior", "covariates", "subgroups", "cure")}
     if a.model_copy(update=kept) != b or list(a.covariates) != list(b.covariates):

@@ -91,7 +91,7 @@ def relation_log_ratio(
     if replace(after, exchangeable=before.exchangeable) != before:
         raise NotByWeightsError("trials that stand apart deviate by other amounts")
     p, q = before.exchangeable, after.exchangeable
-    return np.where(known, np.log(q / p), np.log((1 - q) / (1 - p))).sum(axis=1)
+    return np.asarray(np.where(known, np.log(q / p), np.log((1 - q) / (1 - p)))).sum(axis=1)
 
 
 def _may_stand_apart(robust: TrialsPriors, parameters: Mapping[str, np.ndarray], trials: Trials) -> np.ndarray:
