@@ -64,6 +64,8 @@ validate: $(READY)
 	$(BIN)/python -P -m smm_bayes.validation.null models/variants
 	$(BIN)/python -P -m smm_bayes.validation.tables models/variants
 	$(BIN)/python -P -m smm_bayes.validation.coverage models/variants
+	$(BIN)/python -P -m smm_bayes.validation.violations models/variants
+	$(BIN)/python -P -m smm_bayes.validation.backtest models/backtest
 	$(BIN)/python tests/calibration/monte_carlo_error.py
 	$(BIN)/python tests/fuzz/readers.py
 	$(BIN)/python tests/mutation/run.py --write
