@@ -1,6 +1,6 @@
 """Tables, plots and the report notebook; the modules that a notebook uses are named."""
 
 __all__ = [
-    "answer", "borrowing", "by_source", "checks", "drift", "endpoints", "forest", "graph", "mrd", "plan", "plots",
-    "priors", "surrogacy", "transport", "words",
+    "answer", "backtest", "borrowing", "by_source", "checks", "drift", "endpoints", "forest", "graph", "mrd", "plan",
+    "plots", "priors", "sensitivity", "surrogacy", "transport", "words",
 ]  # fmt: skip

@@ -53,7 +53,7 @@ def test_the_nearest_section_explains_and_facts_go_with_arguments():
     assert found["enrolment.planned.control"].facts == ("emn15-hovon147-001", "emn15-hovon147-002")
     assert found["enrolment.prior_rate"].argument.startswith("Two patients")
     assert found["model.prior.baseline.progression.median"].facts == ("mayo2008-004", "pethema2007-004")
-    assert found["evidence.contrast.KRd then lenalidomide.upper"].value == 2.7
+    assert found["evidence.contrast.KRd then lenalidomide.upper"].value == 1.8
     assert found["evidence.contrast.Rd.median"].facts == ("quiredex-128",)
     assert not {key for key in found if key.startswith(("snapshot", "prediction", "sampling", "calibration"))}
     planned = {fact.value for fact in load_facts() if fact.id == "emn15-hovon147-001"}
