@@ -162,11 +162,29 @@ def test_many_draws_are_one_at_a_time():
         np.testing.assert_allclose(law.log_share[draw], one.log_share, rtol=1e-12)
         np.testing.assert_allclose(law.negative(1)[draw], one.negative(1), rtol=1e-12)
         np.testing.assert_allclose(law.event_effect(9.0)[draw], one.event_effect(9.0), rtol=1e-12)
+        np.testing.assert_allclose(law.survival_after(8.0, [4.0, 9.0])[draw], one.survival_after(8.0, [4.0, 9.0]), rtol=1e-12)
+        found = patient_log_likelihood(law, *patients())
+        np.testing.assert_allclose(found[draw], patient_log_likelihood(one, *patients()), rtol=1e-12)
     plain = JointLaw.of({n: v for n, v in PARAMETERS.items() if n != "log_mrd_interaction"}, SHAPE, PRIORS)
     np.testing.assert_allclose(plain.log_hazard[1, 3, 0, 1] - plain.log_hazard[1, 0, 0, 1], RATIO[0])
     alone = JointLaw.of({**PARAMETERS, "log_hazard": np.log(HAZARD[:1])}, JointShape.of(GRID, MONTHS, CAUSES, ARMS[:1]), PRIORS)
     np.testing.assert_allclose(alone.log_share[0], LAW.log_share[0], rtol=1e-12)
     np.testing.assert_allclose(alone.log_hazard[0], LAW.log_hazard[0], rtol=1e-12)
+
+
+@pytest.mark.parametrize("visit", [0, 1])
+def test_survival_after_a_landmark_is_that_of_the_paths_with_the_status(visit):
+    """Also at the visit itself; a landmark before the visit is refused, however little."""
+    found = LAW.survival_after(MONTHS[visit], [0.0, 2.5, 20.0], visit=visit)
+    assert found.shape == (2, 2, 3)
+    for arm, state in product(range(2), repeat=2):
+        mine = [path for path in PATHS if path[visit] == state]
+        now = sum(chance(arm, path) * alive(arm, path, MONTHS[visit]) for path in mine)
+        for index, time in enumerate([0.0, 2.5, 20.0]):
+            later = sum(chance(arm, path) * alive(arm, path, MONTHS[visit] + time) for path in mine)
+            assert found[arm, state, index] == pytest.approx(later / now, abs=1e-10)
+    with pytest.raises(SpecificationError, match="or later; got"):
+        LAW.survival_after(MONTHS[visit] - 0.25, [1.0], visit=visit)
 
 
 def test_simulated_patients_have_the_law():

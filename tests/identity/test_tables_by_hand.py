@@ -158,6 +158,30 @@ def test_patterns_are_those_of_each_patient(strata):
     np.testing.assert_array_equal(one.level_index[0], table.level_index[3])
 
 
+@pytest.mark.parametrize("within", [{}, {"region": "US"}, {"region": "EU", "sex": "f"}])
+def test_profiles_are_what_patients_are_beside_their_arm(within):
+    known = patients(covariates=COVARIATES)
+    table = PatternTable.of(known, GRID, covariates=["age"], subgroups=["region", "sex"])
+    found = table.profiles(within)
+
+    def profile(row):
+        return tuple(table.covariates[row]), tuple(table.level_index[row])
+
+    inside = [i for i in range(40) if all(COVARIATES[factor][i] == level for factor, level in within.items())]
+    wanted = [(COVARIATES["age"][i], f"region: {COVARIATES['region'][i]}", f"sex: {COVARIATES['sex'][i]}") for i in inside]
+    named = [(table.covariates[row][0], *(table.level_names[k] for k in table.level_index[row])) for row in found.first]
+    assert sorted(named) == sorted(set(wanted))
+    assert [wanted.count(one) for one in named] == found.patients.tolist()
+    for row, of in enumerate(found.of_row):
+        words = [table.level_names[k] for k in table.level_index[row]]
+        if all(f"{factor}: {level}" in words for factor, level in within.items()):
+            assert profile(row) == profile(found.first[of])
+        else:
+            assert of == -1
+    with pytest.raises(SpecificationError, match="no subgroup region: Mars; there are region: Asia"):
+        table.profiles({"region": "Mars"})
+
+
 @pytest.mark.parametrize("curable", CAUSES)
 @pytest.mark.parametrize("entry", [False, True])
 def test_rows_of_the_cure_table_are_the_times_without_the_event(curable, entry):
