@@ -52,6 +52,7 @@ INTERIM, FINAL, RULE = 20, 40, LogRank(0.05)
 SHAPE, MEAN = 6.0, np.array([0.020, 0.013])
 HISTORY, ROBUST = 30.0, 0.8
 LOST, INFORMATIVE, FASTER, SLOWER = 0.02, 0.3, 1.5, 0.5
+AT_ONCE = 1e-6  # months from an event to the analysis that it brings
 DRAWS, COMPLETED, INTERIMS, SEED, CHUNK = 200, 400, 2000, 20_261_128, 100
 TABLE, SUMMARY = "violations.csv", "violations.json"
 
@@ -122,6 +123,13 @@ class Trial:
     interim: float
     history: tuple[float, float]
 
+    @property
+    def final(self) -> float:
+        """Calendar time of the final analysis: its last event that is seen, or the latest date."""
+        seen = np.sort((self.enrolled + self.time)[self.time < self.lost])
+        date = seen[FINAL - 1] + AT_ONCE if len(seen) >= FINAL else CAP
+        return float(max(min(date, CAP), self.interim))
+
     def known_at(self, date: float) -> Patients:
         """Patients as known on a date."""
         there = self.enrolled < date
@@ -149,7 +157,7 @@ def simulate(scenario: Scenario, *, rng: np.random.Generator) -> Trial:
     if np.isfinite(scenario.gone_after):
         gone, early = scenario.gone_after, scenario.gone_after * hazard[1]
         time = np.where((arm == 1) & (cumulative > early), gone + (cumulative - early) / hazard[0], time)
-    interim = np.sort(enrolled + time)[INTERIM - 1]
+    interim = np.sort(enrolled + time)[INTERIM - 1] + AT_ONCE
     later = enrolled > interim
     enrolled = np.where(later, interim + (enrolled - interim) / scenario.slower, enrolled)
     seen = np.maximum(interim - enrolled, 0.0)  # months from enrolment that were before the interim
@@ -225,9 +233,8 @@ def one_interim(scenario: Scenario, replicate: int) -> tuple[float, float, float
     patients = trial.known_at(trial.interim)
     seed = int(np.random.SeedSequence(key).generate_state(1)[0])
     predicted = [predict(scenario, trial, patients, mended=mended, seed=seed) for mended in (False, True)]
-    last = trial.known_at(max(CAP, trial.interim))
     final = FinalAnalysis("events", events=FINAL, cap=max(CAP, trial.interim))
-    return predicted[0], predicted[1], float(RULE(FinalData.of(last, final, TimeGrid()))[0])
+    return predicted[0], predicted[1], float(RULE(FinalData.of(trial.known_at(trial.final), final, TimeGrid()))[0])
 
 
 def _chunk(scenario: Scenario, first: int, stop: int) -> np.ndarray:

@@ -95,8 +95,10 @@ def test_patients_known_at_a_date_are_a_cut_of_the_trial():
     assert set(early.censoring) <= {"", "administrative"}
     assert "lost" in set(late.censoring)
     assert not late.event[trial.lost[: len(late)] < trial.time[: len(late)]].any()
-    final = FinalData.of(late, FinalAnalysis("events", events=violations.FINAL, cap=90.0), TimeGrid())
-    assert final.events.sum() <= violations.FINAL
+    last = trial.known_at(trial.final)
+    final = FinalData.of(last, FinalAnalysis("events", events=violations.FINAL, cap=120.0), TimeGrid())
+    assert final.events.sum() == violations.FINAL
+    assert final.date[0] == pytest.approx(trial.final, abs=1e-5)
 
 
 def test_a_robust_prior_gives_way_to_the_data():
