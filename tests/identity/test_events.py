@@ -142,6 +142,15 @@ def test_an_interim_analysis_that_never_stops_changes_nothing():
         assert other[1] == pytest.approx(one[1], abs=1e-12)
 
 
+def test_the_family_wise_error_counts_null_baskets_only():
+    """With one of two baskets at the null rate it is that basket's error; with none it is the chance of any success."""
+    design = SharingBaskets(2, 8, 0.2, 0.9, tau=0.5)
+    each, either = design.operating_characteristics([0.2, 0.5])
+    assert either == pytest.approx(each[0], abs=1e-14)
+    each, either = design.operating_characteristics([0.4, 0.5])
+    assert max(each) < either < sum(each)
+
+
 def test_log_rank_is_the_score_test_of_coxs_model():
     """Without ties, at a ratio of 1, within strata; and it has the sign of the estimate."""
     rng = np.random.default_rng(3)

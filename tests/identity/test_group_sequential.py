@@ -164,6 +164,11 @@ def test_the_p_value_at_a_bound_is_the_error_spent_there():
     assert SequentialResult(design, 3, design.upper[2]).interval(0.95)[0] == pytest.approx(0, abs=1e-9)
 
 
+def test_futility_that_is_not_binding_does_not_lower_the_p_value():
+    """At the last bound it is the type I error as counted, though trials that stop for futility are fewer to reject."""
+    assert SequentialResult(FUTILE, 3, FUTILE.upper[2]).p_value == pytest.approx(0.025, abs=1e-12)
+
+
 def test_one_look_gives_the_usual_inference():
     result = SequentialResult(spending_design([4.0]), 1, 2.5)
     low, high = result.interval(0.9)

@@ -152,7 +152,7 @@ def grid_posterior(interim, prior):
 
 @pytest.mark.parametrize("prior", [FLAT, MIXED], ids=["flat", "mixture"])
 def test_the_posterior_with_pending_patients_is_the_likelihood_times_the_prior(prior):
-    interim = BinaryInterim(prior, 5, 7, (0.2, 0.5, 0.8, 0.0, 1.0))
+    interim = BinaryInterim(prior, 5, 7, (0.1, 0.2, 0.7, 0.0, 1.0))
     p, weight = grid_posterior(interim, prior)
     assert float(interim.posterior.mean) == pytest.approx(weight @ p, abs=1e-7)
     assert float(interim.posterior.sf(0.4)) == pytest.approx(weight[p > 0.4].sum(), abs=1e-4)

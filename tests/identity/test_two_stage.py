@@ -92,9 +92,12 @@ def test_designs_are_those_of_an_enumeration_by_hand(p0, p1, alpha, beta, most):
 
 
 def test_weights_of_admissible_designs_share_the_unit_interval():
+    """Four of five designs, each of which expects fewer patients than any smaller one, are on the hull."""
     found = two_stage_designs(0.2, 0.35)
+    assert len(found.admissible) == 4
     assert found.weights[0][1] == 1
     assert found.weights[-1][0] == 0
+    assert all(low < high for low, high in found.weights)
     for (low, _), (_, high) in pairwise(found.weights):
         assert low == high
     for one, two in pairwise(found.admissible):
