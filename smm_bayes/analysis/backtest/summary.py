@@ -143,7 +143,7 @@ def selected(table: pd.DataFrame) -> pd.DataFrame:
     import pandas as pd
 
     rows = table[table["method"] == MODEL]
-    means = rows.groupby([*AXES, "study"], sort=False)["log_score"].mean().unstack()
+    means = rows.pivot_table("log_score", list(AXES), "study", sort=False)
     found = {study: means.drop(columns=study).mean(axis=1).idxmax() for study in means}
     return pd.DataFrame([dict(zip(AXES, one, strict=True)) | {"log_score": means.loc[one, study]}
                          for study, one in found.items()], index=pd.Index(list(found), name="study"))  # fmt: skip
