@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
 DECLARED, RECORD = "backtest.toml", "backtest.json"
 PUBLISHED, SCORES, VARIANTS, SHOWN = "published.csv", "scores.csv", "variants.csv", "compared.csv"
-DIGITS = "%.4g"
+DIGITS, OF_MEANS = "%.4g", "%.6g"
 OF_A_FORECAST = ["fact", "trial", "study", "reported", "from", "endpoint", "kind", "month", "arm", "published", "se",
                  "trust", "used"]  # fmt: skip
 
 
-def as_csv(table: pd.DataFrame) -> str:
+def as_csv(table: pd.DataFrame, digits: str = DIGITS) -> str:
     """Give the one text of a table."""
     whole = table.assign(**{str(name): table[name].astype(int) for name in table if table[name].dtype == bool})
-    return str(whole.to_csv(index=False, float_format=DIGITS, lineterminator="\n"))
+    return str(whole.to_csv(index=False, float_format=digits, lineterminator="\n"))
 
 
 def tables(declared: Backtest) -> dict[str, pd.DataFrame]:
@@ -61,7 +61,7 @@ def made(folder: Path) -> dict[str, str]:
     """Text of every stored file, by name."""
     with collecting() as pins:
         found = tables(load_backtest(folder / DECLARED))
-    texts = {name: as_csv(table) for name, table in found.items()}
+    texts = {name: as_csv(table, OF_MEANS if name == SHOWN else DIGITS) for name, table in found.items()}
     record: dict[str, Any] = {
         "schema_version": 1, "forecasts": len(found[PUBLISHED]),
         "sha256": {DECLARED: pins.files[(folder / DECLARED).resolve()],

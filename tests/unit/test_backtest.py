@@ -10,7 +10,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from smm_bayes.analysis.backtest import against, backtest, by_axis, by_variant, chosen, compared, group, load_backtest
+from smm_bayes.analysis.backtest import (
+    against,
+    backtest,
+    by_axis,
+    by_variant,
+    chosen,
+    compared,
+    group,
+    load_backtest,
+    selected,
+)
 from smm_bayes.analysis.backtest.estimates import estimate
 from smm_bayes.analysis.backtest.joint import joint, spreads
 from smm_bayes.analysis.backtest.run import forecasts, tasks
@@ -302,3 +312,33 @@ def test_a_backtest_with_unknown_keys_names_them(tmp_path):
     path.write_text((FOLDER / DECLARED).read_text() + '\n[extra]\nkey = 1\n')
     with pytest.raises(SpecificationError, match="extra"):
         load_backtest(path)
+
+
+def test_the_card_prints_the_stored_numbers():
+    """Every row of its table, to the printed digit."""
+    kept = pd.read_csv(FOLDER / SHOWN).query("group == 'progression'").set_index("way")
+    lines = [line.strip("|").split("|") for line in (FOLDER / "card.md").read_text().splitlines() if line.startswith("| ")]
+    said = {cells[0].strip(): [cell.strip() for cell in cells[1:]] for cells in lines[1:]}
+    assert list(said) == list(kept.index)
+    for name, cells in said.items():
+        row = kept.loc[name]
+        numbers = [f"{row[key]:.2f}" for key in ("in_80", "width_80", "log_score", "crps")]
+        apart = "" if name == "as specified today" else f"{row['difference']:.2f} ({row['se']:.2f})"
+        assert cells == [*numbers, apart], name
+
+
+def test_a_result_that_is_not_there_cannot_be_left_out(declared):
+    assert len(declared.without("ISAMAR").result) == len(declared.result) - 1
+    with pytest.raises(SpecificationError, match="no result"):
+        declared.without("ISAMAR 2")
+
+
+def test_trials_scored_by_what_did_best_elsewhere(stored):
+    """By hand for one trial."""
+    rows = group(stored, "progression")
+    found = selected(rows)
+    others = by_variant(rows[(rows["study"] != "E3A06") & (rows["method"] == "model")])
+    best = others.loc[others["log_score"].idxmax()]
+    assert found.loc["E3A06", AXES].tolist() == best[AXES].tolist()
+    assert found.loc["E3A06", "log_score"] == pytest.approx(
+        chosen(rows, dict(best[AXES])).query("study == 'E3A06'")["log_score"].mean(), abs=1e-12)  # fmt: skip

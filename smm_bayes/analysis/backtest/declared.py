@@ -131,6 +131,12 @@ class Backtest(Section):
                    for one in self.result]  # fmt: skip
         return self.model_copy(update={"result": results})
 
+    def without(self, name: str) -> Backtest:
+        """Leave out one result, as a source and as what is forecast."""
+        if name not in {one.name for one in self.result}:
+            raise SpecificationError(f"there is no result {name!r} in the backtest")
+        return self.model_copy(update={"result": [one for one in self.result if one.name != name]})
+
     def only(self, *relations: str) -> Backtest:
         """Leave out the variants of other relations."""
         return self.model_copy(update={"relation": {name: self.relation[name] for name in relations}})

@@ -143,7 +143,9 @@ def selected(table: pd.DataFrame) -> pd.DataFrame:
     import pandas as pd
 
     rows = table[table["method"] == MODEL]
-    means = rows.groupby([*AXES, "study"], sort=False)["log_score"].mean().unstack()
-    found = {study: means.drop(columns=study).mean(axis=1).idxmax() for study in means}
-    return pd.DataFrame([dict(zip(AXES, one, strict=True)) | {"log_score": means.loc[one, study]}
-                         for study, one in found.items()], index=pd.Index(list(found), name="study"))  # fmt: skip
+    means = rows.pivot_table("log_score", list(AXES), "study", sort=False)
+    found = []
+    for study in means:
+        place = int(means.drop(columns=str(study)).mean(axis=1).to_numpy().argmax())
+        found.append([*means.reset_index()[list(AXES)].iloc[place], float(means[study].iloc[place])])
+    return pd.DataFrame(found, index=pd.Index(list(means), name="study"), columns=[*AXES, "log_score"])
