@@ -58,7 +58,7 @@ def most_rows(decision: Decision) -> Rows | None:
     found = ranked(decision)
     if not found:
         return None
-    seen = [one for one in found if abs(one.moved or 0.0) >= NOISE * (one.mcse_moved or 0.0)]
+    seen = [one for one in found if abs(one.moved or 0.0) > NOISE * (one.mcse_moved or 0.0)]
     rows = Rows((one.name, f"{one.probability:.3f} ({with_error(one.moved or 0.0, one.mcse_moved)})")
                 for one in seen[:MOST])  # fmt: skip
     said = f"{len(found)} looked at in all; {len(found) - len(seen)} within Monte Carlo error of no change"
