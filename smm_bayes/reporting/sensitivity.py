@@ -51,14 +51,17 @@ def sensitivity_table(decision: Decision) -> pd.DataFrame | None:
 
 
 def most_rows(decision: Decision) -> Rows | None:
-    """What would change the answer most, in a few lines; None where nothing was changed."""
+    """What would change the answer most, in a few lines; None where nothing was changed.
+
+    Changes within Monte Carlo error of none are counted, not named.
+    """
     found = ranked(decision)
     if not found:
         return None
+    seen = [one for one in found if abs(one.moved or 0.0) > NOISE * (one.mcse_moved or 0.0)]
     rows = Rows((one.name, f"{one.probability:.3f} ({with_error(one.moved or 0.0, one.mcse_moved)})")
-                for one in found[:MOST])  # fmt: skip
-    still = sum(abs(one.moved or 0.0) < NOISE * (one.mcse_moved or 0.0) for one in found)
-    said = f"{len(found)} looked at in all; {still} within Monte Carlo error of no change"
+                for one in seen[:MOST])  # fmt: skip
+    said = f"{len(found)} looked at in all; {len(found) - len(seen)} within Monte Carlo error of no change"
     missing = len(decision.sensitivity) - len(found)
     return Rows([*rows, ("assumptions", f"{said}; {missing} not computed" if missing else said)])
 

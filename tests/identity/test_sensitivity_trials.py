@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from smm_bayes.analysis.sensitivity.section import SensitivitySection
 from smm_bayes.analysis.sensitivity.weights import prior_factors
 from smm_bayes.borrowing.trials.hierarchical import cohort_log_hazard
 from smm_bayes.borrowing.trials.prior_factors import relation_log_ratio, require_same_structure
@@ -116,3 +117,17 @@ def test_what_is_no_prior_needs_a_fit(model) -> None:
         require_same_structure(old, replace(old, contrasts=old.contrasts[:1]))
     with pytest.raises(NotByWeightsError, match="the model itself"):
         log_ratio(prior_factors(model), prior_factors(model)[1:], {}, 3)
+
+
+def test_a_method_of_borrowing_is_set_with_all_its_settings(spec_file) -> None:
+    """What another method would not use goes with it; a key of the method alone is changed by itself."""
+    ratio = {"model.prior.hazard_ratio": {"death": {"median": 1.0, "upper": 2.7}}}
+    borrowing = {"method": "robust", "exchangeable": 0.7}
+    spec = spec_file.load(ratio, evidence=EVIDENCE | {"borrowing": borrowing})
+
+    def changed(**keys):
+        return SensitivitySection(name="x", reason="y", set=keys).changed(spec).evidence.borrowing
+
+    assert changed(**{"evidence.borrowing": {"method": "exchangeable"}}).exchangeable is None
+    assert changed(**{"evidence.borrowing.exchangeable": 0.5}).relation == Robust(exchangeable=0.5)
+    assert changed(**{"evidence.contrast.KRd.median": 0.8}).relation == Robust(exchangeable=0.7)

@@ -45,6 +45,11 @@ def test_what_moves_the_answer_most_is_said_first():
     assert rows[-1][1] == "4 looked at in all; 1 within Monte Carlo error of no change; 1 not computed"
 
 
+def test_changes_that_may_be_none_are_not_named_as_what_moves_the_answer():
+    rows = most_rows(Decision(**GROUNDS, sensitivity=[entry("noise", 0.007), entry("less", 0.001)]))
+    assert rows == [("assumptions", "2 looked at in all; 2 within Monte Carlo error of no change")]
+
+
 def test_the_table_has_every_row_in_its_order():
     table = sensitivity_table(DECISION)
     assert list(table.index) == [one.name for one in ROWS]
