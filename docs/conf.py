@@ -24,6 +24,7 @@ suppress_warnings = ["config.cache"]
 nb_execution_mode = "off"
 myst_enable_extensions = ["dollarmath", "amsmath"]
 myst_heading_anchors = 3
+myst_dmath_double_inline = True  # as notebooks have it
 
 autodoc_default_options = {"members": True, "imported-members": True, "member-order": "groupwise"}
 autodoc_typehints = "none"  # docstrings say the types
@@ -34,11 +35,12 @@ python_use_unqualified_type_names = True
 
 html_theme = "furo"
 html_title = f"smm_bayes {release}"
-html_copy_source = html_show_sourcelink = False
+html_copy_source = html_show_sourcelink = html_show_copyright = False
 html_math_renderer = "mathml"
 
 # what docutils' converter does not know, in words that it does
-SPELLINGS = ((r"\\dots\b", r"\\ldots"), (r"\\Big(?=[(){}\[\]|])", ""), (r"\\(text|display)style\b", ""))
+SPELLINGS = ((r"\\dots\b", r"\\ldots"), (r"\\Big(?=[(){}\[\]|])", ""), (r"\\(text|display)style\b", ""),
+             (r"(\\(?:hat|tilde|bar)\s*(?:\\[a-zA-Z]+|\w))(?=[_^])", r"{\1{}}"))  # fmt: skip
 
 
 def to_mathml(node: nodes.Element, *, block: bool) -> str:
