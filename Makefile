@@ -61,7 +61,7 @@ notebooks: $(READY)
 	  --ExecutePreprocessor.record_timing=False notebooks/*.ipynb
 
 docs: $(READY)
-	MPLBACKEND=Agg $(BIN)/python -P -m sphinx --quiet --fresh-env --fail-on-warning --keep-going -b html -c docs . out/docs
+	MPLBACKEND=Agg $(BIN)/python -P -m sphinx --quiet --fresh-env --fail-on-warning -b html -c docs . out/docs
 	@echo out/docs/docs/index.html
 
 validate: $(READY)
