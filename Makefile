@@ -2,7 +2,8 @@
 # make lab       open JupyterLab on the notebooks            make quick      checks that compile no model
 # make notebooks execute the notebooks in place              make coverage   share of the lines that tests run
 # make validate  long calibrations, resumable                make benchmark  speed against the alternatives
-.PHONY: interim test lint quick unit coverage notebook-test lab notebooks validate benchmark clean
+# make docs      reference and examples as pages, out/docs
+.PHONY: interim test lint quick unit coverage notebook-test lab notebooks docs validate benchmark clean
 .DELETE_ON_ERROR:
 SHELL := /bin/sh
 READY := .venv/.complete
@@ -58,6 +59,10 @@ lab: $(READY)
 notebooks: $(READY)
 	$(BIN)/jupyter nbconvert --to notebook --execute --inplace \
 	  --ExecutePreprocessor.record_timing=False notebooks/*.ipynb
+
+docs: $(READY)
+	MPLBACKEND=Agg $(BIN)/python -P -m sphinx --quiet --fresh-env --fail-on-warning -b html -c docs . out/docs
+	@echo out/docs/docs/index.html
 
 validate: $(READY)
 	$(BIN)/python -P -m smm_bayes.validation.validate models

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from smm_bayes import markup
 from smm_bayes.errors import DataError, Problems, SpecificationError
+from smm_bayes.evidence.asked import as_tuple, first_names
 from smm_bayes.evidence.trials import FOLDER, REGISTERED, TRIALS, load_trials
 from smm_bayes.evidence.vocabulary import COLUMNS, ENDPOINTS, MEASURES, QUARANTINED, TRUST, broken_rules, suggest
 from smm_bayes.files import register_value
@@ -217,7 +218,7 @@ class Facts(Sequence[Fact]):
         """
         wanted = {"trial": trial, "arm": arm, "endpoint": endpoint, "measure": measure, "cut": cut,
                   "time": time, "sensitivity": sensitivity}  # fmt: skip
-        chosen = {name: _many(value) for name, value in wanted.items() if value is not None}
+        chosen = {name: as_tuple(value) for name, value in wanted.items() if value is not None}
         _check_words(chosen, trust)
         lowest = len(TRUST) - 1 if trust is None else TRUST.index(trust)
         found = [
@@ -242,7 +243,7 @@ class Facts(Sequence[Fact]):
         found = self.select(**criteria)
         if len(found) != 1:
             asked = ", ".join(f"{name}={value!r}" for name, value in criteria.items())
-            what = "none" if not found else f"{len(found)}: {_names(fact.id for fact in found)}"
+            what = "none" if not found else f"{len(found)}: {first_names(fact.id for fact in found)}"
             remedy = "loosen the criteria" if not found else "add a criterion, such as cut or time"
             raise SpecificationError(f"facts with {asked or 'no criterion'}: wanted one, found {what}; {remedy}")
         return found[0]
@@ -260,7 +261,7 @@ class Facts(Sequence[Fact]):
         with Problems("facts", SpecificationError).collecting() as problems:
             missing = [name for name in ids if name not in by_id]
             if missing:
-                problems.add(f"there is no fact {_names(missing)}; take ids from the evidence tables")
+                problems.add(f"there is no fact {first_names(missing)}; take ids from the evidence tables")
             refused = [by_id[name] for name in ids if name in by_id and not self.is_usable(by_id[name])]
             if refused:
                 problems.add(_refusal(refused))
@@ -317,20 +318,8 @@ def _cell(fact: Fact, column: str) -> str:
     return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _many(value: Any) -> tuple[Any, ...]:
-    if isinstance(value, str) or not isinstance(value, Iterable):
-        return (value,)
-    return tuple(value)
-
-
-def _names(names: Iterable[str], most: int = 12) -> str:
-    names = list(names)
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
-
-
 def _refusal(refused: Sequence[Fact]) -> str:
-    return (f"quarantined, so for no model: {_names(fact.id for fact in refused)}; "
+    return (f"quarantined, so for no model: {first_names(fact.id for fact in refused)}; "
             "leave them out, or name trial or id with a reason under quarantined")  # fmt: skip
 
 
@@ -364,11 +353,8 @@ def load_facts(folder: Path | None = None, *, quarantined: Mapping[str, str] | N
     Examples
     --------
     >>> import smm_bayes as smm
-    >>> found = smm.load_facts().select(measure="hazard_ratio")
-    >>> found.table().columns[:5].tolist()
+    >>> smm.load_facts().select(measure="hazard_ratio").table().columns[:5].tolist()
     ['id', 'trial', 'arm', 'endpoint', 'measure']
-    >>> len(found) > 10
-    True
     """
     folder = FOLDER if folder is None else Path(folder)
     paths = sorted(path for path in folder.glob("*.csv") if path.name not in (TRIALS, REGISTERED, KNOWN))
