@@ -3,7 +3,7 @@
 ``python -P -m smm_bayes.validation.backtest models/backtest`` reads ``backtest.toml`` there and writes
 ``published.csv`` (what was forecast, and from which facts), ``scores.csv`` (a row a forecast and a variant or
 baseline), ``variants.csv`` (coverage, sharpness and scores of each, by group of forecasts), ``compared.csv`` (those
-that are shown, against the one specified today) and ``backtest.json`` (hashes of the declaration, of every fact used
+that are shown, against the one first specified) and ``backtest.json`` (hashes of the declaration, of every fact used
 and of the numbers, and versions).
 """
 

@@ -280,7 +280,7 @@ def test_means_by_axis_average_over_the_others(stored):
 
 def test_variants_that_are_shown_are_compared_as_stored(declared, stored):
     """To what four printed digits of single scores leave of their means."""
-    found = compared(group(stored, "progression"), declared.ways, "as specified today")
+    found = compared(group(stored, "progression"), declared.ways, "as first specified")
     kept = pd.read_csv(FOLDER / SHOWN).query("group == 'progression'").set_index("way").loc[found.index]
     numbers = list(found.columns)
     np.testing.assert_allclose(found[numbers].to_numpy(float), kept[numbers].to_numpy(float), rtol=2e-3, atol=2e-3)
@@ -323,7 +323,7 @@ def test_the_card_prints_the_stored_numbers():
     for name, cells in said.items():
         row = kept.loc[name]
         numbers = [f"{row[key]:.2f}" for key in ("in_80", "width_80", "log_score", "crps")]
-        apart = "" if name == "as specified today" else f"{row['difference']:.2f} ({row['se']:.2f})"
+        apart = "" if name == "as first specified" else f"{row['difference']:.2f} ({row['se']:.2f})"
         assert cells == [*numbers, apart], name
 
 

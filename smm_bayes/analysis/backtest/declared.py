@@ -116,14 +116,14 @@ class Backtest(Section):
     combination: dict[Word, LogNormalSection]
     result: list[ResultSection]
     pairs: PairsSection
-    today: dict[Word, Word]
+    reference: dict[Word, Word]
     shown: dict[Word, dict[Word, Word]]
     not_stated: list[Word] = Field(default_factory=list)
 
     @property
     def ways(self) -> dict[str, dict[str, str]]:
-        """Variants that are shown, by name, the first as specified today."""
-        return {name: self.today | changed for name, changed in self.shown.items()}
+        """Variants that are shown, by name, the first as first specified."""
+        return {name: self.reference | changed for name, changed in self.shown.items()}
 
     def reading(self, definition: str) -> Backtest:
         """Read the results whose definition of progression is not stated by this one."""
