@@ -10,7 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from smm_bayes.analysis import AnalysisSpec
 from smm_bayes.analysis.backtest import (
+    Backtest,
     against,
     backtest,
     by_axis,
@@ -342,3 +344,20 @@ def test_trials_scored_by_what_did_best_elsewhere(stored):
     assert found.loc["E3A06", AXES].tolist() == best[AXES].tolist()
     assert found.loc["E3A06", "log_score"] == pytest.approx(
         chosen(rows, dict(best[AXES])).query("study == 'E3A06'")["log_score"].mean(), abs=1e-12)  # fmt: skip
+
+
+def test_the_flagship_was_revised_by_scores_that_hold(declared):
+    """Mean log scores that the plan and the card of KRd v Rd name: its own offsets among the variants declared here."""
+    plan = AnalysisSpec.load(ROOT / "models/krd_vs_rd/spec.toml").evidence
+    revised = {name: {"median": one.median, "upper": one.upper} for name, one in plan.endpoint.items()}
+    offsets = {name: declared.offsets[name] for name in ("as specified", "by arm")}
+    content = declared.only("robust", "exchangeable").model_dump(by_alias=True) | {"offsets": offsets | {"revised": revised}}
+    content["population"] = {name: declared.population[name] for name in ("none", "E3A06 mixed")}
+    table = by_variant(group(backtest(Backtest.model_validate(content)), "progression"))
+    scores = table.set_index(["relation", "offsets", "population", "combination"])["log_score"].round(2)
+    assert scores["robust", "revised", "E3A06 mixed", "design"] == -1.09
+    assert scores["robust", "as specified", "E3A06 mixed", "design"] == -1.08
+    assert scores["robust", "by arm", "E3A06 mixed", "design"] == -1.22
+    assert scores["robust", "as specified", "E3A06 mixed", "sceptical"] == -1.19
+    assert scores["robust", "as specified", "none", "design"] == -1.14
+    assert scores["exchangeable", "as specified", "E3A06 mixed", "design"] == -1.04
