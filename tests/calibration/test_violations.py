@@ -95,6 +95,7 @@ def test_patients_known_at_a_date_are_a_cut_of_the_trial():
     assert set(early.censoring) <= {"", "administrative"}
     assert "lost" in set(late.censoring)
     assert not late.event[trial.lost[: len(late)] < trial.time[: len(late)]].any()
+    trial = simulate(Scenario("plain"), rng=np.random.default_rng(8))
     last = trial.known_at(trial.final)
     final = FinalData.of(last, FinalAnalysis("events", events=violations.FINAL, cap=120.0), TimeGrid())
     assert final.events.sum() == violations.FINAL
