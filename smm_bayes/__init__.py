@@ -58,7 +58,6 @@ _NAMES = {
     # prediction
     "FinalAnalysis": "prediction.final:FinalAnalysis",
     "Enrolment": "prediction.final:Enrolment",
-    "Future": "prediction.future:Future",
     "LogRank": "prediction.success:LogRank",
     "HazardRatioProbability": "prediction.success:HazardRatioProbability",
     "probability_of_success": "prediction.probability:probability_of_success",

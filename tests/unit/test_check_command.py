@@ -153,7 +153,9 @@ def test_earlier_trials_are_said_with_what_they_saw_and_their_trust():
     cohort = inputs.model.trials[0].cohorts[0]
     counts = ", ".join(f"{cause[0]} {int(events.sum())}" for cause, events in zip(cohort.series, cohort.events, strict=True))
     assert f"{cohort.regimen}: {counts} in {cohort.exposure.sum():,.0f} patient-months" in earlier[cohort.trial]
-    assert earlier["how they are related"] == "trials are exchangeable"
+    assert earlier["how they are related"] == inputs.model.statements()["borrowing"]
+    assert "exchangeable with probability 0.8" in earlier["how they are related"]
+    assert "patients of population 'intermediate and high risk'" in earlier["E3A06"]
     assert earlier["reconstructions"].startswith("20 of each")
 
 

@@ -226,7 +226,7 @@ def spoiled(tmp_path, *slips):
         ('endpoint = "clinical"', 'endpoint = "clincal"', "endpoint 'clincal' has no prior (did you mean 'clinical'?); add"),
         ('control = "Rd"\nexperimental = "KRd then lenalidomide"', 'control = "Rd"\nexperimental = "KRd then lenalidomid"',
          "regimen 'KRd then lenalidomid' has no contrast (did you mean 'KRd then lenalidomide'?)"),
-        ('method = "exchangeable"\nby = "trial"', 'method = "power"\npowers = { E3A6 = 0.5 }',
+        ('method = "robust"\nexchangeable = 0.8', 'method = "power"\npowers = { E3A6 = 0.5 }',
          "borrowing.powers: no trial 'E3A6' (did you mean 'E3A06'?); there are"),
     ],
 )  # fmt: skip
