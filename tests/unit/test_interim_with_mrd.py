@@ -153,7 +153,7 @@ def test_results_are_read_back(interim, tmp_path):
     ((("[mrd.prior.hazard_ratio.progression]", "[mrd.prior.hazard_ratio.relapse]"),), "mrd.prior.hazard_ratio.relapse"),
     ((("[mrd.surrogacy.pairs]", "[mrd.surrogacy.published]\ntrials = 13\nslope = \"x\"\n\n[mrd.surrogacy.pairs]"),),
      "never both"),
-    ((("perseus-004", "perseus-444"),), "mrd.surrogacy: .*perseus-444"),
+    ((("perseus-003\", \"perseus-004", "perseus-003\", \"perseus-444"),), "mrd.surrogacy: .*perseus-444"),
     ((("facts = [\"perseus-003\"", "facts = [\"pollux-003\", \"perseus-003\""),), "pollux-003 is recalled"),
     ((("sensitivity = 1e-5", "sensitivity = 1e-6"),), "sensitivity"),
     ((("mrd = \"", "# mrd = \""),), "give snapshot.mrd its file"),
@@ -171,7 +171,7 @@ def test_bad_sections_are_refused_before_anything_is_sampled(tmp_path, changed, 
 
 @pytest.mark.parametrize("words", ['method = "robust"', 'method = "commensurate"\ndiscrepancy = "spike-and-slab"'])
 def test_every_relation_between_trials_goes_with_mrd(tmp_path, words):
-    changed = (('method = "exchangeable"', words), ('by = "trial"', ""))
+    changed = (('method = "robust"\nexchangeable = 0.8', words), ('"evidence.borrowing.exchangeable" = ', "# "))
     inputs = read_inputs(written(tmp_path / "spec.toml", changed=changed))
     model = inputs.joint.build()
     assert {"first_layer", "log_mrd_hazard_ratio"} <= set(model.named_vars)
