@@ -63,10 +63,10 @@ class TrialsPriors:
     between : BetweenTrials
     endpoints : mapping of str to HazardRatioPrior
         By name: how many times more often progression of the analysis happens than that of the trial.
-    populations : mapping of str to HazardRatioPrior
-        By name: how many times more often patients of the analysis progress than those of the trial.
     relation : Relation
         How trials relate: the method of borrowing.
+    populations : mapping of str to HazardRatioPrior
+        By name: how many times more often patients of the analysis progress than those of the trial.
     """
 
     survival: SurvivalPriors
@@ -74,8 +74,8 @@ class TrialsPriors:
     reference: str
     between: BetweenTrials = field(default_factory=BetweenTrials)
     endpoints: Mapping[str, HazardRatioPrior] = field(default_factory=dict)
-    populations: Mapping[str, HazardRatioPrior] = field(default_factory=dict)
     relation: Relation = field(default_factory=Exchangeable)
+    populations: Mapping[str, HazardRatioPrior] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse contrasts that lead nowhere."""
