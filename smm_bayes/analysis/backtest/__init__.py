@@ -1,10 +1,9 @@
 """Published results forecast from what was published before them, by variants of one model, and scored."""
 
-from smm_bayes.analysis.backtest.baselines import FLAT, LAST, PROPORTIONAL
 from smm_bayes.analysis.backtest.declared import Backtest, Variant, load_backtest
 from smm_bayes.analysis.backtest.run import backtest
 from smm_bayes.analysis.backtest.summary import against, by_axis, by_variant, chosen, compared, group, selected
-from smm_bayes.analysis.forecast_scores import score_record
+from smm_bayes.analysis.forecast_scores import FLAT, LAST, PROPORTIONAL, score_record
 from smm_bayes.analysis.later import forecast_later, later_effect
 from smm_bayes.analysis.scores import Forecast, log_ratio_se, score
 
