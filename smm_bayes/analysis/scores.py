@@ -92,7 +92,7 @@ class Forecast:
     def of_quantiles(cls, chances: Sequence[float], values: Sequence[float], components: int = 400) -> Forecast:
         """Give the distribution whose normal score is linear between quantiles, and beyond them as at the ends.
 
-        Equal quantiles, as counts have, are told apart by a hundredth of a millionth.
+        Equal quantiles, as counts have, are separated by a hundredth of a millionth.
         """
         order = np.argsort(chances)
         score, value = ndtri(np.asarray(chances, float)[order]), np.asarray(values, float)[order]

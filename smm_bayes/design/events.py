@@ -190,7 +190,7 @@ def expected_events(accrual: Accrual, law: PiecewiseExponential, at: float, *, d
     first, last = (
         accrual.by(at - start),
         accrual.by(at - edges[1:]),
-    )  # who is there falls linearly from one to the other
+    )  # the share at risk falls linearly from one to the other
     each = hazard * still * width * (last * exprel(-leave * width) + (first - last) * _second(leave * width))
     return np.bincount(interval, each, minlength=len(law.grid)).astype(float)  # of no piece it is whole numbers
 

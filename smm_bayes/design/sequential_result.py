@@ -11,6 +11,7 @@ import numpy as np
 from smm_bayes.design.group_sequential import GroupSequential
 from smm_bayes.design.recursion import crossing_probabilities
 from smm_bayes.errors import Problems, SpecificationError
+from smm_bayes.results import tails
 
 FAR = 12.0  # standard errors of the first look within which estimates are looked for
 
@@ -103,17 +104,16 @@ class SequentialResult:
         """Effect at which what was seen, or more, has probability 1/2."""
         return self._effect(0.5)
 
-    def interval(self, level: float = 0.95) -> tuple[float, float]:
+    def interval(self, probability: float = 0.95) -> tuple[float, float]:
         """Interval of the effect, equal tails.
 
         Raises
         ------
         SpecificationError
-            When ``level`` is not between 0 and 1.
+            When ``probability`` is not between 0 and 1.
         """
-        if not 0 < level < 1:
-            raise SpecificationError(f"level must be between 0 and 1, such as 0.95; got {level}")
-        return self._effect((1 - level) / 2), self._effect((1 + level) / 2)
+        low, high = tails(probability)
+        return self._effect(low), self._effect(high)
 
     def _effect(self, probability: float) -> float:
         from scipy.optimize import brentq

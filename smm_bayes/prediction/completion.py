@@ -155,7 +155,7 @@ def _spread(dates: np.ndarray | None, size: int) -> np.ndarray | None:
 
 
 def _refuse_unknown_reasons(patients: Patients) -> None:
-    """Ask who is still followed, where the table of patients does not say why they were censored."""
+    """Ask which patients are still followed, where their table does not say why they were censored."""
     if unknown := int(np.sum(patients.censoring == UNKNOWN)):
         raise SpecificationError(
             f"whether the {unknown} censored patients are still followed is not known: the table gives no reasons. If "

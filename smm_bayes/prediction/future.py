@@ -41,7 +41,7 @@ class Future:
     control_hazard, hazard : float
         Factor on the hazards of the counted causes, of the control arm and of all arms.
     dropout : mapping of str to float, optional
-        Share of the patients of an arm, by role, lost in a month: a rate. Instead of what is said otherwise of losses.
+        Share of the patients of an arm, by role, lost in a month: a rate. It replaces other statements on losses.
     informative : mapping of str to float, optional
         Patients who were lost or withdrew so far are followed on, so that the final analysis is as it would be with
         them in it; their hazards of the counted causes are those of their arm times this factor by role, 1 by default.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-MOST, SHOWN = 3, 20  # rows that are said, and that are drawn
+MOST, SHOWN = 3, 20  # rows that are printed, and that are drawn
 LABEL = 64  # characters of a row's name in the plot
 # one colour and one marker a kind of assumption: readable by the colour-blind and in grey
 STYLES = {

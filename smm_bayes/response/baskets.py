@@ -167,7 +167,7 @@ class SharingBaskets:
             Of each basket.
         any_of_null : float
             That at least one basket whose rate is at most ``p0`` succeeds: the family-wise error; of any basket at
-            all where there is none of these.
+            all where no rate is so low.
 
         Raises
         ------

@@ -13,7 +13,7 @@ import numpy as np
 from smm_bayes.errors import Problems, SpecificationError
 from smm_bayes.response.binomial import TIE, above_table, pmf, pmf_table
 
-LARGEST = 1000  # patients of a design that is looked for, unless told otherwise
+LARGEST = 1000  # patients of a design that is looked for, by default
 READ = ("Read r1/n1 as: stop after r1 or fewer responses of n1 patients; and r/n as: otherwise treat n in all, and "
         "succeed with more than r responses; for weights q in its last column a "
         "design has the least q n + (1 - q) E(N|p0) of all.")  # fmt: skip

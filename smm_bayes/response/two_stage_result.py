@@ -10,6 +10,7 @@ import numpy as np
 from smm_bayes.errors import Problems, SpecificationError
 from smm_bayes.response.binomial import TIE, pmf
 from smm_bayes.response.two_stage import TwoStageDesign, is_count
+from smm_bayes.results import tails
 
 
 @dataclass(frozen=True)
@@ -131,17 +132,15 @@ class TwoStageResult:
         stopped = x1 <= d.r1
         return float((first * np.where(stopped, x1 / d.n1, (x1 + second * p) / (d.n1 + second))).sum())
 
-    def interval(self, level: float = 0.95) -> tuple[float, float]:
+    def interval(self, probability: float = 0.95) -> tuple[float, float]:
         """Exact interval of the response rate, equal tails.
 
         Raises
         ------
         SpecificationError
-            When ``level`` is not between 0 and 1.
+            When ``probability`` is not between 0 and 1.
         """
-        if not 0 < level < 1:
-            raise SpecificationError(f"level must be between 0 and 1, such as 0.95; got {level}")
-        tail = (1 - level) / 2
+        tail, _ = tails(probability)
         low = _root(self.at_least, tail) if self.responses else 0.0
         high = _root(lambda p: self.at_least(p, 1), 1 - tail) if self.responses < self.patients else 1.0
         return low, high

@@ -9,6 +9,7 @@ from statistics import NormalDist
 import numpy as np
 
 from smm_bayes.errors import DataError, SpecificationError
+from smm_bayes.results import tails
 from smm_bayes.trial.calendar import on_clock
 
 
@@ -101,17 +102,15 @@ class RestrictedMean:
     standard_error: float
     horizon: float
 
-    def interval(self, level: float = 0.95) -> tuple[float, float]:
+    def interval(self, probability: float = 0.95) -> tuple[float, float]:
         """Wald interval.
 
         Raises
         ------
         SpecificationError
-            When ``level`` is not between 0 and 1.
+            When ``probability`` is not between 0 and 1.
         """
-        if not 0 < level < 1:
-            raise SpecificationError(f"level must be between 0 and 1, such as 0.95; got {level}")
-        half = NormalDist().inv_cdf((1 + level) / 2) * self.standard_error
+        half = NormalDist().inv_cdf(tails(probability)[1]) * self.standard_error
         return self.value - half, self.value + half
 
     def __sub__(self, other: RestrictedMean) -> RestrictedMean:

@@ -198,7 +198,7 @@ def test_restricted_mean_is_the_area_under_the_curve():
     (lambda: SharingBaskets(2, 10, 0.2, 0.9).operating_characteristics([0.2]), "each of 2 baskets"),
     (lambda: SharingBaskets(9, 30, 0.2, 0.9).operating_characteristics([0.2] * 9), "outcomes; use fewer"),
     (lambda: restricted_mean([1, 2], [True, False], 0), "horizon must be"),
-    (lambda: restricted_mean([1, 2], [True, True], 1).interval(0), "level must be between 0 and 1"),
+    (lambda: restricted_mean([1, 2], [True, True], 1).interval(0), "probability must be between 0 and 1"),
     (lambda: restricted_mean([1, 2], [True, True], 1) - restricted_mean([1, 2], [True, True], 2), "one horizon"),
 ])  # fmt: skip
 def test_what_cannot_be_is_refused(call, message):

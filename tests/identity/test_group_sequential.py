@@ -306,7 +306,7 @@ def test_unadjusted_haybittle_peto_spends_a_little_more():
     (lambda: SequentialResult(FUTILE, 4, 2.0), "look must be a whole number from 1 to 3"),
     (lambda: SequentialResult(FUTILE, 1, 1.0), "the trial goes on"),
     (lambda: SequentialResult(FUTILE, 3, math.inf), "z must be a finite number"),
-    (lambda: SequentialResult(FUTILE, 3, 2.0).interval(2), "level must be between 0 and 1"),
+    (lambda: SequentialResult(FUTILE, 3, 2.0).interval(2), "probability must be between 0 and 1"),
     (lambda: conditional_power(FUTILE, look=3, z=1, theta=0), "with a look after it"),
     (lambda: conditional_power(FUTILE, look=1, z=math.nan, theta=0), "z must be a finite number"),
     (lambda: predictive_power(FUTILE, look=0, z=0), "a prior is needed"),

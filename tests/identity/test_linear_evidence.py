@@ -40,7 +40,7 @@ def test_a_spread_of_0_is_full_pooling():
 
 
 def test_an_immense_spread_leaves_what_is_believed_of_a_trial_alone():
-    """A new trial, with so large a deviation of its own, is hardly told anything by the others."""
+    """A new trial, with so large a deviation of its own, learns hardly anything from the others."""
     wide = predicted(one_mean(Y, SE, 0.15), Spreads(0.0, 0.0, 1e-12, 1e4, 0.0))
     assert moments(wide)[1] > 9e3
 

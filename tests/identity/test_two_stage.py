@@ -199,5 +199,5 @@ def test_numbers_that_are_no_design(numbers, message):
 def test_a_rate_beyond_one_is_refused():
     with pytest.raises(SpecificationError, match=r"within \[0, 1\]"):
         DESIGN.power(1.2)
-    with pytest.raises(SpecificationError, match="level must be between 0 and 1"):
+    with pytest.raises(SpecificationError, match="probability must be between 0 and 1"):
         TwoStageResult(DESIGN, 21, 54).interval(1)

@@ -113,7 +113,7 @@ class SensitivitySection(Section):
             for role in sorted(set(getattr(self, key) or ()) - set(arms)):
                 found.append(f"{key}.{role}: snapshot.arms has no {role}; correct it")
         if self.accrual is not None and spec.enrolment is None:
-            found.append("accrual needs the section enrolment, which says who is still to come; remove it")
+            found.append("accrual needs the section enrolment, which says how many are to come; remove it")
         try:
             self.changed(spec)
         except ValidationError as error:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LIMITS = (0.025, 0.5, 0.975)
-FLAG = 0.1  # probability of lying outside the trials' range from which it is said loudly
+FLAG = 0.1  # probability of lying outside the trials' range from which the report warns
 BLOCK = 2**18  # normals that are computed at a time: what fits the processor's cache
 
 

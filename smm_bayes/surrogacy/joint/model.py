@@ -380,6 +380,6 @@ def not_drawn(*_: Any, **__: Any) -> np.ndarray:
     NotImplementedError
     """
     raise NotImplementedError(
-        "new counts cannot be drawn given the exposure, because it depends on who is negative; simulate patients with "
-        "JointLaw.sample"
+        "new counts cannot be drawn given the exposure, because it depends on which patients are negative; simulate "
+        "patients with JointLaw.sample"
     )

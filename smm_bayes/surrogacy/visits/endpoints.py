@@ -2,7 +2,8 @@
 
 MRD is read once, with the endpoint that ends at progression. Other endpoints are other
 :class:`~smm_bayes.trial.patients.Patients` of the same people; here the status at each visit is carried to them, as it
-is for that endpoint: who is event-free at the visit, and whose result is missing. The joint model takes both.
+is for that endpoint: which patients are event-free at the visit, and whose result is missing.
+The joint model takes both.
 
 A clock that starts at response compares responders only, who were selected after randomisation; their visits come at
 months of their own (:func:`landmarks_of`), and a visit before the response counts from time zero on.

@@ -195,7 +195,7 @@ def windows_passed(patients: Patients, schedule: MrdSchedule) -> np.ndarray:
 def _outcomes(
     patients: Patients, status: MrdStatus
 ) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:  # fmt: skip
-    """Name each outcome, with its window passed, who is negative, at risk and assessed."""
+    """Name each outcome, with patients whose window has passed, negative, at risk and assessed."""
     passed, at_risk = windows_passed(patients, status.schedule), status.at_risk
     negative, assessed = status.code == NEGATIVE, status.code >= 0
     months = [f"{month:.4g}" for month in status.schedule.months]

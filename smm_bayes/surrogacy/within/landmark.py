@@ -1,4 +1,4 @@
-"""The landmark analysis: who is event-free at a visit, compared from then on by MRD status at that visit."""
+"""The landmark analysis: patients event-free at a visit, compared from then on by MRD status at that visit."""
 
 from __future__ import annotations
 
